@@ -1,0 +1,465 @@
+//! The model of one run: everything the world needs to know, as plain data.
+//!
+//! A [`WorldConfig`] is complete and resolved: no defaults are looked up later, no file is read.
+//! It is checked when a world is built from it.
+
+use crate::engine::{Dist, Span};
+use crate::ipvs::rules::{ServiceRule, TimeoutRule};
+use crate::wire::{Ip, Mac, Prefix};
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Clients start connections from 0 until this point.
+    pub duration: Span,
+    /// How long the run goes on after `duration` so that started connections can end.
+    pub drain: Span,
+    /// Observations of connections started before this point are left out of the statistics.
+    pub warmup: Span,
+    /// Hosts: clients, routers, directors, real servers.
+    pub hosts: Vec<HostConfig>,
+    /// Learning switches.
+    pub switches: Vec<SwitchConfig>,
+    /// Cables.
+    pub links: Vec<LinkConfig>,
+    /// Width of a time-series bucket; zero for none.
+    pub series_interval: Span,
+    /// Keep a row for each connection.
+    pub connections: bool,
+    /// Interfaces to capture.
+    pub captures: Vec<CaptureConfig>,
+    /// Things that happen to links while the run goes on, in any order.
+    pub link_events: Vec<LinkEvent>,
+}
+
+/// Which interfaces a capture sees.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CaptureConfig {
+    /// Every interface of every host.
+    All,
+    /// Every interface of one host.
+    Host(String),
+    /// One interface: host, interface.
+    Interface(String, String),
+}
+
+/// A link goes down or up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkEvent {
+    /// When.
+    pub at: Span,
+    /// Name of the link.
+    pub link: String,
+    /// New state.
+    pub up: bool,
+}
+
+/// A host: anything with an IP stack.
+#[derive(Clone, Debug)]
+pub struct HostConfig {
+    /// Unique name.
+    pub name: String,
+    /// Network interfaces, without `lo`.
+    pub interfaces: Vec<InterfaceConfig>,
+    /// Addresses on `lo` besides 127.0.0.1/8.
+    pub loopback: Vec<InterfaceAddress>,
+    /// Addresses on `tunl0`; `Some` means the interface is up and decapsulates IPIP.
+    pub tunnel: Option<Vec<InterfaceAddress>>,
+    /// Routes besides those of the connected prefixes.
+    pub routes: Vec<RouteConfig>,
+    /// Neighbour entries that never change: interface, address, MAC.
+    pub neighbours: Vec<(String, Ip, Mac)>,
+    /// Kernel settings.
+    pub sysctl: Sysctl,
+    /// TCP of this host.
+    pub tcp: TcpConfig,
+    /// Load balancing rules, if the host is a director.
+    pub ipvs: Option<IpvsConfig>,
+    /// Applications that answer requests.
+    pub servers: Vec<ServerConfig>,
+    /// Applications that make requests.
+    pub clients: Vec<ClientConfig>,
+    /// CPU that every received packet must pass.
+    pub cpu: Option<CpuConfig>,
+}
+
+/// A network interface.
+#[derive(Clone, Debug)]
+pub struct InterfaceConfig {
+    /// Unique in its host: `eth0`.
+    pub name: String,
+    /// Ethernet address; the world assigns a locally administered one if absent.
+    pub mac: Option<Mac>,
+    /// Addresses, the first is the primary one.
+    pub addresses: Vec<InterfaceAddress>,
+    /// Largest IP packet in bytes, 68 to 65535.
+    pub mtu: u16,
+    /// Settings that Linux keeps per interface; the stronger of this and the host's counts.
+    pub sysctl: InterfaceSysctl,
+}
+
+/// An address with the length of its connected prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InterfaceAddress {
+    /// The address.
+    pub ip: Ip,
+    /// Leading bits of the connected prefix, 32 for a VIP.
+    pub len: u8,
+}
+
+/// A static route. Several `hops` share the flows by a hash (ECMP).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteConfig {
+    /// Where to; [`Prefix::ALL`] for the default route.
+    pub to: Prefix,
+    /// Next hops, at least one.
+    pub hops: Vec<HopConfig>,
+    /// Lower wins among equal prefixes.
+    pub metric: u32,
+}
+
+/// A next hop: a gateway, or an interface on whose link the destination is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HopConfig {
+    /// Gateway; on-link if absent.
+    pub via: Option<Ip>,
+    /// Interface; found from the gateway if absent.
+    pub dev: Option<String>,
+}
+
+/// Kernel settings of a host (`net.ipv4.*`, `net.ipv4.conf.all.*`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sysctl {
+    /// Forward packets that are not for this host.
+    pub ip_forward: bool,
+    /// `conf.all.*`.
+    pub all: InterfaceSysctl,
+    /// Time to live of packets this host makes.
+    pub default_ttl: u8,
+}
+
+/// Settings Linux has per interface and for `all`; the effective value is the larger of the two
+/// (for `send_redirects`: either, for `proxy_arp`: either).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InterfaceSysctl {
+    /// 0: answer for any local address, 1: only for addresses of the interface, 2: and only if the
+    /// asker is in its subnet, 8: never.
+    pub arp_ignore: u8,
+    /// 0: any local address may be the sender of a request, 1: prefer one of the target's subnet,
+    /// 2: always the best one of the interface.
+    pub arp_announce: u8,
+    /// 0: none, 1: strict, 2: loose.
+    pub rp_filter: u8,
+    /// Send ICMP redirects when forwarding back out of the interface a packet came in by.
+    pub send_redirects: bool,
+    /// Answer ARP for addresses that are routed elsewhere.
+    pub proxy_arp: bool,
+    /// Accept packets whose source is an own address.
+    pub accept_local: bool,
+}
+
+impl Default for InterfaceSysctl {
+    /// Linux: everything off but `send_redirects`.
+    fn default() -> Self {
+        Self {
+            arp_ignore: 0,
+            arp_announce: 0,
+            rp_filter: 0,
+            send_redirects: true,
+            proxy_arp: false,
+            accept_local: false,
+        }
+    }
+}
+
+impl Default for Sysctl {
+    fn default() -> Self {
+        Self { ip_forward: false, all: InterfaceSysctl::default(), default_ttl: 64 }
+    }
+}
+
+/// A learning switch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SwitchConfig {
+    /// Unique among hosts and switches.
+    pub name: String,
+    /// Learned addresses are forgotten after this time (Linux bridge: 300 s).
+    pub ageing: Span,
+    /// A spanning tree keeps loops apart: links that would close a loop are blocked.
+    pub spanning_tree: bool,
+}
+
+/// One end of a cable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LinkEnd {
+    /// Interface of a host: host, interface.
+    Interface(String, String),
+    /// A port of a switch; ports are numbered in the order of the links.
+    Switch(String),
+}
+
+/// A full-duplex cable.
+#[derive(Clone, Debug)]
+pub struct LinkConfig {
+    /// Unique name, by default `a--b`.
+    pub name: String,
+    /// Both ends.
+    pub ends: [LinkEnd; 2],
+    /// Properties of the direction from `ends[0]` to `ends[1]` and back.
+    pub directions: [LinkDirection; 2],
+    /// State at the start.
+    pub up: bool,
+    /// Standby leg of an active-backup bond: carries nothing, closes no loop.
+    pub standby: bool,
+}
+
+/// Properties of one direction of a link.
+#[derive(Clone, Debug)]
+pub struct LinkDirection {
+    /// Bits per second; 0 for infinitely fast.
+    pub rate_bps: u64,
+    /// Propagation delay.
+    pub latency: Span,
+    /// Drop-tail limit of frames waiting or being sent.
+    pub queue: QueueLimit,
+    /// Probability that a frame is lost, 0 to 1.
+    pub loss: f64,
+    /// Extra delay of each frame; order is kept.
+    pub jitter: Option<Dist>,
+    /// Probability that a frame is delayed by `reorder_delay` and may be overtaken, 0 to 1.
+    pub reorder: f64,
+    /// Delay of a reordered frame.
+    pub reorder_delay: Span,
+    /// Bytes a frame takes on the wire above its IP length: 14 header + 4 checksum = 18; 38 with
+    /// preamble and gap.
+    pub overhead: u16,
+}
+
+/// A drop-tail limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QueueLimit {
+    /// At most this many frames wait behind the one being sent.
+    Packets(u32),
+    /// At most this many bytes wait or are being sent.
+    Bytes(u64),
+}
+
+/// TCP of a host, Linux defaults.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TcpConfig {
+    /// Largest MSS to announce; the interface MTU less 40 limits it as well.
+    pub mss: u16,
+    /// Bytes of options in segments without SYN (12: timestamps) and in SYNs (20).
+    pub options: bool,
+    /// Initial congestion window in segments (RFC 6928: 10).
+    pub initial_cwnd: u32,
+    /// Receive buffer: the window announced, in bytes.
+    pub receive_window: u32,
+    /// Delayed acknowledgement timer (Linux: 40 ms).
+    pub delayed_ack: Span,
+    /// Acknowledge at once when this many full segments wait (RFC 1122: 2).
+    pub ack_every: u8,
+    /// Segments acknowledged at once at the start of a connection (Linux: 16).
+    pub quick_acks: u8,
+    /// Acknowledge a FIN at once, instead of with the delayed acknowledgement.
+    pub ack_fin_at_once: bool,
+    /// Retransmissions of a SYN before giving up (`tcp_syn_retries` 6).
+    pub syn_retries: u8,
+    /// Retransmissions of a SYN-ACK (`tcp_synack_retries` 5).
+    pub synack_retries: u8,
+    /// Retransmissions of data before giving up (`tcp_retries2` 15).
+    pub retries: u8,
+    /// Retransmissions of an orphaned connection (`tcp_orphan_retries` 0 means 8).
+    pub orphan_retries: u8,
+    /// First retransmission time-out (RFC 6298: 1 s).
+    pub rto_initial: Span,
+    /// Lower bound (Linux: 200 ms).
+    pub rto_min: Span,
+    /// Upper bound (Linux: 120 s).
+    pub rto_max: Span,
+    /// `TIME_WAIT` (60 s), also the life of an orphaned `FIN_WAIT2`.
+    pub time_wait: Span,
+    /// Keepalive: idle time, interval, probes. `None`: off.
+    pub keepalive: Option<(Span, Span, u8)>,
+}
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        Self {
+            mss: 1460,
+            options: true,
+            initial_cwnd: 10,
+            receive_window: 65_535 * 4,
+            delayed_ack: Span::from_millis(40),
+            ack_every: 2,
+            quick_acks: 16,
+            ack_fin_at_once: false,
+            syn_retries: 6,
+            synack_retries: 5,
+            retries: 15,
+            orphan_retries: 8,
+            rto_initial: Span::from_secs(1),
+            rto_min: Span::from_millis(200),
+            rto_max: Span::from_secs(120),
+            time_wait: Span::from_secs(60),
+            keepalive: None,
+        }
+    }
+}
+
+/// The director's IPVS: rules, in the order they were typed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct IpvsConfig {
+    /// Virtual services with their real servers.
+    pub services: Vec<ServiceRule>,
+    /// `ipvsadm --set`.
+    pub timeouts: TimeoutRule,
+    /// `net.ipv4.vs.*`.
+    pub sysctl: IpvsSysctl,
+}
+
+/// `net.ipv4.vs.*`, kernel defaults.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IpvsSysctl {
+    /// 0: a SYN for an entry goes where the entry points; 1: a closed entry is scheduled anew;
+    /// bit 2: also `FIN_WAIT` entries of DR and TUN.
+    pub conn_reuse_mode: u8,
+    /// Drop entries of a deleted real server at once.
+    pub expire_nodest_conn: bool,
+    /// Schedule TCP packets that are not a SYN.
+    pub sloppy_tcp: bool,
+    /// Tunnels copy DF and learn the path MTU.
+    pub pmtu_disc: bool,
+}
+
+impl Default for IpvsSysctl {
+    fn default() -> Self {
+        Self { conn_reuse_mode: 1, expire_nodest_conn: false, sloppy_tcp: false, pmtu_disc: true }
+    }
+}
+
+/// One CPU that packets received by a host pass one after another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CpuConfig {
+    /// Cost of a packet that IPVS does not touch.
+    pub other: Span,
+    /// Cost of a packet that IPVS sends on by NAT (each direction), DR, TUN.
+    pub nat: Span,
+    /// See `nat`.
+    pub dr: Span,
+    /// See `nat`.
+    pub tun: Span,
+    /// Packets that may wait (`net.core.netdev_max_backlog` 1000); more are dropped.
+    pub backlog: u32,
+}
+
+/// Transport of an application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// How waiting requests share the workers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Discipline {
+    /// First in, first out: a worker takes one request to its end.
+    Fifo,
+    /// Processor sharing: all requests in service share the workers evenly.
+    ProcessorSharing,
+}
+
+/// Who closes a connection after its last response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closer {
+    /// The client, on the last byte of the last response.
+    Client,
+    /// The server, after the last byte of its response (HTTP/1.0).
+    Server,
+}
+
+/// An application that answers requests on a host.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// Port it listens to on every local address.
+    pub port: u16,
+    /// Requests served at a time, at least 1.
+    pub workers: u32,
+    /// FIFO or processor sharing.
+    pub discipline: Discipline,
+    /// Work of a request in seconds of one worker.
+    pub service: Dist,
+    /// Bytes of a response, rounded, at least 1.
+    pub response: Dist,
+    /// Connections that may wait for `accept` (and half-open ones); more SYNs are dropped.
+    pub backlog: u32,
+    /// Requests that may wait for a worker; more are refused by RST (TCP) or silently (UDP).
+    /// `u32::MAX` for no limit.
+    pub queue: u32,
+    /// Whether this side closes after the response.
+    pub closer: Closer,
+}
+
+/// An application that makes requests from a host.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// Name in results; several may be equal and are then summed.
+    pub name: String,
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// Where to (usually the VIP).
+    pub target: (Ip, u16),
+    /// When connections start.
+    pub load: Load,
+    /// Local addresses to use in turn or at random; empty: the address routing selects.
+    pub sources: Vec<Ip>,
+    /// Requests on one connection, rounded, at least 1.
+    pub requests: Dist,
+    /// Bytes of a request, rounded, at least 1.
+    pub request: Dist,
+    /// Pause in seconds between a response and the next request on the same connection.
+    pub think: Dist,
+    /// Pause in seconds between the peer's FIN and the own close.
+    pub close_delay: Dist,
+    /// Whether this side closes after the last response.
+    pub closer: Closer,
+    /// A connection that takes longer fails (`timeout`); `None`: as long as TCP tries.
+    pub timeout: Option<Span>,
+    /// At most this many connections in all; `u64::MAX` for no limit.
+    pub limit: u64,
+}
+
+/// When a client starts connections.
+#[derive(Clone, Debug)]
+pub enum Load {
+    /// Open loop: independent of the answers. `gap` is the time in seconds between two starts
+    /// (exponential: a Poisson process; constant: a deterministic one).
+    Open {
+        /// Seconds between starts.
+        gap: Dist,
+    },
+    /// Open loop in bursts: during `on` as `Open`, during `off` nothing.
+    OnOff {
+        /// Seconds between starts while on.
+        gap: Dist,
+        /// Seconds of an on period.
+        on: Dist,
+        /// Seconds of an off period.
+        off: Dist,
+    },
+    /// Closed loop: each of `users` starts a connection, waits for its end, thinks, starts again.
+    Closed {
+        /// Number of users.
+        users: u32,
+        /// Seconds between the end of a connection and the user's next one.
+        think: Dist,
+    },
+    /// At these points.
+    At(Vec<Span>),
+}

@@ -1,0 +1,3 @@
+//! Linux IPVS as a sans-I/O machine.
+
+pub mod rules;

@@ -1,0 +1,18 @@
+//! The world in which packets travel: a deterministic, packet-level discrete-event simulator of
+//! Linux Virtual Server clusters.
+//!
+//! The crate knows no file, no terminal, no clock and no thread. A [`config::WorldConfig`] goes in, a
+//! world runs in virtual time, and [`observe::Observations`] come out. Protocol rules (TCP, ARP,
+//! IPVS) are sans-I/O state machines that can be used without the world around them.
+//!
+//! Imports run one way: `engine`, `wire` <- `net`, `tcp`, `ipvs` <- `observe` <- `hosts` <- `world`.
+
+pub mod config;
+pub mod engine;
+pub mod hosts;
+pub mod ipvs;
+pub mod net;
+pub mod observe;
+pub mod tcp;
+pub mod wire;
+pub mod world;

@@ -1,0 +1,10 @@
+//! What a run leaves behind: counters, histograms, time series, captures.
+
+pub mod histogram;
+pub mod outcome;
+
+pub use histogram::Histogram;
+pub use outcome::{
+    ClientObservation, ConnectionRow, DestinationObservation, DirectorObservation, DropObservation,
+    Failure, LinkObservation, Observations, PacketAccount, SeriesPoint, ServerObservation,
+};

@@ -1,0 +1,7 @@
+//! Packets as small structs. Bytes exist only where a capture is written.
+
+pub mod addr;
+pub mod packet;
+
+pub use addr::{Ip, Mac, MacId, Prefix};
+pub use packet::{Flags, Kind, Packet, PacketId, Segment, icmp, proto};

@@ -1,0 +1,291 @@
+//! The packet: every header field a host, switch or director decides by, in one cache line.
+//!
+//! A packet is `Copy` and lives in the world's slab. Payload is a length, not bytes. One layout
+//! serves ARP, ICMP, UDP, TCP and tunnels; the field comments say what a field means where.
+
+use super::addr::{Ip, MacId};
+
+/// IP protocol numbers.
+pub mod proto {
+    /// ICMP.
+    pub const ICMP: u8 = 1;
+    /// IP in IP (RFC 2003).
+    pub const IPIP: u8 = 4;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+}
+
+/// ICMP types and codes (RFC 792).
+pub mod icmp {
+    /// Echo reply.
+    pub const ECHO_REPLY: u8 = 0;
+    /// Destination unreachable.
+    pub const UNREACHABLE: u8 = 3;
+    /// Redirect.
+    pub const REDIRECT: u8 = 5;
+    /// Echo request.
+    pub const ECHO: u8 = 8;
+    /// Time exceeded.
+    pub const TIME_EXCEEDED: u8 = 11;
+    /// Code of [`UNREACHABLE`]: network.
+    pub const NET: u8 = 0;
+    /// Code of [`UNREACHABLE`]: host.
+    pub const HOST: u8 = 1;
+    /// Code of [`UNREACHABLE`]: protocol.
+    pub const PROTOCOL: u8 = 2;
+    /// Code of [`UNREACHABLE`]: port.
+    pub const PORT: u8 = 3;
+    /// Code of [`UNREACHABLE`]: fragmentation needed and DF set; carries the next-hop MTU.
+    pub const FRAG_NEEDED: u8 = 4;
+}
+
+/// Number of a packet in the world's slab.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PacketId(pub u32);
+
+impl PacketId {
+    /// No packet.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
+/// What follows the Ethernet header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    /// An ARP request (RFC 826). `src`/`dst` are the protocol addresses, `seq`/`ack` hold the
+    /// [`MacId`]s of sender and target.
+    ArpRequest,
+    /// An ARP reply, laid out as the request.
+    ArpReply,
+    /// An IPv4 datagram or a fragment of one.
+    Ipv4,
+}
+
+/// TCP flags as on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// None set.
+    pub const NONE: Self = Self(0);
+    /// FIN.
+    pub const FIN: Self = Self(0x01);
+    /// SYN.
+    pub const SYN: Self = Self(0x02);
+    /// RST.
+    pub const RST: Self = Self(0x04);
+    /// PSH. Here it also marks the last byte of an application message, as a Linux sender sets it.
+    pub const PSH: Self = Self(0x08);
+    /// ACK.
+    pub const ACK: Self = Self(0x10);
+
+    /// Whether every flag of `other` is set.
+    #[inline]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets together.
+    #[inline]
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl core::fmt::Debug for Flags {
+    /// The letters of tcpdump: `SA`, `PA`, `FA`, `R`; `-` for none.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if self.0 & 0x1f == 0 {
+            return f.write_str("-");
+        }
+        for (flag, letter) in [
+            (Self::FIN, "F"),
+            (Self::SYN, "S"),
+            (Self::RST, "R"),
+            (Self::PSH, "P"),
+            (Self::ACK, "A"),
+        ] {
+            if self.has(flag) {
+                f.write_str(letter)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A frame on its way, headers only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C, align(64))]
+pub struct Packet {
+    /// Ethernet source of the current hop.
+    pub src_mac: MacId,
+    /// Ethernet destination of the current hop.
+    pub dst_mac: MacId,
+    /// IP source; ARP sender protocol address.
+    pub src: Ip,
+    /// IP destination; ARP target protocol address.
+    pub dst: Ip,
+    /// TCP sequence number; ARP sender [`MacId`]; ICMP: the second word of the header (MTU of
+    /// fragmentation needed, gateway of a redirect, identifier and sequence of an echo).
+    pub seq: u32,
+    /// TCP acknowledgement number; ARP target [`MacId`].
+    pub ack: u32,
+    /// TCP window in bytes, after scaling.
+    pub window: u32,
+    /// The inner packet of a tunnel, the packet quoted by an ICMP error, the whole datagram of a
+    /// fragment; [`PacketId::NONE`] otherwise. The packet owns it.
+    pub body: PacketId,
+    /// Which connection of which client this belongs to, for observers; never decides anything.
+    pub tag: u32,
+    /// TCP or UDP source port; ICMP type.
+    pub sport: u16,
+    /// TCP or UDP destination port; ICMP code.
+    pub dport: u16,
+    /// IP total length in bytes, 20-byte header included; 28 for ARP.
+    pub len: u16,
+    /// IP identification.
+    pub id: u16,
+    /// IP flags and fragment offset as on the wire: [`Packet::DF`], [`Packet::MF`], offset / 8.
+    pub frag: u16,
+    /// TCP MSS option, only in a SYN; 0 if absent.
+    pub mss: u16,
+    /// ARP or IPv4.
+    pub kind: Kind,
+    /// IP protocol, see [`proto`].
+    pub proto: u8,
+    /// IP time to live.
+    pub ttl: u8,
+    /// IP type of service (DSCP and ECN).
+    pub tos: u8,
+    /// TCP flags.
+    pub flags: Flags,
+    /// Bytes of TCP options, a multiple of 4, at most 40.
+    pub opt: u8,
+}
+
+impl Packet {
+    /// Don't fragment.
+    pub const DF: u16 = 0x4000;
+    /// More fragments follow.
+    pub const MF: u16 = 0x2000;
+    /// Bits of `frag` that hold the offset in units of 8 bytes.
+    pub const OFFSET: u16 = 0x1fff;
+    /// Bytes of an IPv4 header without options.
+    pub const IP_HEADER: u16 = 20;
+
+    /// An empty IPv4 packet: addresses, protocol, length and TTL 64, everything else zero.
+    pub const fn ipv4(src: Ip, dst: Ip, protocol: u8, len: u16) -> Self {
+        Self {
+            src_mac: MacId::ZERO,
+            dst_mac: MacId::ZERO,
+            src,
+            dst,
+            seq: 0,
+            ack: 0,
+            window: 0,
+            body: PacketId::NONE,
+            tag: u32::MAX,
+            sport: 0,
+            dport: 0,
+            len,
+            id: 0,
+            frag: 0,
+            mss: 0,
+            kind: Kind::Ipv4,
+            proto: protocol,
+            ttl: 64,
+            tos: 0,
+            flags: Flags::NONE,
+            opt: 0,
+        }
+    }
+
+    /// Bytes of payload above TCP or UDP (0 for other protocols and for fragments).
+    #[inline]
+    pub fn payload(&self) -> u16 {
+        if self.is_fragment() {
+            return 0;
+        }
+        let headers = match self.proto {
+            proto::TCP => Self::IP_HEADER + 20 + u16::from(self.opt),
+            proto::UDP => Self::IP_HEADER + 8,
+            _ => return 0,
+        };
+        self.len.saturating_sub(headers)
+    }
+
+    /// Whether this is a part of a larger datagram.
+    #[inline]
+    pub const fn is_fragment(&self) -> bool {
+        self.frag & (Self::MF | Self::OFFSET) != 0
+    }
+
+    /// Whether the DF flag is set.
+    #[inline]
+    pub const fn dont_fragment(&self) -> bool {
+        self.frag & Self::DF != 0
+    }
+
+    /// The TCP part of a TCP packet.
+    #[inline]
+    pub fn segment(&self) -> Segment {
+        Segment {
+            seq: self.seq,
+            ack: self.ack,
+            window: self.window,
+            len: self.payload(),
+            mss: self.mss,
+            flags: self.flags,
+            opt: self.opt,
+        }
+    }
+}
+
+/// A TCP segment without addresses and ports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Segment {
+    /// Sequence number of the first byte (of the SYN or FIN if there is none).
+    pub seq: u32,
+    /// Acknowledgement number, meaningful with [`Flags::ACK`].
+    pub ack: u32,
+    /// Receive window in bytes, after scaling.
+    pub window: u32,
+    /// Payload in bytes.
+    pub len: u16,
+    /// MSS option, only in a SYN; 0 if absent.
+    pub mss: u16,
+    /// Flags.
+    pub flags: Flags,
+    /// Bytes of options, a multiple of 4, at most 40.
+    pub opt: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_one_cache_line() {
+        assert_eq!(size_of::<Packet>(), 64);
+        assert_eq!(align_of::<Packet>(), 64);
+    }
+
+    #[test]
+    fn payload_is_what_the_headers_leave() {
+        let mut p = Packet::ipv4(Ip::new(10, 0, 0, 1), Ip::new(10, 0, 0, 2), proto::TCP, 1500);
+        p.opt = 12;
+        assert_eq!(p.payload(), 1448);
+        assert_eq!(p.segment().len, 1448);
+        p.frag = Packet::MF;
+        assert_eq!(p.payload(), 0);
+    }
+
+    #[test]
+    fn flags_print_as_tcpdump_letters() {
+        assert_eq!(format!("{:?}", Flags::SYN.with(Flags::ACK)), "SA");
+        assert_eq!(format!("{:?}", Flags::NONE), "-");
+    }
+}
