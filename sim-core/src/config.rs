@@ -141,7 +141,7 @@ pub struct Sysctl {
 }
 
 /// Settings Linux has per interface and for `all`; the effective value is the larger of the two
-/// (for `send_redirects`: either, for `proxy_arp`: either).
+/// (for the flags: either).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InterfaceSysctl {
     /// 0: answer for any local address, 1: only for addresses of the interface, 2: and only if the
@@ -158,6 +158,9 @@ pub struct InterfaceSysctl {
     pub proxy_arp: bool,
     /// Accept packets whose source is an own address.
     pub accept_local: bool,
+    /// Announce the addresses of the interface (gratuitous ARP) at the start and when its link
+    /// comes up.
+    pub arp_notify: bool,
 }
 
 impl Default for InterfaceSysctl {
@@ -170,6 +173,7 @@ impl Default for InterfaceSysctl {
             send_redirects: true,
             proxy_arp: false,
             accept_local: false,
+            arp_notify: false,
         }
     }
 }
@@ -397,6 +401,9 @@ pub struct ServerConfig {
     pub service: Dist,
     /// Bytes of a response, rounded, at least 1.
     pub response: Dist,
+    /// Connections the application holds at a time; more wait in the backlog. `u32::MAX` for no
+    /// limit.
+    pub connections: u32,
     /// Connections that may wait for `accept` (and half-open ones); more SYNs are dropped.
     pub backlog: u32,
     /// Requests that may wait for a worker; more are refused by RST (TCP) or silently (UDP).

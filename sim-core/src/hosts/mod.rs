@@ -1,1 +1,170 @@
-//! The `hosts` room.
+//! Hosts: the IP stack, TCP, IPVS and applications of a machine put together.
+//!
+//! A [`Host`] takes in what links deliver and what it asked to be woken for, and puts packets on
+//! links. Protocol rules are not written here but in `net`, `tcp` and `ipvs`; here is the order in
+//! which a Linux host applies them.
+
+pub mod client;
+mod conversation;
+pub mod cpu;
+mod datagram;
+pub mod director;
+pub mod fabric;
+mod input;
+pub mod ip;
+pub mod server;
+mod sharing;
+
+use crate::net::fragment::Reassembly;
+use crate::tcp::{Output, TcpStack};
+use crate::wire::{Kind, MacId, PacketId};
+use client::{ClientApplication, Plan, Session};
+use cpu::Cpu;
+use datagram::Sockets;
+use director::Director;
+use fabric::{Event, Fabric, NO_TAP, Place, Reason};
+use ip::IpStack;
+use server::{Reply, Servers};
+
+/// A machine with an IP stack.
+#[derive(Debug)]
+pub struct Host {
+    /// Name.
+    pub name: String,
+    /// Number in the world.
+    pub number: u16,
+    /// IPv4.
+    pub ip: IpStack,
+    /// TCP.
+    pub tcp: TcpStack,
+    /// Fragments.
+    pub reassembly: Reassembly,
+    /// IPVS, if the host is a director.
+    pub director: Option<Box<Director>>,
+    /// Whether `tunl0` is up: IPIP packets are unwrapped.
+    pub tunnel: bool,
+    /// CPU that received packets pass.
+    pub cpu: Option<Box<Cpu>>,
+    /// Server applications.
+    pub servers: Servers,
+    /// Client applications.
+    pub clients: Vec<ClientApplication>,
+    /// Index of each client application's observation in the results.
+    pub client_rows: Vec<u32>,
+    /// Conversations of the client applications.
+    pub sessions: Vec<Session>,
+    free_sessions: Vec<u32>,
+    sockets: Sockets,
+    plan: Plan,
+    out: Output,
+    replies: Vec<Reply>,
+}
+
+impl Host {
+    /// A host without applications around an IP stack and a TCP.
+    pub fn new(name: String, ip: IpStack, tcp: TcpStack, plan: Plan) -> Self {
+        Self {
+            name,
+            number: ip.host,
+            ip,
+            tcp,
+            reassembly: Reassembly::new(),
+            director: None,
+            tunnel: false,
+            cpu: None,
+            servers: Servers::default(),
+            clients: Vec::new(),
+            client_rows: Vec::new(),
+            sessions: Vec::new(),
+            free_sessions: Vec::new(),
+            sockets: Sockets::default(),
+            plan,
+            out: Output::default(),
+            replies: Vec::new(),
+        }
+    }
+
+    /// Puts the first events of the applications into the queue.
+    pub fn begin(&mut self, fab: &mut Fabric) {
+        for (i, client) in self.clients.iter_mut().enumerate() {
+            client.begin(fab, self.number, i as u32);
+        }
+    }
+
+    /// A frame came in by an interface.
+    #[inline]
+    pub fn receive(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let i = &self.ip.interfaces[interface as usize];
+        if i.tap != NO_TAP {
+            fab.tap(i.tap, crate::observe::capture::Direction::In, packet);
+        }
+        let p = &fab.packets[packet];
+        if p.dst_mac != i.mac && p.dst_mac != MacId::BROADCAST {
+            fab.drop(Place::Host(self.number), Reason::OtherHost, packet);
+            return;
+        }
+        if p.kind != Kind::Ipv4 {
+            self.ip.arp_input(fab, interface, packet);
+            self.settle(fab);
+            return;
+        }
+        self.ip.counters.packets_in += 1;
+        self.ip.counters.bytes_in += u64::from(p.len);
+        if self.cpu.is_some() {
+            self.cpu_receive(fab, interface, packet);
+        } else {
+            self.ip_input(fab, interface, packet);
+            self.settle(fab);
+        }
+    }
+
+    /// Handles an event of this host.
+    pub fn handle(&mut self, fab: &mut Fabric, event: Event) {
+        match event {
+            Event::Neighbour { entry, .. } => self.ip.neighbour_deadline(fab, entry),
+            Event::Tcp { slot, .. } => {
+                self.tcp.on_wake(fab.now, slot, &mut self.out);
+                self.tcp_output(fab);
+            }
+            Event::Ipvs { .. } => self.director_deadline(fab),
+            Event::Cpu { .. } => self.cpu_done(fab),
+            Event::Reassembly { .. } => self.reassembly_deadline(fab),
+            Event::Client { application, .. } => self.client_start(fab, application),
+            Event::Session { session, .. } => self.session_wake(fab, session),
+            Event::Served { job, .. } => {
+                let reply = self.servers.served(self.number, fab, job);
+                self.replies.extend(reply);
+                self.answer(fab);
+            }
+            Event::Shared { application, .. } => {
+                self.servers.shared(self.number, fab, application, &mut self.replies);
+                self.answer(fab);
+            }
+            Event::Arrive { .. } | Event::Late { .. } | Event::Link { .. } | Event::Sample => {
+                debug_assert!(false, "an event of the world, not of a host");
+            }
+        }
+        self.settle(fab);
+    }
+
+    /// Takes in what the host sent to itself and answers for what could not be delivered.
+    #[inline]
+    fn settle(&mut self, fab: &mut Fabric) {
+        if !self.ip.loopback.is_empty() || !self.ip.undeliverable.is_empty() {
+            self.settle_slow(fab);
+        }
+    }
+
+    #[cold]
+    fn settle_slow(&mut self, fab: &mut Fabric) {
+        loop {
+            if let Some(packet) = self.ip.loopback.pop() {
+                self.deliver_local(fab, packet);
+            } else if let Some((_, packet)) = self.ip.undeliverable.pop() {
+                self.host_unreachable(fab, packet);
+            } else {
+                return;
+            }
+        }
+    }
+}

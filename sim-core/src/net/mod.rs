@@ -1,1 +1,7 @@
-//! The `net` room.
+//! Links, switches, neighbours, routes: everything between two IP stacks. Nothing about LVS.
+
+pub mod arp;
+pub mod link;
+pub mod route;
+pub mod slab;
+pub mod switch;

@@ -1,0 +1,392 @@
+//! What applications do with TCP: notes in, writes and closes out.
+
+use super::Host;
+use super::client::{self, Phase, Session};
+use super::fabric::{Event, Fabric};
+use super::server::Reply;
+use crate::config::Transport;
+use crate::engine::{Span, Time};
+use crate::observe::Failure;
+use crate::tcp::{Conn, ConnectError, Note};
+use crate::wire::Ip;
+
+/// A connection that no application cares for any more.
+const NOBODY: u32 = 0;
+/// Set in a connection's user word if a client session owns it; the rest is its number.
+const CLIENT: u32 = 1 << 31;
+/// Set if a server visit owns it.
+const SERVER: u32 = 1 << 30;
+
+/// Ephemeral ports tried before a connection fails for want of one (`ip_local_port_range`).
+const PORT_TRIES: u32 = 28_232;
+
+impl Host {
+    /// Sends, schedules and tells what the last calls of TCP left behind.
+    #[inline]
+    pub(super) fn tcp_output(&mut self, fab: &mut Fabric) {
+        let mut note = 0;
+        while let Some(&(conn, what)) = self.out.notes.get(note) {
+            note += 1;
+            self.tcp_note(fab, conn, what);
+        }
+        let mut out = core::mem::take(&mut self.out);
+        for &(at, slot) in &out.wakes {
+            fab.queue.push(at, Event::Tcp { host: self.number, slot });
+        }
+        for &packet in &out.packets {
+            self.ip.originate(fab, packet);
+        }
+        out.clear();
+        self.out = out;
+    }
+
+    fn tcp_note(&mut self, fab: &mut Fabric, conn: Conn, note: Note) {
+        if let Note::Accepted { listener } = note {
+            self.accepted(fab, conn, listener);
+            return;
+        }
+        let user = self.tcp.user(conn);
+        if user & CLIENT != 0 {
+            self.client_note(fab, user & !CLIENT, note);
+        } else if user & SERVER != 0 {
+            self.server_note(fab, user & !SERVER, conn, note);
+        }
+    }
+
+    /// A connection waits to be accepted. An application accepts at once while it has room for
+    /// connections; beyond that they wait in the backlog.
+    fn accepted(&mut self, fab: &mut Fabric, conn: Conn, listener: u32) {
+        let visit = self.servers.arrive(listener, conn);
+        self.tcp.set_user(conn, SERVER | visit);
+        let application = self.servers.visit(visit).application;
+        self.accept_waiting(fab, application);
+    }
+
+    /// Accepts what waits while there is room, and catches up with what came meanwhile.
+    fn accept_waiting(&mut self, fab: &mut Fabric, application: u16) {
+        while let Some((visit, listener)) = self.servers.accept(application) {
+            self.tcp.accept(listener);
+            let v = *self.servers.visit(visit);
+            if v.gone {
+                continue;
+            }
+            for _ in 0..v.early {
+                self.server_note(fab, visit, v.conn, Note::MessageComplete { total: 0 });
+            }
+            if v.peer_closed {
+                self.server_note(fab, visit, v.conn, Note::PeerClosed);
+            }
+        }
+    }
+
+    fn server_note(&mut self, fab: &mut Fabric, visit: u32, conn: Conn, note: Note) {
+        let v = self.servers.visit(visit);
+        match note {
+            Note::MessageComplete { .. } if !v.accepted => v.early += 1,
+            Note::MessageComplete { .. } => {
+                let tag = self.tcp.tag(conn);
+                if !self.servers.request(self.number, fab, visit, tag) {
+                    self.tcp.abort(fab.now, conn, &mut self.out);
+                }
+            }
+            Note::PeerClosed => {
+                v.peer_closed = true;
+                if v.accepted && v.job == super::server::GONE {
+                    self.tcp.close(fab.now, conn, &mut self.out);
+                }
+            }
+            note if note.is_final() => {
+                let (application, accepted) = (v.application, v.accepted);
+                self.servers.close(visit);
+                if accepted {
+                    self.accept_waiting(fab, application);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Carries out what server applications want to send.
+    pub(super) fn answer(&mut self, fab: &mut Fabric) {
+        let mut replies = core::mem::take(&mut self.replies);
+        for reply in replies.drain(..) {
+            match reply {
+                Reply::Write { conn, bytes, close } => {
+                    self.tcp.write(fab.now, conn, bytes, &mut self.out);
+                    if close {
+                        self.tcp.close(fab.now, conn, &mut self.out);
+                    }
+                }
+                Reply::Datagram { local, peer, bytes, tag } => {
+                    self.send_datagram(fab, local, peer, bytes, tag);
+                }
+            }
+        }
+        self.replies = replies;
+        self.tcp_output(fab);
+    }
+
+    /// A client application starts a connection.
+    pub(super) fn client_start(&mut self, fab: &mut Fabric, application: u32) {
+        let (index, user) = ((application & 0xff) as usize, application >> 8);
+        if fab.now >= self.plan.until {
+            return;
+        }
+        let client = &mut self.clients[index];
+        if client.started >= client.config.limit {
+            return;
+        }
+        let number = client.started as u32;
+        client.started += 1;
+        if client.is_open_loop() {
+            client.schedule(fab, self.number, application);
+        }
+        let transport = client.config.transport;
+        let mut session = self.new_session(fab, index, number, user);
+        let opened = match transport {
+            Transport::Tcp => self.open_tcp(fab, &mut session),
+            Transport::Udp => self.open_udp(fab, &mut session),
+        };
+        if opened {
+            self.tcp_output(fab);
+        } else {
+            self.finish(fab, &session, Some(Failure::NoPort));
+        }
+    }
+
+    fn new_session(&mut self, fab: &mut Fabric, index: usize, number: u32, user: u32) -> Session {
+        let client = &mut self.clients[index];
+        let counted = fab.now >= self.plan.warmup;
+        client.observation.connections_offered += u64::from(counted);
+        let patience = client.config.timeout.map_or(Time::NEVER, |t| fab.now + t);
+        let id = fab.connections;
+        fab.connections += 1;
+        Session {
+            application: index as u16,
+            phase: Phase::Connecting,
+            counted,
+            served: false,
+            user,
+            conn: Conn(u32::MAX),
+            id,
+            number,
+            source: (Ip::ANY, 0),
+            start: fab.now,
+            connected: Time::NEVER,
+            asked: Time::NEVER,
+            first_byte: Time::NEVER,
+            answered: Time::NEVER,
+            wake: Time::NEVER,
+            deadline: patience,
+            left: client.draw_requests(number),
+            done: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes the next free local port and sends a SYN. `false` if there is no port or address.
+    fn open_tcp(&mut self, fab: &mut Fabric, session: &mut Session) -> bool {
+        let client = &mut self.clients[session.application as usize];
+        let target = client.config.target;
+        let Some(fallback) = self.ip.source_for(target.0) else { return false };
+        let (source, ip) = client.next_source(fallback);
+        let mtu = self.ip.mtu_towards(target.0);
+        let tag = client.tag(session.number);
+        for _ in 0..PORT_TRIES {
+            let local = (ip, client.next_port(source));
+            let iss = self.tcp.initial_sequence(fab.now, local, target);
+            match self.tcp.connect(fab.now, local, target, iss, tag, mtu, &mut self.out) {
+                Ok(conn) => {
+                    session.source = local;
+                    session.conn = conn;
+                    let slot = self.keep_session(fab, *session);
+                    self.tcp.set_user(conn, CLIENT | slot);
+                    return true;
+                }
+                Err(ConnectError::InUse | ConnectError::TimeWait) => {}
+            }
+        }
+        false
+    }
+
+    pub(super) fn keep_session(&mut self, fab: &mut Fabric, session: Session) -> u32 {
+        let slot = if let Some(slot) = self.free_sessions.pop() {
+            self.sessions[slot as usize] = session;
+            slot
+        } else {
+            self.sessions.push(session);
+            self.sessions.len() as u32 - 1
+        };
+        if session.deadline != Time::NEVER {
+            let event = Event::Session { host: self.number, session: slot };
+            fab.queue.push(session.deadline, event);
+        }
+        slot
+    }
+
+    fn client_note(&mut self, fab: &mut Fabric, slot: u32, note: Note) {
+        let s = &mut self.sessions[slot as usize];
+        match note {
+            Note::Connected => {
+                s.connected = fab.now;
+                let client = &mut self.clients[s.application as usize];
+                if s.counted {
+                    client.observation.connect.record(fab.now - s.start);
+                }
+                self.ask(fab, slot);
+            }
+            Note::FirstByte => {
+                s.answered = fab.now;
+                if s.first_byte == Time::NEVER {
+                    s.first_byte = fab.now;
+                }
+            }
+            Note::MessageComplete { total } => self.response_complete(fab, slot, total),
+            Note::PeerClosed => self.peer_closed(fab, slot),
+            Note::Closed => self.end(fab, slot, Failure::Reset),
+            Note::Reset | Note::Aborted => self.end(fab, slot, Failure::Reset),
+            Note::Refused => self.end(fab, slot, Failure::Refused),
+            Note::Unreachable => self.end(fab, slot, Failure::Unreachable),
+            Note::TimedOut => self.end(fab, slot, Failure::TimedOut),
+            Note::Accepted { .. } => {}
+        }
+    }
+
+    /// Sends the next request.
+    fn ask(&mut self, fab: &mut Fabric, slot: u32) {
+        let s = &mut self.sessions[slot as usize];
+        let client = &mut self.clients[s.application as usize];
+        let (bytes, _) = client.draw_request(s.number, s.done);
+        s.phase = Phase::Waiting;
+        s.asked = fab.now;
+        s.answered = Time::NEVER;
+        client.observation.requests_offered += u64::from(s.counted);
+        self.tcp.write(fab.now, s.conn, bytes, &mut self.out);
+    }
+
+    fn response_complete(&mut self, fab: &mut Fabric, slot: u32, total: u64) {
+        let s = &mut self.sessions[slot as usize];
+        let client = &mut self.clients[s.application as usize];
+        if s.left == 0 {
+            return;
+        }
+        client.observation.bytes_received += (total - s.bytes) * u64::from(s.counted);
+        s.bytes = total;
+        s.done += 1;
+        s.left -= 1;
+        client.count_response(s, fab.now);
+        if s.left > 0 {
+            let (_, pause) = client.draw_request(s.number, s.done);
+            if pause == Span::ZERO {
+                self.ask(fab, slot);
+            } else {
+                s.phase = Phase::Thinking;
+                self.wake_at(fab, slot, fab.now + pause);
+            }
+            return;
+        }
+        s.served = true;
+        s.phase = Phase::Closing;
+        if client.closes() {
+            let conn = s.conn;
+            self.tcp.close(fab.now, conn, &mut self.out);
+            self.leave(fab, slot, conn);
+        }
+    }
+
+    /// The server has closed: in order after the last response, a failure before it.
+    fn peer_closed(&mut self, fab: &mut Fabric, slot: u32) {
+        let s = &mut self.sessions[slot as usize];
+        let client = &mut self.clients[s.application as usize];
+        let pause = client.draw_close_delay(s.number);
+        if s.served && pause > Span::ZERO {
+            self.wake_at(fab, slot, fab.now + pause);
+            return;
+        }
+        self.close_session(fab, slot);
+    }
+
+    fn close_session(&mut self, fab: &mut Fabric, slot: u32) {
+        let conn = self.sessions[slot as usize].conn;
+        self.tcp.close(fab.now, conn, &mut self.out);
+        self.leave(fab, slot, conn);
+    }
+
+    /// The application is done with a connection; what TCP still does with it concerns nobody.
+    fn leave(&mut self, fab: &mut Fabric, slot: u32, conn: Conn) {
+        self.tcp.set_user(conn, NOBODY);
+        self.end(fab, slot, Failure::Reset);
+    }
+
+    fn wake_at(&mut self, fab: &mut Fabric, slot: u32, at: Time) {
+        self.sessions[slot as usize].wake = at;
+        fab.queue.push(at, Event::Session { host: self.number, session: slot });
+    }
+
+    /// Think time, pause or patience of a session may be over.
+    pub(super) fn session_wake(&mut self, fab: &mut Fabric, slot: u32) {
+        let s = &mut self.sessions[slot as usize];
+        if s.deadline == fab.now {
+            self.out_of_patience(fab, slot);
+        } else if s.wake == fab.now {
+            s.wake = Time::NEVER;
+            match s.phase {
+                Phase::Thinking => self.ask(fab, slot),
+                Phase::Closing => self.close_session(fab, slot),
+                Phase::Connecting | Phase::Waiting => {}
+            }
+        }
+        self.tcp_output(fab);
+    }
+
+    fn out_of_patience(&mut self, fab: &mut Fabric, slot: u32) {
+        let s = self.sessions[slot as usize];
+        if self.clients[s.application as usize].config.transport == Transport::Udp {
+            self.sockets.close(s.source);
+        } else {
+            self.tcp.abort(fab.now, s.conn, &mut self.out);
+            self.tcp.set_user(s.conn, NOBODY);
+        }
+        self.end(fab, slot, Failure::TimedOut);
+    }
+
+    /// A session ends: served if all responses came, else failed.
+    pub(super) fn end(&mut self, fab: &mut Fabric, slot: u32, failure: Failure) {
+        let s = &mut self.sessions[slot as usize];
+        let session = *s;
+        s.deadline = Time::NEVER;
+        s.wake = Time::NEVER;
+        self.free_sessions.push(slot);
+        self.finish(fab, &session, (!session.served).then_some(failure));
+    }
+
+    pub(super) fn finish(&mut self, fab: &mut Fabric, s: &Session, failure: Option<Failure>) {
+        let index = s.application as usize;
+        let client = &mut self.clients[index];
+        if let Some(failure) = failure {
+            client.count_failure(s, failure);
+        }
+        if let Some(rows) = &mut fab.rows
+            && s.counted
+        {
+            let target = client.config.target;
+            rows.push(client::row(s, self.client_rows[index], target, fab.now, failure));
+        }
+        if !client.is_open_loop() {
+            client.user_returns(fab, self.number, index as u32, s.user);
+        }
+    }
+
+    /// Conversations that are neither served nor failed count as unfinished.
+    pub fn finish_all(&mut self, fab: &mut Fabric) {
+        let mut free = vec![false; self.sessions.len()];
+        for &slot in &self.free_sessions {
+            free[slot as usize] = true;
+        }
+        for (slot, _) in free.iter().enumerate().filter(|(_, free)| !**free) {
+            let s = self.sessions[slot];
+            self.finish(fab, &s, (!s.served).then_some(Failure::Unfinished));
+        }
+    }
+
+}

@@ -1,0 +1,135 @@
+//! UDP: datagrams to server applications and the answers to client sessions.
+
+use super::Host;
+use super::client::{Phase, Session};
+use super::fabric::{Fabric, Place, Reason};
+use crate::config::Transport;
+use crate::engine::Time;
+use crate::observe::Failure;
+use crate::tcp::Conn;
+use crate::wire::{Ip, Packet, PacketId, icmp, proto};
+use rustc_hash::FxHashMap;
+
+/// Largest UDP payload in an IPv4 datagram.
+const LARGEST: u32 = 65_507;
+
+/// Local UDP ends that wait for an answer.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    open: FxHashMap<(Ip, u16), u32>,
+}
+
+impl Sockets {
+    /// Forgets an end.
+    pub fn close(&mut self, local: (Ip, u16)) {
+        self.open.remove(&local);
+    }
+}
+
+impl Host {
+    /// Sends a request by a fresh local port. `false` if there is no port or address.
+    pub(super) fn open_udp(&mut self, fab: &mut Fabric, session: &mut Session) -> bool {
+        let client = &mut self.clients[session.application as usize];
+        let target = client.config.target;
+        let Some(fallback) = self.ip.source_for(target.0) else { return false };
+        let (source, ip) = client.next_source(fallback);
+        let free = (0..28_232)
+            .map(|_| (ip, client.next_port(source)))
+            .find(|local| !self.sockets.open.contains_key(local));
+        let Some(local) = free else { return false };
+        let (bytes, _) = client.draw_request(session.number, 0);
+        let tag = client.tag(session.number);
+        client.observation.requests_offered += u64::from(session.counted);
+        session.source = local;
+        session.conn = Conn(u32::from(local.1));
+        session.phase = Phase::Waiting;
+        session.connected = fab.now;
+        session.asked = fab.now;
+        session.left = 1;
+        let slot = self.keep_session(fab, *session);
+        self.sockets.open.insert(local, slot);
+        self.send_datagram(fab, local, target, bytes, tag);
+        true
+    }
+
+    /// Sends a datagram; DF is set if it fits the link (`ip_dont_fragment`).
+    pub(super) fn send_datagram(
+        &mut self,
+        fab: &mut Fabric,
+        local: (Ip, u16),
+        peer: (Ip, u16),
+        bytes: u32,
+        tag: u32,
+    ) {
+        let len = bytes.min(LARGEST) as u16 + Packet::IP_HEADER + 8;
+        let mut p = Packet::ipv4(local.0, peer.0, proto::UDP, len);
+        p.sport = local.1;
+        p.dport = peer.1;
+        p.tag = tag;
+        p.ttl = self.ip.sysctl.default_ttl;
+        if len <= self.ip.mtu_towards(peer.0) {
+            p.frag = Packet::DF;
+        }
+        self.ip.originate(fab, p);
+    }
+
+    /// A datagram for this host.
+    pub(super) fn datagram_input(&mut self, fab: &mut Fabric, packet: PacketId) {
+        let p = fab.packets[packet];
+        let local = (p.dst, p.dport);
+        if let Some(&slot) = self.sockets.open.get(&local) {
+            fab.deliver(packet);
+            self.answered(fab, slot, &p);
+            return;
+        }
+        let application =
+            self.servers.applications.iter().position(|a| a.listens(Transport::Udp, p.dport));
+        let Some(application) = application else {
+            self.refuse(fab, packet, icmp::PORT, Reason::NoSocket);
+            return;
+        };
+        let peer = (p.src, p.sport);
+        let taken =
+            self.servers.datagram(self.number, fab, application as u16, local, peer, p.tag);
+        if taken {
+            fab.deliver(packet);
+        } else {
+            fab.drop(Place::Host(self.number), Reason::ApplicationQueue, packet);
+        }
+    }
+
+    /// The answer to a client's request.
+    fn answered(&mut self, fab: &mut Fabric, slot: u32, p: &Packet) {
+        let s = &mut self.sessions[slot as usize];
+        let client = &mut self.clients[s.application as usize];
+        if (p.src, p.sport) != client.config.target {
+            return;
+        }
+        s.answered = fab.now;
+        s.first_byte = fab.now;
+        s.bytes = u64::from(p.payload());
+        client.observation.bytes_received += s.bytes * u64::from(s.counted);
+        s.done = 1;
+        s.left = 0;
+        s.served = true;
+        client.count_response(s, fab.now);
+        let local = s.source;
+        self.sockets.close(local);
+        self.end(fab, slot, Failure::Reset);
+    }
+
+    /// An ICMP error about a datagram this host sent.
+    pub(super) fn datagram_error(&mut self, fab: &mut Fabric, quoted: &Packet, kind: u8, code: u8) {
+        let Some(&slot) = self.sockets.open.get(&(quoted.src, quoted.sport)) else { return };
+        let failure = match (kind, code) {
+            (icmp::UNREACHABLE, icmp::PORT | icmp::PROTOCOL) => Failure::Refused,
+            (icmp::UNREACHABLE, icmp::HOST | icmp::NET) => Failure::Unreachable,
+            _ => return,
+        };
+        let s = &mut self.sessions[slot as usize];
+        s.deadline = Time::NEVER;
+        let local = s.source;
+        self.sockets.close(local);
+        self.end(fab, slot, failure);
+    }
+}

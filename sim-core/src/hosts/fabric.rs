@@ -1,0 +1,357 @@
+//! What all hosts and switches share: the clock, the event queue, packets, links, and the account of
+//! what happened.
+
+use crate::engine::{Digest, Queue, Time};
+use crate::net::link::{Direction, Sent};
+use crate::net::slab::PacketSlab;
+use crate::observe::ConnectionRow;
+use crate::observe::capture::{Capture, Direction as Way};
+use crate::wire::{Kind, Mac, Packet, PacketId};
+use std::collections::BTreeMap;
+
+/// Something that will happen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The head of a link direction arrives.
+    Arrive {
+        /// Direction number.
+        direction: u32,
+    },
+    /// A frame that left the order of its link arrives.
+    Late {
+        /// Slot in the list of such frames.
+        slot: u32,
+    },
+    /// A neighbour entry wants attention.
+    Neighbour {
+        /// Host number.
+        host: u16,
+        /// Entry number.
+        entry: u32,
+    },
+    /// A TCP connection wants attention.
+    Tcp {
+        /// Host number.
+        host: u16,
+        /// Slot in the host's TCP.
+        slot: u32,
+    },
+    /// The connection table of a director wants attention.
+    Ipvs {
+        /// Host number.
+        host: u16,
+    },
+    /// The CPU of a host has finished a packet.
+    Cpu {
+        /// Host number.
+        host: u16,
+    },
+    /// The reassembly of fragments wants attention.
+    Reassembly {
+        /// Host number.
+        host: u16,
+    },
+    /// A client application starts its next connection.
+    Client {
+        /// Host number.
+        host: u16,
+        /// Application (open loop) or user (closed loop).
+        application: u32,
+    },
+    /// A client session wants attention: time-out, end of think time.
+    Session {
+        /// Host number.
+        host: u16,
+        /// Session number.
+        session: u32,
+    },
+    /// A request has been served.
+    Served {
+        /// Host number.
+        host: u16,
+        /// Job number.
+        job: u32,
+    },
+    /// Processor sharing: the next request may have been served.
+    Shared {
+        /// Host number.
+        host: u16,
+        /// Application.
+        application: u32,
+    },
+    /// A link goes down or up.
+    Link {
+        /// Index of the configured event.
+        index: u32,
+    },
+    /// End of a time-series bucket.
+    Sample,
+}
+
+/// Where a packet was dropped.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Place {
+    /// A host.
+    Host(u16),
+    /// A switch.
+    Switch(u16),
+    /// A link direction.
+    Link(u32),
+}
+
+/// Why a packet was dropped.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reason {
+    /// The queue of the link was full.
+    QueueFull,
+    /// Lost on the link.
+    Lost,
+    /// The link was down.
+    LinkDown,
+    /// The frame was addressed to another host (a flood).
+    OtherHost,
+    /// No interface or link to send by.
+    NoLink,
+    /// A switch had nowhere to send it.
+    Filtered,
+    /// Source is an own address (`fib_validate_source`: martian).
+    MartianSource,
+    /// The reverse path filter.
+    ReversePath,
+    /// Not for this host, which does not forward.
+    NotForwarding,
+    /// No route.
+    NoRoute,
+    /// Time to live used up.
+    TtlExceeded,
+    /// Larger than the MTU with DF set.
+    TooBig,
+    /// Nobody answered ARP.
+    NeighbourFailed,
+    /// Too many packets waited for ARP.
+    NeighbourQueue,
+    /// Fragments of a datagram that never became whole.
+    ReassemblyFailed,
+    /// No protocol or tunnel to hand it to.
+    NoProtocol,
+    /// No application on the UDP port.
+    NoSocket,
+    /// The CPU backlog was full.
+    CpuBacklog,
+    /// IPVS: no destination available.
+    NoDestination,
+    /// IPVS: the entry's real server was deleted.
+    DestinationGone,
+    /// IPVS: any other refusal.
+    Ipvs,
+    /// The application's queue was full.
+    ApplicationQueue,
+}
+
+impl Reason {
+    /// The word used in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Lost => "lost",
+            Self::LinkDown => "link_down",
+            Self::OtherHost => "other_host",
+            Self::NoLink => "no_link",
+            Self::Filtered => "filtered",
+            Self::MartianSource => "martian_source",
+            Self::ReversePath => "reverse_path",
+            Self::NotForwarding => "not_forwarding",
+            Self::NoRoute => "no_route",
+            Self::TtlExceeded => "ttl_exceeded",
+            Self::TooBig => "too_big",
+            Self::NeighbourFailed => "neighbour_failed",
+            Self::NeighbourQueue => "neighbour_queue",
+            Self::ReassemblyFailed => "reassembly_failed",
+            Self::NoProtocol => "no_protocol",
+            Self::NoSocket => "no_socket",
+            Self::CpuBacklog => "cpu_backlog",
+            Self::NoDestination => "no_destination",
+            Self::DestinationGone => "destination_gone",
+            Self::Ipvs => "ipvs",
+            Self::ApplicationQueue => "application_queue",
+        }
+    }
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Packets.
+    pub packets: u64,
+    /// IP bytes.
+    pub bytes: u64,
+}
+
+/// What all hosts and switches share.
+#[derive(Debug)]
+pub struct Fabric {
+    /// The present.
+    pub now: Time,
+    /// What will happen.
+    pub queue: Queue<Event>,
+    /// Every packet.
+    pub packets: PacketSlab,
+    /// Every link direction.
+    pub directions: Vec<Direction>,
+    /// Fold of what happened.
+    pub digest: Digest,
+    /// Drops by place and reason.
+    pub drops: BTreeMap<(Place, Reason), Tally>,
+    /// Link traversals of IP packets.
+    pub ip_hops: u64,
+    /// Link traversals of ARP packets.
+    pub arp_hops: u64,
+    /// Packets (bodies included) consumed by hosts.
+    pub delivered: u64,
+    /// Packets (bodies included) dropped.
+    pub dropped: u64,
+    /// Open captures.
+    pub capture: Option<Box<Capture>>,
+    /// Ethernet addresses by number.
+    pub macs: Vec<Mac>,
+    /// Connections started by client applications so far.
+    pub connections: u32,
+    /// Rows of finished connections, if asked for.
+    pub rows: Option<Vec<ConnectionRow>>,
+    /// Frames that left the order of their link: direction and packet.
+    late: Vec<(u32, PacketId)>,
+    late_free: Vec<u32>,
+}
+
+/// Number of a captured interface; [`NO_TAP`] if it is not captured.
+pub type Tap = u32;
+/// Not captured.
+pub const NO_TAP: Tap = u32::MAX;
+
+impl Fabric {
+    /// A fabric without links at time zero.
+    pub fn new() -> Self {
+        Self {
+            now: Time::ZERO,
+            queue: Queue::new(),
+            packets: PacketSlab::new(),
+            directions: Vec::new(),
+            digest: Digest::new(),
+            drops: BTreeMap::new(),
+            ip_hops: 0,
+            arp_hops: 0,
+            delivered: 0,
+            dropped: 0,
+            capture: None,
+            macs: Vec::new(),
+            connections: 0,
+            rows: None,
+            late: Vec::new(),
+            late_free: Vec::new(),
+        }
+    }
+
+    /// Puts a packet on a link direction.
+    #[inline]
+    pub fn send(&mut self, direction: u32, packet: PacketId) {
+        let len = self.packets[packet].len;
+        match self.directions[direction as usize].send(self.now, packet, len) {
+            Sent::Queued { head: None } => {}
+            Sent::Queued { head: Some(at) } => self.queue.push(at, Event::Arrive { direction }),
+            other => self.send_failed(direction, packet, other),
+        }
+    }
+
+    #[cold]
+    fn send_failed(&mut self, direction: u32, packet: PacketId, sent: Sent) {
+        let reason = match sent {
+            Sent::Overtaken(at) => {
+                let slot = self.late_free.pop().unwrap_or_else(|| {
+                    self.late.push((0, PacketId::NONE));
+                    self.late.len() as u32 - 1
+                });
+                self.late[slot as usize] = (direction, packet);
+                self.queue.push(at, Event::Late { slot });
+                return;
+            }
+            Sent::Full => Reason::QueueFull,
+            Sent::Down => Reason::LinkDown,
+            Sent::Lost | Sent::Queued { .. } => Reason::Lost,
+        };
+        self.drop(Place::Link(direction), reason, packet);
+    }
+
+    /// Takes the frame that [`Event::Late`] speaks of: its direction and itself.
+    pub fn take_late(&mut self, slot: u32) -> (u32, PacketId) {
+        self.late_free.push(slot);
+        core::mem::replace(&mut self.late[slot as usize], (0, PacketId::NONE))
+    }
+
+    /// Counts the end of a hop.
+    #[inline]
+    pub fn count_hop(&mut self, direction: u32, packet: PacketId) {
+        let p = &self.packets[packet];
+        if p.kind == Kind::Ipv4 {
+            self.ip_hops += 1;
+        } else {
+            self.arp_hops += 1;
+        }
+        let word = u64::from(direction) << 48
+            ^ u64::from(p.len) << 32
+            ^ u64::from(p.seq)
+            ^ u64::from(p.dst.0) << 13
+            ^ u64::from(p.flags.0) << 40;
+        self.digest.fold(self.now.as_nanos() ^ word.rotate_left(7));
+    }
+
+    /// A host has consumed a packet.
+    #[inline]
+    pub fn deliver(&mut self, packet: PacketId) {
+        let before = self.packets.live();
+        self.packets.free(packet);
+        self.delivered += (before - self.packets.live()) as u64;
+    }
+
+    /// Drops a packet.
+    #[cold]
+    pub fn drop(&mut self, place: Place, reason: Reason, packet: PacketId) {
+        let tally = self.drops.entry((place, reason)).or_default();
+        tally.packets += 1;
+        tally.bytes += u64::from(self.packets[packet].len);
+        let before = self.packets.live();
+        self.packets.free(packet);
+        self.dropped += (before - self.packets.live()) as u64;
+    }
+
+    /// Takes the body out of a packet and consumes the rest (decapsulation).
+    pub fn unwrap_body(&mut self, packet: PacketId) -> PacketId {
+        self.delivered += 1;
+        self.packets.unwrap_body(packet)
+    }
+
+    /// Writes a packet to an open capture.
+    #[cold]
+    pub fn tap(&mut self, tap: Tap, way: Way, packet: PacketId) {
+        if let Some(capture) = &mut self.capture {
+            let packets = &self.packets;
+            let body = |id: PacketId| -> Option<&Packet> { packets.get(id) };
+            capture.record(tap as usize, self.now, way, &packets[packet], &body, &self.macs);
+        }
+    }
+}
+
+impl Default for Fabric {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_eight_bytes() {
+        assert!(size_of::<Event>() <= 8);
+    }
+}

@@ -1,0 +1,300 @@
+//! What a host does with an IP packet that came in: for itself, or to be forwarded.
+
+use super::Host;
+use super::cpu::Work;
+use super::fabric::{Event, Fabric, Place, Reason};
+use super::ip::Target;
+use crate::net::fragment::Reassembled;
+use crate::net::icmp as errors;
+use crate::net::route;
+use crate::wire::{Ip, Packet, PacketId, icmp, proto};
+
+impl Host {
+    /// An IP packet came in by an interface (`ip_rcv`).
+    #[inline]
+    pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let p = &fab.packets[packet];
+        let (src, dst) = (p.src, p.dst);
+        if let Some(reason) = self.refuse_source(interface, src) {
+            fab.drop(Place::Host(self.number), reason, packet);
+            return;
+        }
+        match self.ip.target(dst, || route::flow_hash(p)) {
+            Target::Local | Target::Broadcast => self.local_input(fab, packet),
+            target => self.forward(fab, interface, target, packet),
+        }
+    }
+
+    /// `fib_validate_source`: no own address as a source, and the reverse path filter.
+    #[inline]
+    fn refuse_source(&mut self, interface: u16, src: Ip) -> Option<Reason> {
+        let sysctl = self.ip.interfaces[interface as usize].sysctl;
+        if self.ip.is_local(src) && !sysctl.accept_local {
+            return Some(Reason::MartianSource);
+        }
+        if sysctl.rp_filter == 0 {
+            return None;
+        }
+        match self.ip.target(src, || 0) {
+            Target::Neighbour { interface: back, .. } if sysctl.rp_filter == 2 || back == interface => {
+                None
+            }
+            _ => Some(Reason::ReversePath),
+        }
+    }
+
+    /// A packet for this host (hook `LOCAL_IN`).
+    fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
+        let Some(packet) = self.gather(fab, packet) else { return };
+        if self.director.is_some() && self.director_input(fab, packet) {
+            return;
+        }
+        self.deliver_local(fab, packet);
+    }
+
+    /// Keeps a fragment until the datagram is whole; hands whole packets on.
+    #[inline]
+    fn gather(&mut self, fab: &mut Fabric, packet: PacketId) -> Option<PacketId> {
+        if !fab.packets[packet].is_fragment() {
+            return Some(packet);
+        }
+        self.gather_slow(fab, packet)
+    }
+
+    #[cold]
+    fn gather_slow(&mut self, fab: &mut Fabric, packet: PacketId) -> Option<PacketId> {
+        let part = fab.packets[packet];
+        let (outcome, wake) = self.reassembly.add(fab.now, &part);
+        if let Some(at) = wake {
+            fab.queue.push(at, Event::Reassembly { host: self.number });
+        }
+        match outcome {
+            Reassembled::Whole(whole) => {
+                // the copy that this last fragment carries becomes the datagram
+                let body = fab.unwrap_body(packet);
+                fab.packets[body] = Packet { body: fab.packets[body].body, ..whole };
+                Some(body)
+            }
+            Reassembled::Waiting => {
+                fab.deliver(packet);
+                None
+            }
+            Reassembled::Refused => {
+                fab.drop(Place::Host(self.number), Reason::ReassemblyFailed, packet);
+                None
+            }
+        }
+    }
+
+    /// Datagrams that stayed in pieces too long are forgotten.
+    pub(super) fn reassembly_deadline(&mut self, fab: &mut Fabric) {
+        if let Some(at) = self.reassembly.on_deadline(fab.now) {
+            fab.queue.push(at, Event::Reassembly { host: self.number });
+        }
+    }
+
+    /// Hands a packet to the protocol it is for.
+    #[inline]
+    pub(super) fn deliver_local(&mut self, fab: &mut Fabric, packet: PacketId) {
+        let p = &fab.packets[packet];
+        match p.proto {
+            proto::TCP => {
+                let mtu = self.mtu_back(p.src);
+                let p = fab.packets[packet];
+                fab.deliver(packet);
+                self.ip.confirm(fab.now, p.src);
+                self.tcp.on_packet(fab.now, &p, mtu, &mut self.out);
+                self.tcp_output(fab);
+            }
+            proto::UDP => self.datagram_input(fab, packet),
+            proto::ICMP => self.icmp_input(fab, packet),
+            proto::IPIP if self.tunnel && p.body != PacketId::NONE => {
+                let inner = fab.unwrap_body(packet);
+                self.unwrapped(fab, inner);
+            }
+            _ => self.refuse(fab, packet, icmp::PROTOCOL, Reason::NoProtocol),
+        }
+    }
+
+    #[inline]
+    fn mtu_back(&mut self, src: Ip) -> u16 {
+        self.ip.mtu_towards(src)
+    }
+
+    /// The inside of a tunnel packet comes in again, by `tunl0`.
+    fn unwrapped(&mut self, fab: &mut Fabric, inner: PacketId) {
+        let p = &fab.packets[inner];
+        let (src, dst) = (p.src, p.dst);
+        if self.ip.is_local(src) && !self.ip.sysctl.all.accept_local {
+            fab.drop(Place::Host(self.number), Reason::MartianSource, inner);
+            return;
+        }
+        match self.ip.target(dst, || route::flow_hash(p)) {
+            Target::Local => self.deliver_whole(fab, inner),
+            target => self.forward(fab, u16::MAX, target, inner),
+        }
+    }
+
+    fn deliver_whole(&mut self, fab: &mut Fabric, packet: PacketId) {
+        if let Some(packet) = self.gather(fab, packet) {
+            self.deliver_local(fab, packet);
+        }
+    }
+
+    /// A packet that is not for this host (`ip_forward`).
+    fn forward(&mut self, fab: &mut Fabric, interface: u16, target: Target, packet: PacketId) {
+        if !self.ip.sysctl.ip_forward {
+            fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
+            return;
+        }
+        let Target::Neighbour { interface: out, neighbour } = target else {
+            self.refuse(fab, packet, icmp::NET, Reason::NoRoute);
+            return;
+        };
+        let packet = if self.director.is_some() {
+            match self.gather(fab, packet) {
+                Some(whole) => whole,
+                None => return,
+            }
+        } else {
+            packet
+        };
+        let p = &mut fab.packets[packet];
+        if p.ttl <= 1 {
+            self.send_error(fab, packet, icmp::TIME_EXCEEDED, 0, 0);
+            fab.drop(Place::Host(self.number), Reason::TtlExceeded, packet);
+            return;
+        }
+        let mtu = self.ip.interfaces[out as usize].mtu;
+        if p.len > mtu && p.dont_fragment() {
+            self.send_error(fab, packet, icmp::UNREACHABLE, icmp::FRAG_NEEDED, u32::from(mtu));
+            fab.drop(Place::Host(self.number), Reason::TooBig, packet);
+            return;
+        }
+        p.ttl -= 1;
+        if out == interface {
+            self.redirect(fab, interface, neighbour, packet);
+        }
+        if self.director.is_some() {
+            self.director_forward(fab, packet);
+        }
+        self.ip.output_to(fab, target, packet);
+    }
+
+    /// Tells a sender on the same link that it could have taken the next hop itself
+    /// (`ip_rt_send_redirect`).
+    #[cold]
+    fn redirect(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        neighbour: crate::net::arp::NeighbourId,
+        packet: PacketId,
+    ) {
+        let i = &self.ip.interfaces[interface as usize];
+        let p = &fab.packets[packet];
+        let gateway = self.ip.neighbours.entries()[neighbour.0 as usize].ip;
+        let shared = i.addresses.iter().any(|a| {
+            let prefix = crate::wire::Prefix::new(a.ip, a.len);
+            prefix.contains(p.src) && prefix.contains(gateway)
+        });
+        if !i.sysctl.send_redirects || !shared {
+            return;
+        }
+        self.send_error(fab, packet, icmp::REDIRECT, 1, gateway.0);
+    }
+
+    /// Sends an ICMP error about a packet to its source, from the address it was sent to if that is
+    /// an own one (`icmp_send`). The packet stays with the caller.
+    #[cold]
+    pub(super) fn send_error(
+        &mut self,
+        fab: &mut Fabric,
+        packet: PacketId,
+        kind: u8,
+        code: u8,
+        info: u32,
+    ) {
+        let offending = fab.packets[packet];
+        if self.ip.is_local(offending.src) {
+            self.local_error(fab, &offending, kind, code, info);
+            return;
+        }
+        let source = if self.ip.is_local(offending.dst) {
+            Some(offending.dst)
+        } else {
+            self.ip.source_for(offending.src)
+        };
+        let Some(source) = source else { return };
+        let Some(mut error) = errors::error(&offending, source, kind, code, info) else { return };
+        if !self.ip.limiter.allow(fab.now, error.dst, kind, code) {
+            return;
+        }
+        error.body = fab.packets.duplicate(packet);
+        error.id = self.ip.next_id();
+        error.ttl = self.ip.sysctl.default_ttl;
+        let error = fab.packets.insert(error);
+        if self.director.is_some() {
+            self.director_error(fab, error);
+        }
+        self.ip.output(fab, error);
+    }
+
+    /// Refuses a packet for this host with ICMP destination unreachable.
+    #[cold]
+    pub(super) fn refuse(&mut self, fab: &mut Fabric, packet: PacketId, code: u8, reason: Reason) {
+        self.send_error(fab, packet, icmp::UNREACHABLE, code, 0);
+        fab.drop(Place::Host(self.number), reason, packet);
+    }
+
+    /// No neighbour answered for a packet (`ipv4_link_failure`).
+    #[cold]
+    pub(super) fn host_unreachable(&mut self, fab: &mut Fabric, packet: PacketId) {
+        self.refuse(fab, packet, icmp::HOST, Reason::NeighbourFailed);
+    }
+
+    /// An ICMP packet for this host.
+    #[cold]
+    fn icmp_input(&mut self, fab: &mut Fabric, packet: PacketId) {
+        let p = fab.packets[packet];
+        let (kind, code) = (p.sport as u8, p.dport as u8);
+        match kind {
+            icmp::ECHO => {
+                let mut reply = errors::echo_reply(&p);
+                reply.ttl = self.ip.sysctl.default_ttl;
+                fab.deliver(packet);
+                self.ip.originate(fab, reply);
+            }
+            icmp::UNREACHABLE | icmp::TIME_EXCEEDED if p.body != PacketId::NONE => {
+                let quoted = fab.packets[p.body];
+                fab.deliver(packet);
+                self.local_error(fab, &quoted, kind, code, p.seq);
+            }
+            _ => fab.deliver(packet),
+        }
+    }
+
+    /// An error about a packet this host sent.
+    fn local_error(&mut self, fab: &mut Fabric, quoted: &Packet, kind: u8, code: u8, info: u32) {
+        match quoted.proto {
+            proto::TCP => {
+                let mtu = u16::try_from(info).unwrap_or(u16::MAX);
+                self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut self.out);
+                self.tcp_output(fab);
+            }
+            proto::UDP => self.datagram_error(fab, quoted, kind, code),
+            _ => {}
+        }
+    }
+
+    /// Tells the CPU model what the packet in hand costs.
+    #[inline]
+    pub(super) fn work_of(&mut self, forwarding: crate::ipvs::rules::Forwarding) {
+        use crate::ipvs::rules::Forwarding;
+        self.note_work(match forwarding {
+            Forwarding::Nat => Work::Nat,
+            Forwarding::Dr => Work::Dr,
+            Forwarding::Tun => Work::Tun,
+        });
+    }
+}

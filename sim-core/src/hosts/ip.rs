@@ -1,0 +1,475 @@
+//! The IPv4 layer of a host: interfaces, addresses, routes, neighbours, output.
+//!
+//! What comes in is judged by the host ([`super::Host`]), which also owns TCP, IPVS and the
+//! applications; here is what all of them need to send a packet on its way.
+
+use super::fabric::{Event, Fabric, NO_TAP, Place, Reason, Tap};
+use crate::config::{InterfaceAddress, InterfaceSysctl, Sysctl};
+use crate::engine::Time;
+use crate::net::arp::{self, Action, NeighbourId};
+use crate::net::fragment;
+use crate::net::icmp::RateLimit;
+use crate::net::route::{self, Lookup, Routes};
+use crate::observe::capture::Direction as Way;
+use crate::wire::{Ip, Kind, MacId, Packet, PacketId, Prefix};
+
+/// No direction: the interface has no link.
+pub const NO_LINK: u32 = u32::MAX;
+
+/// An interface of a host.
+#[derive(Debug)]
+pub struct Interface {
+    /// Name: `eth0`.
+    pub name: String,
+    /// Ethernet address.
+    pub mac: MacId,
+    /// Addresses, the primary one first.
+    pub addresses: Vec<InterfaceAddress>,
+    /// Largest IP packet.
+    pub mtu: u16,
+    /// Settings, already joined with the host's.
+    pub sysctl: InterfaceSysctl,
+    /// Outgoing link direction, [`NO_LINK`] if none.
+    pub direction: u32,
+    /// Capture, [`NO_TAP`] if none.
+    pub tap: Tap,
+}
+
+/// Where packets to an address go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// To this host.
+    Local,
+    /// To everybody on a connected link.
+    Broadcast,
+    /// Out of an interface to a neighbour.
+    Neighbour {
+        /// Outgoing interface.
+        interface: u16,
+        /// Its neighbour entry.
+        neighbour: NeighbourId,
+    },
+    /// Nowhere.
+    Unreachable,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cached {
+    key: Ip,
+    target: Option<Target>,
+}
+
+const EMPTY: Cached = Cached { key: Ip::ANY, target: None };
+
+/// Counters of the IP layer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct IpCounters {
+    /// IP packets received from links for this host's Ethernet address.
+    pub packets_in: u64,
+    /// Their IP bytes.
+    pub bytes_in: u64,
+    /// IP packets sent to links.
+    pub packets_out: u64,
+    /// Their IP bytes.
+    pub bytes_out: u64,
+}
+
+/// The IPv4 layer of a host.
+#[derive(Debug)]
+pub struct IpStack {
+    /// Host number.
+    pub host: u16,
+    /// Interfaces, without `lo` and `tunl0`.
+    pub interfaces: Vec<Interface>,
+    /// Addresses on `lo` and `tunl0`.
+    pub inner_addresses: Vec<InterfaceAddress>,
+    /// Routing table.
+    pub routes: Routes,
+    /// Neighbours.
+    pub neighbours: arp::Table,
+    /// Kernel settings.
+    pub sysctl: Sysctl,
+    /// Limits the rate of ICMP errors.
+    pub limiter: RateLimit,
+    /// Counters.
+    pub counters: IpCounters,
+    /// Packets to an own address, for the host to take in.
+    pub loopback: Vec<PacketId>,
+    /// Packets that no neighbour answered for, with the interface that asked.
+    pub undeliverable: Vec<(u16, PacketId)>,
+    /// While a CPU works on a packet, what it sends waits here for the end of the work.
+    pub held: Option<Vec<(u16, PacketId)>>,
+    cache: Vec<Cached>,
+    conflicts: u32,
+    next_id: u16,
+    actions: Vec<Action>,
+}
+
+const CACHE_SMALLEST: usize = 16;
+const CACHE_LARGEST: usize = 4096;
+
+impl IpStack {
+    /// A stack without interfaces and routes.
+    pub fn new(host: u16, sysctl: Sysctl) -> Self {
+        Self {
+            host,
+            interfaces: Vec::new(),
+            inner_addresses: Vec::new(),
+            routes: Routes::new(),
+            neighbours: arp::Table::new(),
+            sysctl,
+            limiter: RateLimit::new(),
+            counters: IpCounters::default(),
+            loopback: Vec::new(),
+            undeliverable: Vec::new(),
+            held: None,
+            cache: vec![EMPTY; CACHE_SMALLEST],
+            conflicts: 0,
+            next_id: 1,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Where packets to `ip` go; `hash` ([`route::flow_hash`]) is asked for only if several next
+    /// hops share the load.
+    #[inline]
+    pub fn target(&mut self, ip: Ip, hash: impl FnOnce() -> u32) -> Target {
+        let slot = self.cache_slot(ip);
+        let cached = &self.cache[slot];
+        if cached.key == ip
+            && let Some(target) = cached.target
+        {
+            return target;
+        }
+        self.look_up(ip, hash)
+    }
+
+    /// Whether `ip` is an own address.
+    #[inline]
+    pub fn is_local(&mut self, ip: Ip) -> bool {
+        let slot = self.cache_slot(ip);
+        let cached = &self.cache[slot];
+        if cached.key == ip
+            && let Some(target) = cached.target
+        {
+            return target == Target::Local;
+        }
+        self.routes.is_local(ip)
+    }
+
+    #[inline]
+    fn cache_slot(&self, ip: Ip) -> usize {
+        (ip.0.wrapping_mul(0x9e37_79b1) >> 16) as usize & (self.cache.len() - 1)
+    }
+
+    #[cold]
+    fn look_up(&mut self, ip: Ip, hash: impl FnOnce() -> u32) -> Target {
+        let (target, keep) = match self.routes.lookup(ip) {
+            Lookup::Local => (Target::Local, true),
+            Lookup::Broadcast => (Target::Broadcast, true),
+            Lookup::None => (Target::Unreachable, true),
+            Lookup::Unicast(hops) => {
+                let single = hops.len() == 1;
+                let hop = if single { hops[0] } else { route::choose(hops, hash()) };
+                let neighbour = self.neighbours.entry(hop.interface, hop.via.unwrap_or(ip));
+                (Target::Neighbour { interface: hop.interface, neighbour }, single)
+            }
+        };
+        if keep {
+            self.remember(ip, target);
+        }
+        target
+    }
+
+    /// A direct-mapped cache that grows while addresses push each other out.
+    fn remember(&mut self, ip: Ip, target: Target) {
+        let slot = self.cache_slot(ip);
+        if self.cache[slot].target.is_some() {
+            self.conflicts += 1;
+            if self.conflicts as usize > self.cache.len() && self.cache.len() < CACHE_LARGEST {
+                self.conflicts = 0;
+                self.cache = vec![EMPTY; self.cache.len() * 2];
+            }
+        }
+        let slot = self.cache_slot(ip);
+        self.cache[slot] = Cached { key: ip, target: Some(target) };
+    }
+
+    /// The source address of a packet that this host sends to `to`: the first address of the
+    /// outgoing interface that shares a prefix with the next hop, else its first, else the first of
+    /// any interface (`inet_select_addr`).
+    pub fn source_for(&mut self, to: Ip) -> Option<Ip> {
+        match self.target(to, || 0) {
+            Target::Local => Some(to),
+            Target::Neighbour { interface, neighbour } => {
+                let next = self.neighbours.entries()[neighbour.0 as usize].ip;
+                self.select_address(interface, next)
+            }
+            Target::Broadcast | Target::Unreachable => None,
+        }
+    }
+
+    /// `inet_select_addr` for an interface and an address on its link.
+    pub fn select_address(&self, interface: u16, near: Ip) -> Option<Ip> {
+        let own = &self.interfaces[interface as usize].addresses;
+        own.iter()
+            .find(|a| a.len < 32 && Prefix::new(a.ip, a.len).contains(near))
+            .or_else(|| own.first())
+            .or_else(|| self.interfaces.iter().find_map(|i| i.addresses.first()))
+            .or_else(|| self.inner_addresses.first())
+            .map(|a| a.ip)
+    }
+
+    /// The MTU of the way to `to`; 65535 for an own address.
+    pub fn mtu_towards(&mut self, to: Ip) -> u16 {
+        match self.target(to, || 0) {
+            Target::Neighbour { interface, .. } => self.interfaces[interface as usize].mtu,
+            _ => u16::MAX,
+        }
+    }
+
+    /// A fresh IP identification.
+    pub fn next_id(&mut self) -> u16 {
+        self.next_id = self.next_id.wrapping_add(1);
+        self.next_id
+    }
+
+    /// Stores a packet made here and sends it.
+    #[inline]
+    pub fn originate(&mut self, fab: &mut Fabric, mut packet: Packet) {
+        packet.id = self.next_id();
+        let id = fab.packets.insert(packet);
+        self.output(fab, id);
+    }
+
+    /// Sends a packet on by the routing table.
+    #[inline]
+    pub fn output(&mut self, fab: &mut Fabric, packet: PacketId) {
+        let p = &fab.packets[packet];
+        let target = self.target(p.dst, || route::flow_hash(p));
+        self.output_to(fab, target, packet);
+    }
+
+    /// Sends a packet to a target found before.
+    #[inline]
+    pub fn output_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        match target {
+            Target::Neighbour { interface, neighbour } => {
+                if fab.packets[packet].len > self.interfaces[interface as usize].mtu {
+                    self.fragment_to(fab, interface, neighbour, packet);
+                } else {
+                    self.transmit(fab, interface, neighbour, packet);
+                }
+            }
+            Target::Local => self.loopback.push(packet),
+            Target::Broadcast => self.broadcast(fab, packet),
+            Target::Unreachable => fab.drop(Place::Host(self.host), Reason::NoRoute, packet),
+        }
+    }
+
+    #[inline]
+    fn transmit(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
+        let source = fab.packets[packet].src;
+        match self.neighbours.transmit(fab.now, to, packet, source, &mut self.actions) {
+            Some(mac) => {
+                fab.packets[packet].dst_mac = mac;
+                self.emit(fab, interface, packet);
+            }
+            None => self.act(fab),
+        }
+        if !self.actions.is_empty() {
+            self.act(fab);
+        }
+    }
+
+    /// Cuts a packet that is too large into fragments, or drops it if it must not be cut. Whoever
+    /// forwards has told the sender before.
+    #[cold]
+    fn fragment_to(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        to: NeighbourId,
+        packet: PacketId,
+    ) {
+        let whole = fab.packets[packet];
+        if whole.dont_fragment() {
+            fab.drop(Place::Host(self.host), Reason::TooBig, packet);
+            return;
+        }
+        let mtu = self.interfaces[interface as usize].mtu;
+        for mut part in fragment::split(&whole, mtu) {
+            part.body = fab.packets.duplicate(if whole.is_fragment() { whole.body } else { packet });
+            let part = fab.packets.insert(part);
+            self.transmit(fab, interface, to, part);
+        }
+        fab.deliver(packet);
+    }
+
+    #[cold]
+    fn broadcast(&mut self, fab: &mut Fabric, packet: PacketId) {
+        for interface in 0..self.interfaces.len() as u16 {
+            let copy = fab.packets.duplicate(packet);
+            fab.packets[copy].dst_mac = MacId::BROADCAST;
+            self.emit(fab, interface, copy);
+        }
+        fab.deliver(packet);
+    }
+
+    /// Puts a frame whose Ethernet destination is set on the link of an interface.
+    #[inline]
+    pub fn emit(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        if let Some(held) = &mut self.held {
+            held.push((interface, packet));
+            return;
+        }
+        let i = &self.interfaces[interface as usize];
+        let p = &mut fab.packets[packet];
+        p.src_mac = i.mac;
+        if p.kind == Kind::Ipv4 {
+            self.counters.packets_out += 1;
+            self.counters.bytes_out += u64::from(p.len);
+        }
+        if i.direction == NO_LINK {
+            fab.drop(Place::Host(self.host), Reason::NoLink, packet);
+            return;
+        }
+        let direction = i.direction;
+        if i.tap != NO_TAP {
+            fab.tap(i.tap, Way::Out, packet);
+        }
+        fab.send(direction, packet);
+    }
+
+    /// The deadline of a neighbour entry has come.
+    pub fn neighbour_deadline(&mut self, fab: &mut Fabric, entry: u32) {
+        self.neighbours.on_deadline(fab.now, NeighbourId(entry), &mut self.actions);
+        self.act(fab);
+    }
+
+    /// The upper layer heard from `peer`.
+    #[inline]
+    pub fn confirm(&mut self, now: Time, peer: Ip) {
+        if let Target::Neighbour { neighbour, .. } = self.target(peer, || 0) {
+            self.neighbours.confirm(now, neighbour);
+        }
+    }
+
+    /// Does what the neighbour table asked for.
+    #[cold]
+    fn act(&mut self, fab: &mut Fabric) {
+        let mut actions = core::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::Request { interface, target, to, source } => {
+                    self.ask(fab, interface, target, to, source);
+                }
+                Action::Release { interface, packet, mac } => {
+                    fab.packets[packet].dst_mac = mac;
+                    self.emit(fab, interface, packet);
+                }
+                Action::GiveUp { interface, packet } => self.undeliverable.push((interface, packet)),
+                Action::Overflow(packet) => {
+                    fab.drop(Place::Host(self.host), Reason::NeighbourQueue, packet);
+                }
+                Action::Wake(at, entry) => {
+                    fab.queue.push(at, Event::Neighbour { host: self.host, entry: entry.0 });
+                }
+            }
+        }
+        self.actions = actions;
+    }
+
+    /// Sends an ARP request; the sender address follows `arp_announce` (`arp_solicit`).
+    fn ask(&mut self, fab: &mut Fabric, interface: u16, target: Ip, to: MacId, source: Ip) {
+        let i = &self.interfaces[interface as usize];
+        let on_link = i
+            .addresses
+            .iter()
+            .any(|a| a.len < 32 && Prefix::new(a.ip, a.len).contains(target) && a.ip == source);
+        let keep = match i.sysctl.arp_announce {
+            0 => self.routes.is_local(source),
+            1 => self.routes.is_local(source) && on_link,
+            _ => false,
+        };
+        let sender =
+            if keep { source } else { self.select_address(interface, target).unwrap_or(Ip::ANY) };
+        self.send_arp(fab, interface, Kind::ArpRequest, (sender, target), MacId::ZERO, to);
+    }
+
+    /// Sends an ARP packet from this interface: `(sender, target)` are the protocol addresses.
+    pub fn send_arp(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        kind: Kind,
+        (sender, target): (Ip, Ip),
+        target_mac: MacId,
+        to: MacId,
+    ) {
+        let mut arp = Packet::ipv4(sender, target, 0, 28);
+        arp.kind = kind;
+        arp.seq = self.interfaces[interface as usize].mac.0;
+        arp.ack = target_mac.0;
+        arp.dst_mac = to;
+        let id = fab.packets.insert(arp);
+        self.emit(fab, interface, id);
+    }
+
+    /// Tells the link of an interface that `ip` is here (a gratuitous ARP request).
+    pub fn announce(&mut self, fab: &mut Fabric, interface: u16, ip: Ip) {
+        self.send_arp(fab, interface, Kind::ArpRequest, (ip, ip), MacId::ZERO, MacId::BROADCAST);
+    }
+
+    /// An ARP packet came in (`arp_process`).
+    pub fn arp_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let p = fab.packets[packet];
+        fab.deliver(packet);
+        let own_mac = self.interfaces[interface as usize].mac;
+        let from = (interface, p.src, MacId(p.seq));
+        let gratuitous = p.src == p.dst;
+        let mut actions = core::mem::take(&mut self.actions);
+        let asked = p.kind == Kind::ArpRequest && !gratuitous;
+        if asked && self.routes.is_local(p.dst) {
+            if self.answers(interface, p.src, p.dst) {
+                self.neighbours.heard(fab.now, from, false, true, false, &mut actions);
+                self.answer(fab, interface, &p);
+            }
+        } else {
+            let to_us = p.kind == Kind::ArpReply && p.dst_mac == own_mac;
+            self.neighbours.heard(fab.now, from, to_us, false, gratuitous, &mut actions);
+            if asked && self.proxies(interface, p.dst) {
+                self.answer(fab, interface, &p);
+            }
+        }
+        self.actions = actions;
+        self.act(fab);
+    }
+
+    fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {
+        let asker = MacId(request.seq);
+        let addresses = (request.dst, request.src);
+        self.send_arp(fab, interface, Kind::ArpReply, addresses, asker, asker);
+    }
+
+    /// `arp_ignore` for a request for the local address `wanted`.
+    fn answers(&self, interface: u16, asker: Ip, wanted: Ip) -> bool {
+        let i = &self.interfaces[interface as usize];
+        let here = i.addresses.iter().find(|a| a.ip == wanted);
+        match i.sysctl.arp_ignore {
+            0 => true,
+            1 => here.is_some(),
+            2 => here.is_some_and(|a| asker == Ip::ANY || Prefix::new(a.ip, a.len).contains(asker)),
+            8 => false,
+            _ => here.is_some(),
+        }
+    }
+
+    /// Whether this host answers for an address that it would forward to by another interface.
+    fn proxies(&mut self, interface: u16, wanted: Ip) -> bool {
+        if !self.interfaces[interface as usize].sysctl.proxy_arp || !self.sysctl.ip_forward {
+            return false;
+        }
+        matches!(self.target(wanted, || 0), Target::Neighbour { interface: out, .. } if out != interface)
+    }
+}

@@ -1,0 +1,115 @@
+//! The slab that every packet of a run lives in.
+
+use crate::wire::{Packet, PacketId};
+use core::ops::{Index, IndexMut};
+
+/// Packets by number. A packet has one owner at a time (a link, a queue, a host at work), who frees
+/// it or hands it on; a body ([`Packet::body`]) is owned by the packet that names it.
+#[derive(Debug, Default)]
+pub struct PacketSlab {
+    packets: Vec<Packet>,
+    free: Vec<PacketId>,
+    created: u64,
+}
+
+impl PacketSlab {
+    /// An empty slab.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stores a packet.
+    #[inline]
+    pub fn insert(&mut self, packet: Packet) -> PacketId {
+        self.created += 1;
+        if let Some(id) = self.free.pop() {
+            self.packets[id.0 as usize] = packet;
+            return id;
+        }
+        let id = PacketId(self.packets.len() as u32);
+        assert!(id != PacketId::NONE, "fewer than 2^32 - 1 packets live at a time");
+        self.packets.push(packet);
+        id
+    }
+
+    /// Frees a packet and everything inside it.
+    #[inline]
+    pub fn free(&mut self, id: PacketId) {
+        let mut next = id;
+        while next != PacketId::NONE {
+            let body = self.packets[next.0 as usize].body;
+            self.packets[next.0 as usize].body = PacketId::NONE;
+            self.free.push(next);
+            next = body;
+        }
+    }
+
+    /// Frees a packet but not its body, which the caller now owns.
+    pub fn unwrap_body(&mut self, id: PacketId) -> PacketId {
+        let body = core::mem::replace(&mut self[id].body, PacketId::NONE);
+        self.free.push(id);
+        body
+    }
+
+    /// A copy of a packet and of everything inside it.
+    pub fn duplicate(&mut self, id: PacketId) -> PacketId {
+        let mut copy = self[id];
+        if copy.body != PacketId::NONE {
+            copy.body = self.duplicate(copy.body);
+        }
+        self.insert(copy)
+    }
+
+    /// The packet, if the number is in use or was used before.
+    pub fn get(&self, id: PacketId) -> Option<&Packet> {
+        self.packets.get(id.0 as usize)
+    }
+
+    /// Packets (bodies included) alive now.
+    pub fn live(&self) -> usize {
+        self.packets.len() - self.free.len()
+    }
+
+    /// Packets (bodies included) ever stored.
+    pub fn created(&self) -> u64 {
+        self.created
+    }
+}
+
+impl Index<PacketId> for PacketSlab {
+    type Output = Packet;
+    #[inline]
+    fn index(&self, id: PacketId) -> &Packet {
+        &self.packets[id.0 as usize]
+    }
+}
+
+impl IndexMut<PacketId> for PacketSlab {
+    #[inline]
+    fn index_mut(&mut self, id: PacketId) -> &mut Packet {
+        &mut self.packets[id.0 as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Ip, proto};
+
+    #[test]
+    fn freeing_a_packet_frees_what_is_inside() {
+        let mut slab = PacketSlab::new();
+        let inner = slab.insert(Packet::ipv4(Ip(1), Ip(2), proto::TCP, 40));
+        let mut outer = Packet::ipv4(Ip(3), Ip(4), proto::IPIP, 60);
+        outer.body = inner;
+        let outer = slab.insert(outer);
+        let copy = slab.duplicate(outer);
+        assert_eq!(slab.live(), 4);
+        slab.free(outer);
+        assert_eq!(slab.live(), 2);
+        let inner = slab.unwrap_body(copy);
+        assert_eq!(slab[inner].proto, proto::TCP);
+        slab.free(inner);
+        assert_eq!(slab.live(), 0);
+    }
+}
