@@ -1,3 +1,75 @@
-//! Linux IPVS as a sans-I/O machine.
+//! Linux IPVS as a sans-I/O machine: packets and points in time go in, verdicts come out.
+//!
+//! [`Ipvs`] holds the virtual services, the connection table and the timers of one director. The
+//! host around it owns interfaces, routes and links, and calls the machine at the kernel's hooks:
+//!
+//! | packet | call | hook |
+//! |---|---|---|
+//! | for an own address | [`Ipvs::request`] | `LOCAL_IN` |
+//! | forwarded, or made by the own stack | [`Ipvs::reply`] | `FORWARD`, `LOCAL_OUT` |
+//! | ICMP error (type 3, 4, 11) for an own address that quotes IPIP | [`Ipvs::icmp_tunnel`] | `LOCAL_IN` |
+//! | any other ICMP error for an own address | [`Ipvs::icmp_out`], then [`Ipvs::icmp_in`] | `LOCAL_IN` |
+//! | ICMP error that is forwarded | [`Ipvs::icmp_in`], then [`Ipvs::icmp_out`] | `FORWARD` |
+//!
+//! The second call is made only if the first one found nothing. Packets must be whole: fragments
+//! are put together before. Time passes by [`Ipvs::next_deadline`] and [`Ipvs::on_deadline`].
+//!
+//! ```
+//! use sim_core::engine::{Stream, Time};
+//! use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
+//! use sim_core::ipvs::{Ipvs, Verdict, forwarding};
+//! use sim_core::wire::{Flags, Ip, Packet, proto};
+//!
+//! let vip = Ip::new(192, 168, 10, 200);
+//! let mut config = sim_core::config::IpvsConfig::default();
+//! config.services.push(ServiceRule {
+//!     key: ServiceKey::Address { protocol: proto::TCP, vip, port: 80 },
+//!     scheduler: schedulers::Algorithm::Rr,
+//!     sched_flags: 0,
+//!     persistent: None,
+//!     netmask_len: 32,
+//!     one_packet: false,
+//!     servers: vec![ServerRule {
+//!         rip: Ip::new(192, 168, 10, 11),
+//!         port: 8080,
+//!         forwarding: Forwarding::Nat,
+//!         weight: 1,
+//!         upper_threshold: 0,
+//!         lower_threshold: 0,
+//!     }],
+//! });
+//! let mut director = Ipvs::new(&config, Stream::new(1, "director", "ipvs")).expect("good rules");
+//!
+//! let mut syn = Packet::ipv4(Ip::new(172, 16, 0, 10), vip, proto::TCP, 60);
+//! (syn.sport, syn.dport, syn.flags) = (40_000, 80, Flags::SYN);
+//! let Verdict::Transmit(to) = director.request(Time::ZERO, &syn) else { unreachable!() };
+//! forwarding::check(&mut syn, 1500, to.forwarding, true).expect("fits");
+//! forwarding::nat_request(&mut syn, to.rip, to.rport);
+//! assert_eq!((syn.dst, syn.dport, syn.ttl), (Ip::new(192, 168, 10, 11), 8080, 63));
+//! ```
 
+mod admin;
+mod connection;
+mod director;
+pub mod forwarding;
+mod icmp;
+mod listing;
 pub mod rules;
+mod service;
+pub mod state;
+mod table;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use admin::{Command, IpvsError};
+pub use connection::{Connection, DestinationId, Slot, Tuple};
+pub use director::{Ipvs, TICK};
+pub use listing::{DestinationEntry, ServiceEntry};
+pub use rules::Forwarding;
+pub use service::Stats;
+pub use state::{State, Timeouts};
+pub use verdict::{
+    DropReason, IcmpAnswer, IcmpInVerdict, IcmpOutVerdict, ReplyVerdict, Transmit, TunnelVerdict,
+    Verdict,
+};

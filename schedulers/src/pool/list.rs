@@ -1,0 +1,251 @@
+//! The arrays behind the list: slots, positions, holes.
+
+use core::net::IpAddr;
+
+use super::dest::{Dest, DestEdit, DestId};
+use super::{CLOSE_AT_ONCE, Place, Pool, Slot};
+use crate::error::Error;
+
+/// What the rules walk over. A hole is all zero.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Hot {
+    /// The weight if the destination may be chosen, 0 if it is overloaded (or a hole).
+    pub(crate) eligible: u32,
+    /// The weight.
+    pub(crate) weight: u32,
+    /// Active connections.
+    pub(crate) active: u32,
+    /// Inactive connections.
+    pub(crate) inactive: u32,
+}
+
+impl Hot {
+    /// `(active << 8) + inactive` in 32 bits (`ip_vs.h`, `ip_vs_dest_conn_overhead`).
+    #[inline]
+    pub(crate) const fn overhead(&self) -> u32 {
+        (self.active << 8).wrapping_add(self.inactive)
+    }
+
+    /// Is the overhead negative as the kernel's `int`?
+    #[inline]
+    pub(super) const fn is_wrapped(&self) -> bool {
+        self.overhead() > i32::MAX as u32
+    }
+}
+
+/// The rest of a destination.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cold {
+    /// `None`: a hole.
+    pub(super) id: Option<DestId>,
+    pub(super) addr: IpAddr,
+    pub(super) port: u16,
+    pub(super) overload: bool,
+    pub(super) last_weight: u32,
+    pub(super) persistent: u32,
+    pub(super) upper: u32,
+    pub(super) lower: u32,
+    /// Entries of a scheduler's cache that point here.
+    pub(super) references: u32,
+}
+
+impl Cold {
+    pub(super) const fn new(id: DestId, addr: IpAddr, port: u16) -> Self {
+        Self {
+            id: Some(id),
+            addr,
+            port,
+            overload: false,
+            last_weight: 0,
+            persistent: 0,
+            upper: 0,
+            lower: 0,
+            references: 0,
+        }
+    }
+
+    /// Stores an edit (`__ip_vs_update_dest`).
+    pub(super) const fn update(&mut self, hot: &mut Hot, edit: &DestEdit) {
+        hot.weight = edit.weight;
+        if edit.weight != 0 {
+            self.last_weight = edit.weight;
+        }
+        if edit.upper_threshold == 0 || edit.upper_threshold > self.upper {
+            self.overload = false;
+        }
+        self.upper = edit.upper_threshold;
+        self.lower = edit.lower_threshold;
+        self.refresh(hot);
+    }
+
+    /// Derives what the rules see from the flag and the weight.
+    pub(super) const fn refresh(&self, hot: &mut Hot) {
+        hot.eligible = if self.overload { 0 } else { hot.weight };
+    }
+
+    pub(super) const fn view(&self, hot: &Hot, id: DestId, listed: bool) -> Dest {
+        Dest {
+            id,
+            addr: self.addr,
+            port: self.port,
+            weight: hot.weight,
+            last_weight: self.last_weight,
+            active: hot.active,
+            inactive: hot.inactive,
+            persistent: self.persistent,
+            upper_threshold: self.upper,
+            lower_threshold: self.lower,
+            available: listed,
+            overload: self.overload,
+        }
+    }
+}
+
+impl Pool {
+    /// The slot behind an id, if the id is still good.
+    #[inline]
+    pub(super) fn slot(&self, id: DestId) -> Result<&Slot, Error> {
+        match self.slots.get(id.slot()) {
+            Some(s) if s.usage == id.usage() && s.place != Place::Free => Ok(s),
+            _ => Err(Error::UnknownDest(id)),
+        }
+    }
+
+    /// The position of a listed destination.
+    #[inline]
+    pub(crate) fn position(&self, id: DestId) -> Option<usize> {
+        match self.slot(id) {
+            Ok(&Slot { place: Place::Listed(pos), .. }) => Some(pos as usize),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn listed_position(&self, id: DestId) -> Result<usize, Error> {
+        match self.slot(id)?.place {
+            Place::Listed(pos) => Ok(pos as usize),
+            _ => Err(Error::NotListed(id)),
+        }
+    }
+
+    /// What the rules walk over, tail first: the head is the last element. Holes are all zero.
+    #[inline]
+    pub(crate) fn hot(&self) -> &[Hot] {
+        &self.hot
+    }
+
+    /// The destination at a position; `None` for a hole.
+    #[inline]
+    pub(crate) fn id_at(&self, pos: usize) -> Option<DestId> {
+        self.cold.get(pos).and_then(|c| c.id)
+    }
+
+    /// Changes whenever positions move.
+    #[inline]
+    pub(crate) const fn layout(&self) -> u64 {
+        self.layout
+    }
+
+    /// Does any listed destination have an overhead that is negative as an `int`?
+    #[inline]
+    pub(crate) const fn has_wrapped_overhead(&self) -> bool {
+        self.wrapped > 0
+    }
+
+    /// Sum of the weights of those that may be chosen.
+    #[inline]
+    pub(crate) const fn eligible_weight(&self) -> u64 {
+        self.eligible_weight
+    }
+
+    pub(super) fn parts(&self, id: DestId) -> Option<(&Hot, &Cold, bool)> {
+        match self.slot(id).ok()?.place {
+            Place::Listed(pos) => {
+                Some((self.hot.get(pos as usize)?, self.cold.get(pos as usize)?, true))
+            }
+            Place::Trashed => self.trash.get(&id).map(|(h, c)| (h, c, false)),
+            Place::Free => None,
+        }
+    }
+
+    pub(super) fn is_idle_trash(&self, id: DestId) -> bool {
+        self.trash.get(&id).is_some_and(|(hot, cold)| {
+            hot.active == 0 && hot.inactive == 0 && cold.persistent == 0 && cold.references == 0
+        })
+    }
+
+    pub(super) fn set_place(&mut self, id: DestId, place: Place) {
+        if let Some(slot) = self.slots.get_mut(id.slot()) {
+            slot.place = place;
+        }
+    }
+
+    /// An id for a new destination.
+    pub(super) fn new_id(&mut self) -> Result<DestId, Error> {
+        let slot = match self.free.pop_front() {
+            Some(slot) => slot as usize,
+            None if self.slots.len() < DestId::SLOTS => {
+                self.slots.push(Slot { usage: 0, place: Place::Free });
+                self.slots.len() - 1
+            }
+            None => return Err(Error::NoIdLeft),
+        };
+        let entry = self.slots.get_mut(slot).ok_or(Error::NoIdLeft)?;
+        entry.usage += 1;
+        debug_assert!(entry.usage <= DestId::LAST_USE, "a worn out slot is never free");
+        DestId::new(slot, entry.usage).ok_or(Error::NoIdLeft)
+    }
+
+    /// Puts a destination at the head.
+    pub(super) fn push(&mut self, id: DestId, hot: Hot, cold: Cold) {
+        self.set_place(id, Place::Listed(self.hot.len() as u32));
+        self.hot.push(hot);
+        self.cold.push(cold);
+        self.listed += 1;
+        self.wrapped += usize::from(hot.is_wrapped());
+        self.eligible_weight += u64::from(hot.eligible);
+    }
+
+    /// Changes a listed destination and keeps the sums.
+    #[inline]
+    pub(super) fn change<T>(&mut self, pos: usize, f: impl FnOnce(&mut Hot, &mut Cold) -> T) -> T {
+        let (hot, cold) = (&mut self.hot[pos], &mut self.cold[pos]);
+        let before = *hot;
+        let result = f(hot, cold);
+        self.wrapped =
+            self.wrapped + usize::from(hot.is_wrapped()) - usize::from(before.is_wrapped());
+        self.eligible_weight =
+            self.eligible_weight + u64::from(hot.eligible) - u64::from(before.eligible);
+        result
+    }
+
+    /// Takes a destination out of the list.
+    pub(super) fn take(&mut self, pos: usize) -> (Hot, Cold) {
+        let pair = (self.hot[pos], self.cold[pos]);
+        self.listed -= 1;
+        self.wrapped -= usize::from(pair.0.is_wrapped());
+        self.eligible_weight -= u64::from(pair.0.eligible);
+        self.hot[pos] = Hot::default();
+        self.cold[pos].id = None;
+        let len = self.hot.len();
+        if len <= CLOSE_AT_ONCE || self.listed * 2 <= len {
+            self.close_holes();
+        }
+        pair
+    }
+
+    fn close_holes(&mut self) {
+        let mut to = 0;
+        for from in 0..self.cold.len() {
+            if let Some(id) = self.cold[from].id {
+                self.hot[to] = self.hot[from];
+                self.cold[to] = self.cold[from];
+                self.set_place(id, Place::Listed(to as u32));
+                to += 1;
+            }
+        }
+        self.hot.truncate(to);
+        self.cold.truncate(to);
+        self.layout += 1;
+    }
+}

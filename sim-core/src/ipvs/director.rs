@@ -1,0 +1,290 @@
+//! The way of a packet through IPVS (`ip_vs_core.c`).
+
+use super::admin::IpvsError;
+use super::connection::{Connection, Slot, Tuple, flag};
+use super::rules::Forwarding;
+use super::service::Services;
+use super::state::{self, Direction, Event, State, Timeouts};
+use super::table::Table;
+use super::verdict::{DropReason, ReplyVerdict, Transmit, Verdict};
+use crate::config::{IpvsConfig, IpvsSysctl};
+use crate::engine::{Span, Stream, Time, Uniform};
+use crate::wire::{Flags, Kind, Packet, proto};
+use schedulers::{Flow, RandomSource};
+
+/// The kernel's clock tick at `HZ` = 100. Deferred work runs one tick later.
+pub const TICK: Span = Span::from_millis(10);
+
+/// Source port of active FTP data connections: never scheduled.
+const FTP_DATA: u16 = 20;
+
+/// The load balancer of one director.
+#[derive(Debug)]
+pub struct Ipvs {
+    pub(super) table: Table,
+    pub(super) services: Services,
+    pub(super) timeouts: Timeouts,
+    pub(super) sysctl: IpvsSysctl,
+    /// The `secure_tcp` defence is on.
+    secure: bool,
+    /// When connections of deleted destinations are dropped; [`Time::NEVER`] if nothing is to do.
+    pub(super) flush_at: Time,
+    /// Packets that found no destination.
+    pub(super) no_destination: u64,
+    random: Draws,
+}
+
+/// The draws of the scheduler `twos`.
+#[derive(Debug)]
+struct Draws(Stream);
+
+impl RandomSource for Draws {
+    fn next_u32(&mut self) -> u32 {
+        (self.0.next_u64() >> 32) as u32
+    }
+}
+
+/// What becomes of the entry that a packet of a client found.
+enum Found {
+    /// The packet belongs to it.
+    Keep,
+    /// It ends; the packet is treated as if nothing had been found.
+    Renew,
+    /// The packet is dropped.
+    Drop(DropReason),
+}
+
+impl Ipvs {
+    /// A director with the rules of `config`, added in their order. `random` serves the scheduler
+    /// `twos` and nothing else.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the rules, in their order.
+    pub fn new(config: &IpvsConfig, random: Stream) -> Result<Self, Vec<IpvsError>> {
+        let mut ipvs = Self {
+            table: Table::new(),
+            services: Services::default(),
+            timeouts: Timeouts::default(),
+            sysctl: config.sysctl,
+            secure: false,
+            flush_at: Time::NEVER,
+            no_destination: 0,
+            random: Draws(random),
+        };
+        let errors = ipvs.configure(config);
+        if errors.is_empty() { Ok(ipvs) } else { Err(errors) }
+    }
+
+    /// Switches the TCP state tables of the `secure_tcp` defence on or off. Connections keep their
+    /// states.
+    pub const fn set_secure_tcp(&mut self, on: bool) {
+        self.secure = on;
+    }
+
+    /// A packet arrived for an address of the director (hook `LOCAL_IN`, `ip_vs_in_hook`).
+    ///
+    /// ICMP is not looked at: see [`Ipvs::icmp_in`]. Packets of other protocols than TCP and UDP,
+    /// and fragments, are accepted.
+    pub fn request(&mut self, now: Time, pkt: &Packet) -> Verdict {
+        if !is_balanced(pkt) || self.services.is_empty() {
+            return Verdict::Accept;
+        }
+        let tuple = Tuple::of(pkt);
+        if let Some(slot) = self.table.find_request(&tuple) {
+            match self.examine(slot, pkt) {
+                Found::Keep => return self.continue_connection(now, slot, pkt),
+                Found::Drop(reason) => return Verdict::Drop(reason),
+                Found::Renew => self.expire_now(now, slot),
+            }
+        }
+        self.schedule(now, &tuple, pkt)
+    }
+
+    /// Whether a packet of a client belongs to the entry it found.
+    #[inline]
+    fn examine(&self, slot: Slot, pkt: &Packet) -> Found {
+        let entry = self.table.get(slot);
+        if pkt.proto == proto::TCP && pkt.flags.has(Flags::SYN) && self.starts_anew(entry) {
+            return Found::Renew;
+        }
+        if self.services.destination(entry.destination).available {
+            Found::Keep
+        } else if self.sysctl.expire_nodest_conn {
+            Found::Renew
+        } else {
+            Found::Drop(DropReason::DestinationGone)
+        }
+    }
+
+    /// Whether a SYN that found `entry` begins another connection (`is_new_conn_expected`, and the
+    /// rule for quiesced destinations).
+    fn starts_anew(&self, entry: &Connection) -> bool {
+        let mode = self.sysctl.conn_reuse_mode;
+        let closed = matches!(entry.state, State::TimeWait | State::Close)
+            || (mode & 2 != 0 && entry.state == State::FinWait && entry.has(flag::NO_OUTPUT));
+        (mode != 0 && closed)
+            || (self.sysctl.expire_nodest_conn && self.services.is_quiesced(entry.destination))
+    }
+
+    /// Ends an entry. It is still found and counted until its timer runs, in this instant.
+    pub(super) fn expire_now(&mut self, now: Time, slot: Slot) {
+        if self.table.get(slot).expires > now {
+            self.table.renew(slot, now);
+        }
+    }
+
+    fn continue_connection(&mut self, now: Time, slot: Slot, pkt: &Packet) -> Verdict {
+        let entry = self.table.get_mut(slot);
+        self.services.packet_in(entry.destination, pkt.len);
+        let secure = self.secure;
+        advance(entry, pkt, Direction::Input, &mut self.services, &self.timeouts, secure);
+        entry.packets_in = entry.packets_in.wrapping_add(1);
+        let transmit = transmit(slot, entry);
+        let expires = now + Span::from_millis(u64::from(entry.timeout_ms));
+        self.table.renew(slot, expires);
+        Verdict::Transmit(transmit)
+    }
+
+    /// A packet without a connection (`tcp_conn_schedule`, `ip_vs_schedule`, `ip_vs_leave`).
+    fn schedule(&mut self, now: Time, tuple: &Tuple, pkt: &Packet) -> Verdict {
+        if pkt.proto == proto::TCP {
+            let opens = pkt.flags.has(Flags::SYN) || self.sysctl.sloppy_tcp;
+            if !opens || pkt.flags.has(Flags::RST) {
+                return Verdict::Accept;
+            }
+        }
+        let Some(index) = self.services.find(pkt.proto, pkt.dst, pkt.dport) else {
+            return Verdict::Accept;
+        };
+        if pkt.sport == FTP_DATA {
+            return Verdict::Accept;
+        }
+        let flow = Flow::new(
+            core::net::Ipv4Addr::from(pkt.src).into(),
+            pkt.sport,
+            core::net::Ipv4Addr::from(pkt.dst).into(),
+            pkt.dport,
+        );
+        let scheduler = &mut self.services.service_mut(index).scheduler;
+        let chosen = scheduler.schedule(&flow, now.as_nanos(), &mut self.random);
+        let Some(id) = chosen.and_then(|id| self.services.of_pool(index, id)) else {
+            self.no_destination += 1;
+            return Verdict::Unreachable;
+        };
+
+        let destination = self.services.destination(id);
+        let port = if destination.port == 0 { pkt.dport } else { destination.port };
+        let state = if pkt.proto == proto::UDP { State::Udp } else { State::None };
+        let method = destination.forwarding;
+        let mut entry = Connection::new(*tuple, id, (destination.rip, port), method, state);
+        self.services.begin(id);
+        self.services.packet_in(id, pkt.len);
+        let secure = self.secure;
+        advance(&mut entry, pkt, Direction::Input, &mut self.services, &self.timeouts, secure);
+        entry.packets_in = 1;
+        let expires = now + Span::from_millis(u64::from(entry.timeout_ms));
+        let slot = self.table.insert(entry, expires);
+        Verdict::Transmit(transmit(slot, &entry))
+    }
+
+    /// A packet passes the director on its way to a client: it is forwarded, or the own stack made
+    /// it (hooks `FORWARD` and `LOCAL_OUT`, `ip_vs_out_hook`).
+    pub fn reply(&mut self, now: Time, pkt: &Packet) -> ReplyVerdict {
+        if !is_balanced(pkt) || self.services.is_empty() {
+            return ReplyVerdict::Pass;
+        }
+        let Some(connection) = self.table.find_reply(&Tuple::of(pkt)) else {
+            return ReplyVerdict::Pass;
+        };
+        let entry = self.table.get_mut(connection);
+        self.services.packet_out(entry.destination, pkt.len);
+        let secure = self.secure;
+        advance(entry, pkt, Direction::Output, &mut self.services, &self.timeouts, secure);
+        let (method, (vip, vport)) = (entry.forwarding, entry.vip());
+        let expires = now + Span::from_millis(u64::from(entry.timeout_ms));
+        self.table.renew(connection, expires);
+        match method {
+            Forwarding::Nat => ReplyVerdict::Translate { vip, vport, connection },
+            Forwarding::Dr | Forwarding::Tun => ReplyVerdict::Counted { connection },
+        }
+    }
+
+    /// When [`Ipvs::on_deadline`] is to be called next. Every other call may bring it forward.
+    /// `None`: never, nothing is pending.
+    #[inline]
+    pub fn next_deadline(&self) -> Option<Time> {
+        let next = self.table.next().min(self.flush_at).min(self.services.sweep_at());
+        (next != Time::NEVER).then_some(next)
+    }
+
+    /// Lets time pass until `now`: connections expire, deleted destinations are forgotten. Calling
+    /// it early, late or twice does no harm; late calls find entries where they should be gone.
+    pub fn on_deadline(&mut self, now: Time) {
+        if self.flush_at <= now {
+            self.flush_at = Time::NEVER;
+            self.flush(now);
+        }
+        while let Some(entry) = self.table.expire(now) {
+            self.services.end(entry.destination, entry.is_active());
+        }
+        self.services.sweep(now);
+    }
+
+    /// Ends the connections of deleted destinations (`ip_vs_expire_nodest_conn_flush`).
+    fn flush(&mut self, now: Time) {
+        let services = &self.services;
+        let orphaned = |entry: &Connection| !services.destination(entry.destination).available;
+        let slots: Vec<Slot> =
+            self.table.iter().filter(|(_, entry)| orphaned(entry)).map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.expire_now(now, slot);
+        }
+    }
+}
+
+/// Whether IPVS has a handler for the packet's protocol and can see its ports.
+#[inline]
+fn is_balanced(pkt: &Packet) -> bool {
+    pkt.kind == Kind::Ipv4 && matches!(pkt.proto, proto::TCP | proto::UDP) && !pkt.is_fragment()
+}
+
+#[inline]
+pub(super) const fn transmit(slot: Slot, entry: &Connection) -> Transmit {
+    Transmit {
+        forwarding: entry.forwarding,
+        rip: entry.daddr,
+        rport: entry.dport,
+        connection: slot,
+    }
+}
+
+/// Moves a connection to its next state, counts the change, sets its timeout (`set_tcp_state`,
+/// `udp_state_transition`).
+#[inline]
+fn advance(
+    entry: &mut Connection,
+    pkt: &Packet,
+    mut direction: Direction,
+    services: &mut Services,
+    timeouts: &Timeouts,
+    secure: bool,
+) {
+    if entry.state != State::Udp {
+        if entry.has(flag::NO_OUTPUT) {
+            if direction == Direction::Output {
+                entry.flags &= !flag::NO_OUTPUT;
+            } else {
+                direction = Direction::InputOnly;
+            }
+        }
+        let next = state::next(entry.state, Event::of(pkt.flags), direction, secure);
+        if next != entry.state {
+            entry.state = next;
+            if next.is_active() != entry.is_active() {
+                entry.flags ^= flag::INACTIVE;
+                services.flip(entry.destination, next.is_active());
+            }
+        }
+    }
+    entry.timeout_ms = timeouts.ms(entry.state);
+}
