@@ -1,1 +1,4 @@
 //! The `net` room.
+
+pub mod fragment;
+pub mod icmp;

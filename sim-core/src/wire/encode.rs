@@ -152,6 +152,9 @@ impl<B: Bodies> Encoder<'_, B> {
                 out.extend(packet.seq.to_be_bytes());
                 if let Some(quoted) = self.inner(packet, depth) {
                     self.ipv4(out, &quoted, depth + 1);
+                    if out.len() > end {
+                        mend(&mut out[start..end], 8);
+                    }
                 }
                 fill(out, end, 0);
                 Some(start + 2)
@@ -247,6 +250,34 @@ fn checksum(src: Ip, dst: Ip, protocol: u8, bytes: &[u8]) -> u16 {
         sum.to_ones_complement_with_no_zero().to_be()
     } else {
         sum.ones_complement().to_be()
+    }
+}
+
+/// Makes the checksum of a quoted TCP segment, which is that of the whole segment, hold for the part
+/// that is quoted as well: the last two bytes of payload are chosen so. Wireshark checks it although
+/// the segment is cut, and would call the error of a real kernel bad. `at` is where the quoted IPv4
+/// header begins in the ICMP message.
+fn mend(message: &mut [u8], at: usize) {
+    let Some((header, segment)) = message.get_mut(at..).and_then(|b| b.split_at_mut_checked(20))
+    else {
+        return;
+    };
+    let word =
+        |i: usize| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
+    let fragment = header[6] & 0x3f != 0 || header[7] != 0;
+    match header[9] {
+        _ if fragment => {}
+        proto::IPIP => mend(message, at + 20),
+        proto::TCP => {
+            let Some(data) = segment.get(12).map(|b| usize::from(b >> 4) * 4) else { return };
+            let tail = (segment.len() & !1).saturating_sub(2);
+            if tail >= data {
+                put(segment, tail, 0);
+                let sum = checksum(Ip(word(12)), Ip(word(16)), proto::TCP, segment);
+                put(segment, tail, sum);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -435,6 +466,24 @@ mod tests {
         let b = bytes(&error(icmp::UNREACHABLE, icmp::FRAG_NEEDED, 576), &[outer, inner]);
         assert_eq!((b.len(), b[28 + 9], b[48 + 9]), (576, proto::IPIP, proto::TCP));
         assert!(good(&b));
+    }
+
+    #[test]
+    fn a_cut_quote_keeps_the_header_and_satisfies_a_dissector() {
+        let mut p = packet(proto::TCP, 1500);
+        (p.flags, p.opt, p.seq) = (Flags::ACK, 12, 99);
+        let whole = bytes(&p, &[]);
+        for len in [576, 575, 80] {
+            let b = bytes(&error(icmp::TIME_EXCEEDED, 0, len), &[p]);
+            let quote = &b[28..];
+            assert_eq!(quote[..50.min(quote.len())], whole[..50.min(quote.len())]);
+            assert!(good(&b));
+            assert_eq!(good(quote), len > 80, "80 bytes leave no payload");
+        }
+        let tunnel = Packet { body: PacketId(1), ..packet(proto::IPIP, 1520) };
+        let b = bytes(&error(icmp::TIME_EXCEEDED, 0, 576), &[tunnel, p]);
+        assert_eq!(b[48..98], whole[..50]);
+        assert!(good(&b) && good(&b[48..]));
     }
 
     #[test]
