@@ -71,7 +71,7 @@ fn reply(mut p: Packet) -> Packet {
 
 fn udp(payload: u16) -> Packet {
     let mut p = Packet::ipv4(CLIENT, VIP, proto::UDP, 28 + payload);
-    (p.sport, p.dport, p.id) = (40_001, 5_353 + 1, payload);
+    (p.sport, p.dport, p.id) = (40_001, 5354, payload);
     p
 }
 
@@ -161,9 +161,10 @@ fn main() -> ExitCode {
     for options in [(20, 12), (0, 0), (4, 0), (24, 16), (40, 40)] {
         connection(&mut s, options);
     }
-    for payload in [0, 1, 512, 1472] {
-        s.write(Direction::Out, udp(payload));
-        s.write(Direction::In, reply(udp(payload)));
+    for (port, payload) in [(5354, 0), (5354, 1), (5354, 512), (5354, 1472), (53, 12), (53, 400)] {
+        let query = Packet { dport: port, ..udp(payload) };
+        s.write(Direction::Out, query);
+        s.write(Direction::In, reply(query));
     }
     s.fragments(&udp(3000), 1500);
     s.fragments(&udp(65_507), 1500);

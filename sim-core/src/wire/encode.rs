@@ -21,6 +21,10 @@ const MAX_DEPTH: u8 = 8;
 /// The TCP option of one byte that means nothing.
 const NOP: u8 = 1;
 
+/// The port whose UDP payload begins with an empty DNS message: dissectors take whatever goes there
+/// for DNS, and letters are not. (Less than the 12 bytes of its header cannot be mended.)
+const DNS: u16 = 53;
+
 /// Letters of the payload. Not a number, not a zero, not a control character: few protocols that a
 /// dissector guesses from a port accept it as theirs, so it is shown as plain data.
 const PATTERN: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
@@ -144,6 +148,13 @@ impl<B: Bodies> Encoder<'_, B> {
                 out.extend(packet.dport.to_be_bytes());
                 out.extend((room as u16).to_be_bytes());
                 out.extend([0, 0]);
+                if packet.sport == DNS || packet.dport == DNS {
+                    // recursion desired; or a response, recursion available
+                    let flags = if packet.dport == DNS { [0x01, 0x00] } else { [0x81, 0x80] };
+                    out.extend([
+                        PATTERN[0], PATTERN[1], flags[0], flags[1], 0, 0, 0, 0, 0, 0, 0, 0,
+                    ]);
+                }
                 fill(out, end, 0);
                 Some(start + 6)
             }
@@ -423,6 +434,17 @@ mod tests {
         (p.opt, p.len) = (0, 40);
         assert_eq!(bytes(&p, &[]).len(), 40, "an MSS without room is left out");
         assert!(good(&bytes(&p, &[])));
+    }
+
+    #[test]
+    fn udp_to_port_53_looks_like_dns() {
+        let mut p = packet(proto::UDP, 28 + 14);
+        p.dport = 53;
+        let b = bytes(&p, &[]);
+        assert_eq!(&b[28..], b"ab\x01\0\0\0\0\0\0\0\0\0ab");
+        assert!(good(&b));
+        (p.sport, p.dport, p.len) = (53, 4000, 28 + 5);
+        assert_eq!(&bytes(&p, &[])[28..], b"ab\x81\x80\0");
     }
 
     #[test]
