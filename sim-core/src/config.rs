@@ -7,8 +7,8 @@ use crate::engine::{Dist, Span};
 use crate::ipvs::rules::{ServiceRule, TimeoutRule};
 use crate::wire::{Ip, Mac, Prefix};
 
-/// One run.
-#[derive(Clone, Debug)]
+/// One run. The default is an empty network that runs for no time.
+#[derive(Clone, Debug, Default)]
 pub struct WorldConfig {
     /// Seed of every random stream.
     pub seed: u64,

@@ -46,3 +46,20 @@ pub enum Dist {
         points: Vec<(f64, f64)>,
     },
 }
+/// stub
+#[derive(Debug, Clone)]
+pub struct Sampler(Dist);
+impl Sampler {
+    /// n
+    pub fn new(d: &Dist) -> Result<Self, String> {
+        Ok(Self(d.clone()))
+    }
+    /// s
+    pub fn sample(&self, u: &mut impl super::Uniform) -> f64 {
+        match &self.0 {
+            Dist::Constant(x) => *x,
+            Dist::Exponential { mean } => -libm::log(u.unit()) * mean,
+            _ => 0.0,
+        }
+    }
+}

@@ -43,3 +43,22 @@ pub fn name_hash(entity: &str, purpose: &str) -> u64 {
     }
     h
 }
+
+/// stub
+#[derive(Debug)]
+pub struct CounterStream(u64);
+impl CounterStream {
+    /// n
+    pub fn new(key: u64, counter: u64) -> Self {
+        Self(key ^ counter.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+}
+impl Uniform for CounterStream {
+    fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+}

@@ -59,6 +59,10 @@ impl Host {
         let visit = self.servers.arrive(listener, conn);
         self.tcp.set_user(conn, SERVER | visit);
         let application = self.servers.visit(visit).application;
+        if fab.rows.is_some() {
+            let peer = self.tcp.tuple(conn).1;
+            fab.answered_by.insert(peer, self.server_row + u32::from(application));
+        }
         self.accept_waiting(fab, application);
     }
 
@@ -161,6 +165,7 @@ impl Host {
         let patience = client.config.timeout.map_or(Time::NEVER, |t| fab.now + t);
         let id = fab.connections;
         fab.connections += 1;
+        fab.talking += 1;
         Session {
             application: index as u16,
             phase: Phase::Connecting,
@@ -363,6 +368,7 @@ impl Host {
     pub(super) fn finish(&mut self, fab: &mut Fabric, s: &Session, failure: Option<Failure>) {
         let index = s.application as usize;
         let client = &mut self.clients[index];
+        fab.talking -= 1;
         if let Some(failure) = failure {
             client.count_failure(s, failure);
         }
@@ -370,7 +376,9 @@ impl Host {
             && s.counted
         {
             let target = client.config.target;
-            rows.push(client::row(s, self.client_rows[index], target, fab.now, failure));
+            let mut row = client::row(s, self.client_rows[index], target, fab.now, failure);
+            row.server = fab.answered_by.remove(&s.source);
+            rows.push(row);
         }
         if !client.is_open_loop() {
             client.user_returns(fab, self.number, index as u32, s.user);
@@ -388,5 +396,4 @@ impl Host {
             self.finish(fab, &s, (!s.served).then_some(Failure::Unfinished));
         }
     }
-
 }

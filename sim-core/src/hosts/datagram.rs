@@ -4,24 +4,23 @@ use super::Host;
 use super::client::{Phase, Session};
 use super::fabric::{Fabric, Place, Reason};
 use crate::config::Transport;
-use crate::engine::Time;
+use crate::engine::{FxMap, Time};
 use crate::observe::Failure;
 use crate::tcp::Conn;
 use crate::wire::{Ip, Packet, PacketId, icmp, proto};
-use rustc_hash::FxHashMap;
 
 /// Largest UDP payload in an IPv4 datagram.
 const LARGEST: u32 = 65_507;
 
 /// Local UDP ends that wait for an answer.
 #[derive(Debug, Default)]
-pub struct Sockets {
-    open: FxHashMap<(Ip, u16), u32>,
+pub(super) struct Sockets {
+    open: FxMap<(Ip, u16), u32>,
 }
 
 impl Sockets {
     /// Forgets an end.
-    pub fn close(&mut self, local: (Ip, u16)) {
+    pub(super) fn close(&mut self, local: (Ip, u16)) {
         self.open.remove(&local);
     }
 }
@@ -89,8 +88,10 @@ impl Host {
             return;
         };
         let peer = (p.src, p.sport);
-        let taken =
-            self.servers.datagram(self.number, fab, application as u16, local, peer, p.tag);
+        if fab.rows.is_some() {
+            fab.answered_by.insert(peer, self.server_row + application as u32);
+        }
+        let taken = self.servers.datagram(self.number, fab, application as u16, local, peer, p.tag);
         if taken {
             fab.deliver(packet);
         } else {

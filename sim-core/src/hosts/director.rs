@@ -8,8 +8,8 @@ use super::ip::Target;
 use crate::engine::Time;
 use crate::ipvs::rules::Forwarding;
 use crate::ipvs::{
-    DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, ReplyVerdict, Transmit, TunnelVerdict, Verdict,
-    forwarding,
+    DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, ReplyVerdict, Transmit, TunnelVerdict,
+    Verdict, forwarding,
 };
 use crate::wire::{PacketId, icmp, proto};
 
@@ -18,8 +18,6 @@ use crate::wire::{PacketId, icmp, proto};
 pub struct Director {
     /// The machine.
     pub ipvs: Ipvs,
-    /// Requests for which no destination was available.
-    pub no_destination: u64,
     /// Earliest wake-up in the event queue.
     armed: Time,
 }
@@ -27,7 +25,7 @@ pub struct Director {
 impl Director {
     /// A director around its rules.
     pub fn new(ipvs: Ipvs) -> Self {
-        Self { ipvs, no_destination: 0, armed: Time::NEVER }
+        Self { ipvs, armed: Time::NEVER }
     }
 
     /// Asks to be woken for the next deadline of the table, if no earlier wake-up is set.
@@ -70,7 +68,6 @@ impl Host {
             }
             Verdict::Accept => false,
             Verdict::Unreachable => {
-                director.no_destination += 1;
                 self.refuse(fab, packet, icmp::PORT, Reason::NoDestination);
                 true
             }
@@ -90,7 +87,7 @@ impl Host {
     fn transmit(&mut self, fab: &mut Fabric, to: Transmit, packet: PacketId, translated: bool) {
         self.work_of(to.forwarding);
         let Some(director) = &self.director else { return };
-        let pmtu_disc = director.ipvs.pmtu_disc();
+        let pmtu_disc = director.ipvs.sysctl().pmtu_disc;
         let target = self.ip.target(to.rip, || crate::net::route::flow_hash(&fab.packets[packet]));
         let mtu = match target {
             Target::Neighbour { interface, .. } => self.ip.interfaces[interface as usize].mtu,
@@ -106,7 +103,8 @@ impl Host {
                 return;
             }
         };
-        if let Err(refusal) = forwarding::check(&mut fab.packets[packet], mtu, to.forwarding, pmtu_disc)
+        if let Err(refusal) =
+            forwarding::check(&mut fab.packets[packet], mtu, to.forwarding, pmtu_disc)
         {
             if let Some((kind, code, info)) = refusal.icmp() {
                 self.send_error(fab, packet, kind, code, info);
@@ -144,62 +142,56 @@ impl Host {
     #[inline]
     pub(super) fn director_forward(&mut self, fab: &mut Fabric, packet: PacketId) {
         let Some(director) = &mut self.director else { return };
-        let p = &mut fab.packets[packet];
-        if p.proto == proto::ICMP {
-            self.director_error(fab, packet);
-            return;
-        }
-        let verdict = director.ipvs.reply(fab.now, p);
+        let verdict = director.ipvs.reply(fab.now, &fab.packets[packet]);
         director.arm(fab, self.number);
         if let ReplyVerdict::Translate { vip, vport, .. } = verdict {
-            forwarding::nat_reply(p, vip, vport);
+            forwarding::nat_reply(&mut fab.packets[packet], vip, vport);
             self.work_of(Forwarding::Nat);
         }
     }
 
-    /// An ICMP error on its way to a client that quotes a translated request: it and its quotation
-    /// are translated back (`ip_vs_out_icmp`).
+    /// Hook `FORWARD` for ICMP errors: one about a reply goes to the real server that sent it, one
+    /// about a request goes to the client, both with the quoted packet translated. `true` if IPVS
+    /// took the packet.
     #[cold]
-    pub(super) fn director_error(&mut self, fab: &mut Fabric, packet: PacketId) {
-        let Some(director) = &mut self.director else { return };
-        let outer = fab.packets[packet];
-        if outer.body == PacketId::NONE {
-            return;
-        }
-        let quoted = fab.packets[outer.body];
-        if let IcmpOutVerdict::Translate { outer: new, quoted, .. } =
-            director.ipvs.icmp_out(fab.now, &outer, &quoted)
-        {
-            fab.packets[outer.body] = quoted;
-            fab.packets[packet] = new;
+    pub(super) fn director_forward_error(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
+        self.error_about_reply(fab, packet) || {
+            self.director_error(fab, packet);
+            false
         }
     }
 
-    /// An ICMP packet for an own address: an error about a reply goes to the real server that sent
-    /// it, an error about an own tunnel packet is turned into one about the request inside
-    /// (`ip_vs_in_icmp`).
+    /// An ICMP error about a translated request is translated back (`ip_vs_out_icmp`). `true` if it
+    /// belongs to IPVS.
     #[cold]
-    fn director_icmp(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
+    pub(super) fn director_error(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
         let Some(director) = &mut self.director else { return false };
         let outer = fab.packets[packet];
         if outer.body == PacketId::NONE {
             return false;
         }
         let quoted = fab.packets[outer.body];
-        if quoted.proto == proto::IPIP && quoted.body != PacketId::NONE {
-            let inner = fab.packets[quoted.body];
-            let TunnelVerdict::Consume { answer, .. } =
-                director.ipvs.icmp_tunnel(fab.now, &outer, &quoted, &inner)
-            else {
-                return false;
-            };
-            if let Some(answer) = answer {
-                self.send_error(fab, quoted.body, answer.icmp_type, answer.code, answer.info);
+        match director.ipvs.icmp_out(&outer, &quoted) {
+            IcmpOutVerdict::Pass => false,
+            IcmpOutVerdict::Counted { .. } => true,
+            IcmpOutVerdict::Translate { outer: new, quoted, .. } => {
+                fab.packets[outer.body] = quoted;
+                fab.packets[packet] = new;
+                true
             }
-            fab.deliver(packet);
-            return true;
         }
-        match director.ipvs.icmp_in(fab.now, &outer, &quoted) {
+    }
+
+    /// An ICMP error about a reply goes to the real server that sent it (`ip_vs_in_icmp`).
+    #[cold]
+    fn error_about_reply(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
+        let Some(director) = &mut self.director else { return false };
+        let outer = fab.packets[packet];
+        if outer.body == PacketId::NONE {
+            return false;
+        }
+        let quoted = fab.packets[outer.body];
+        match director.ipvs.icmp_in(&outer, &quoted) {
             IcmpInVerdict::Accept => false,
             IcmpInVerdict::Transmit { transmit, outer: new, quoted } => {
                 fab.packets[outer.body] = quoted;
@@ -208,5 +200,36 @@ impl Host {
                 true
             }
         }
+    }
+
+    /// Hook `LOCAL_IN` for ICMP: an error about an own tunnel packet becomes one about the request
+    /// inside; an error about a NAT request is sent back to the client; an error about a reply goes
+    /// to the real server.
+    #[cold]
+    fn director_icmp(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
+        let Some(director) = &mut self.director else { return false };
+        let outer = fab.packets[packet];
+        if outer.body == PacketId::NONE {
+            return false;
+        }
+        let quoted = fab.packets[outer.body];
+        if quoted.proto != proto::IPIP || quoted.body == PacketId::NONE {
+            if self.director_error(fab, packet) {
+                self.ip.output(fab, packet);
+                return true;
+            }
+            return self.error_about_reply(fab, packet);
+        }
+        let inner = fab.packets[quoted.body];
+        let TunnelVerdict::Consume { answer, .. } =
+            director.ipvs.icmp_tunnel(&outer, &quoted, &inner)
+        else {
+            return false;
+        };
+        if let Some(answer) = answer {
+            self.send_error(fab, quoted.body, answer.icmp_type, answer.code, answer.info);
+        }
+        fab.deliver(packet);
+        true
     }
 }

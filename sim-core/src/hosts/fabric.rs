@@ -1,12 +1,12 @@
 //! What all hosts and switches share: the clock, the event queue, packets, links, and the account of
 //! what happened.
 
-use crate::engine::{Digest, Queue, Time};
+use crate::engine::{Digest, FxMap, Queue, Time};
 use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::ConnectionRow;
 use crate::observe::capture::{Capture, Direction as Way};
-use crate::wire::{Kind, Mac, Packet, PacketId};
+use crate::wire::{Ip, Kind, Mac, Packet, PacketId};
 use std::collections::BTreeMap;
 
 /// Something that will happen.
@@ -216,8 +216,12 @@ pub struct Fabric {
     pub macs: Vec<Mac>,
     /// Connections started by client applications so far.
     pub connections: u32,
+    /// Conversations of client applications that have not ended.
+    pub talking: u32,
     /// Rows of finished connections, if asked for.
     pub rows: Option<Vec<ConnectionRow>>,
+    /// Which server application accepted the connection of a client address, if rows are kept.
+    pub answered_by: FxMap<(Ip, u16), u32>,
     /// Frames that left the order of their link: direction and packet.
     late: Vec<(u32, PacketId)>,
     late_free: Vec<u32>,
@@ -245,7 +249,9 @@ impl Fabric {
             capture: None,
             macs: Vec::new(),
             connections: 0,
+            talking: 0,
             rows: None,
+            answered_by: FxMap::default(),
             late: Vec::new(),
             late_free: Vec::new(),
         }
@@ -334,7 +340,7 @@ impl Fabric {
     pub fn tap(&mut self, tap: Tap, way: Way, packet: PacketId) {
         if let Some(capture) = &mut self.capture {
             let packets = &self.packets;
-            let body = |id: PacketId| -> Option<&Packet> { packets.get(id) };
+            let body = |id: PacketId| -> Option<Packet> { packets.get(id).copied() };
             capture.record(tap as usize, self.now, way, &packets[packet], &body, &self.macs);
         }
     }

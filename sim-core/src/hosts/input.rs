@@ -4,7 +4,7 @@ use super::Host;
 use super::cpu::Work;
 use super::fabric::{Event, Fabric, Place, Reason};
 use super::ip::Target;
-use crate::net::fragment::Reassembled;
+use crate::net::fragment::{self, Outcome};
 use crate::net::icmp as errors;
 use crate::net::route;
 use crate::wire::{Ip, Packet, PacketId, icmp, proto};
@@ -36,7 +36,9 @@ impl Host {
             return None;
         }
         match self.ip.target(src, || 0) {
-            Target::Neighbour { interface: back, .. } if sysctl.rp_filter == 2 || back == interface => {
+            Target::Neighbour { interface: back, .. }
+                if sysctl.rp_filter == 2 || back == interface =>
+            {
                 None
             }
             _ => Some(Reason::ReversePath),
@@ -64,31 +66,44 @@ impl Host {
     #[cold]
     fn gather_slow(&mut self, fab: &mut Fabric, packet: PacketId) -> Option<PacketId> {
         let part = fab.packets[packet];
-        let (outcome, wake) = self.reassembly.add(fab.now, &part);
-        if let Some(at) = wake {
+        let armed = self.reassembly.deadline().is_some();
+        let offered = self.reassembly.offer(fab.now, &part);
+        if !armed && let Some(at) = self.reassembly.deadline() {
             fab.queue.push(at, Event::Reassembly { host: self.number });
         }
-        match outcome {
-            Reassembled::Whole(whole) => {
-                // the copy that this last fragment carries becomes the datagram
-                let body = fab.unwrap_body(packet);
-                fab.packets[body] = Packet { body: fab.packets[body].body, ..whole };
+        // the cache owns the body now, or gives it back to be freed
+        fab.packets[packet].body = PacketId::NONE;
+        for body in offered.release {
+            fab.deliver(body);
+        }
+        match offered.outcome {
+            Outcome::Complete(first) => {
+                let body = first.body;
+                let whole = fragment::assemble(&first, &fab.packets[body]);
+                fab.packets[body] = whole;
+                fab.deliver(packet);
                 Some(body)
             }
-            Reassembled::Waiting => {
+            Outcome::Waiting => {
                 fab.deliver(packet);
                 None
             }
-            Reassembled::Refused => {
+            Outcome::Discarded(_) => {
                 fab.drop(Place::Host(self.number), Reason::ReassemblyFailed, packet);
                 None
             }
         }
     }
 
-    /// Datagrams that stayed in pieces too long are forgotten.
+    /// Datagrams that stayed in pieces too long are given up (`ip_expire`).
     pub(super) fn reassembly_deadline(&mut self, fab: &mut Fabric) {
-        if let Some(at) = self.reassembly.on_deadline(fab.now) {
+        while let Some(expired) = self.reassembly.expire(fab.now) {
+            let Some(first) = expired.first else { continue };
+            let first = fab.packets.insert(first);
+            self.send_error(fab, first, icmp::TIME_EXCEEDED, 1, 0);
+            fab.drop(Place::Host(self.number), Reason::ReassemblyFailed, first);
+        }
+        if let Some(at) = self.reassembly.deadline() {
             fab.queue.push(at, Event::Reassembly { host: self.number });
         }
     }
@@ -176,7 +191,11 @@ impl Host {
             self.redirect(fab, interface, neighbour, packet);
         }
         if self.director.is_some() {
-            self.director_forward(fab, packet);
+            if fab.packets[packet].proto != proto::ICMP {
+                self.director_forward(fab, packet);
+            } else if self.director_forward_error(fab, packet) {
+                return;
+            }
         }
         self.ip.output_to(fab, target, packet);
     }
@@ -260,10 +279,11 @@ impl Host {
         let (kind, code) = (p.sport as u8, p.dport as u8);
         match kind {
             icmp::ECHO => {
-                let mut reply = errors::echo_reply(&p);
-                reply.ttl = self.ip.sysctl.default_ttl;
                 fab.deliver(packet);
-                self.ip.originate(fab, reply);
+                if let Some(mut reply) = errors::echo_reply(&p) {
+                    reply.ttl = self.ip.sysctl.default_ttl;
+                    self.ip.originate(fab, reply);
+                }
             }
             icmp::UNREACHABLE | icmp::TIME_EXCEEDED if p.body != PacketId::NONE => {
                 let quoted = fab.packets[p.body];

@@ -285,13 +285,7 @@ impl IpStack {
     /// Cuts a packet that is too large into fragments, or drops it if it must not be cut. Whoever
     /// forwards has told the sender before.
     #[cold]
-    fn fragment_to(
-        &mut self,
-        fab: &mut Fabric,
-        interface: u16,
-        to: NeighbourId,
-        packet: PacketId,
-    ) {
+    fn fragment_to(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
         let whole = fab.packets[packet];
         if whole.dont_fragment() {
             fab.drop(Place::Host(self.host), Reason::TooBig, packet);
@@ -299,7 +293,8 @@ impl IpStack {
         }
         let mtu = self.interfaces[interface as usize].mtu;
         for mut part in fragment::split(&whole, mtu) {
-            part.body = fab.packets.duplicate(if whole.is_fragment() { whole.body } else { packet });
+            part.body =
+                fab.packets.duplicate(if whole.is_fragment() { whole.body } else { packet });
             let part = fab.packets.insert(part);
             self.transmit(fab, interface, to, part);
         }
@@ -368,7 +363,9 @@ impl IpStack {
                     fab.packets[packet].dst_mac = mac;
                     self.emit(fab, interface, packet);
                 }
-                Action::GiveUp { interface, packet } => self.undeliverable.push((interface, packet)),
+                Action::GiveUp { interface, packet } => {
+                    self.undeliverable.push((interface, packet))
+                }
                 Action::Overflow(packet) => {
                     fab.drop(Place::Host(self.host), Reason::NeighbourQueue, packet);
                 }

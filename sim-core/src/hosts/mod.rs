@@ -47,6 +47,8 @@ pub struct Host {
     pub cpu: Option<Box<Cpu>>,
     /// Server applications.
     pub servers: Servers,
+    /// Index of the first server application's observation in the results.
+    pub server_row: u32,
     /// Client applications.
     pub clients: Vec<ClientApplication>,
     /// Index of each client application's observation in the results.
@@ -73,6 +75,7 @@ impl Host {
             tunnel: false,
             cpu: None,
             servers: Servers::default(),
+            server_row: 0,
             clients: Vec::new(),
             client_rows: Vec::new(),
             sessions: Vec::new(),
@@ -88,6 +91,18 @@ impl Host {
     pub fn begin(&mut self, fab: &mut Fabric) {
         for (i, client) in self.clients.iter_mut().enumerate() {
             client.begin(fab, self.number, i as u32);
+        }
+    }
+
+    /// The link of an interface has come up: its addresses are announced if `arp_notify` says so.
+    pub fn link_up(&mut self, fab: &mut Fabric, interface: u16) {
+        let i = &self.ip.interfaces[interface as usize];
+        if !i.sysctl.arp_notify {
+            return;
+        }
+        let addresses: Vec<_> = i.addresses.iter().map(|a| a.ip).collect();
+        for ip in addresses {
+            self.ip.announce(fab, interface, ip);
         }
     }
 

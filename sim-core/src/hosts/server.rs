@@ -287,8 +287,7 @@ impl Servers {
             return None;
         }
         app.in_system += 1;
-        app.observation.max_in_system =
-            app.observation.max_in_system.max(u64::from(app.in_system));
+        app.observation.max_in_system = app.observation.max_in_system.max(u64::from(app.in_system));
         let (work, response) = app.draw(tag, number);
         let entry = Job { application, asker, arrived: fab.now, work, response };
         let job = if let Some(slot) = self.free_jobs.pop() {

@@ -12,7 +12,7 @@ const FRACTION: u32 = 20;
 /// Virtual time is the work every request present has received; a request that enters at virtual
 /// time `v` with work `w` leaves at `v + w`. It is kept in fixed point, so no float decides an order.
 #[derive(Debug)]
-pub struct Sharing {
+pub(super) struct Sharing {
     workers: u32,
     virtual_now: u128,
     last: Time,
@@ -23,7 +23,7 @@ pub struct Sharing {
 
 impl Sharing {
     /// Nobody present; at least one worker.
-    pub fn new(workers: u32) -> Self {
+    pub(super) fn new(workers: u32) -> Self {
         Self {
             workers: workers.max(1),
             virtual_now: 0,
@@ -35,7 +35,7 @@ impl Sharing {
     }
 
     /// A request enters. Returns a time at which [`Sharing::wake`] must be called, if none is set.
-    pub fn enter(&mut self, now: Time, job: u32, work: Span) -> Option<Time> {
+    pub(super) fn enter(&mut self, now: Time, job: u32, work: Span) -> Option<Time> {
         self.advance(now);
         self.entered += 1;
         let leaves = self.virtual_now + (u128::from(work.as_nanos()) << FRACTION);
@@ -45,7 +45,7 @@ impl Sharing {
 
     /// Takes out the requests that are done; early wakes are harmless. Returns the next time to
     /// wake, if none is set.
-    pub fn wake(&mut self, now: Time, done: &mut Vec<u32>) -> Option<Time> {
+    pub(super) fn wake(&mut self, now: Time, done: &mut Vec<u32>) -> Option<Time> {
         if self.armed <= now {
             self.armed = Time::NEVER;
         }

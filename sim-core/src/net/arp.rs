@@ -3,9 +3,8 @@
 //! The table is a sans-I/O machine: ARP packets, transmissions and deadlines go in; requests to send
 //! and packets to release or give up come out as [`Action`]s.
 
-use crate::engine::{Span, Time};
+use crate::engine::{FxMap, Span, Time};
 use crate::wire::{Ip, MacId, PacketId};
-use rustc_hash::FxHashMap;
 
 /// Time an entry counts as reachable without confirmation (`base_reachable_time_ms`; Linux draws
 /// between half and one and a half of it, here it is exactly this).
@@ -133,7 +132,7 @@ pub enum Action {
 #[derive(Debug, Default)]
 pub struct Table {
     entries: Vec<Neighbour>,
-    index: FxHashMap<(u16, Ip), u32>,
+    index: FxMap<(u16, Ip), u32>,
 }
 
 impl Table {
@@ -453,8 +452,7 @@ mod tests {
         assert_eq!(s.send(at(0)), None);
         let asked = s.requests(at(10));
         assert_eq!(asked, [0, 1, 2].map(|t| (at(t), MacId::BROADCAST)).to_vec());
-        let gave_up =
-            s.actions.iter().filter(|a| matches!(a, Action::GiveUp { .. })).count();
+        let gave_up = s.actions.iter().filter(|a| matches!(a, Action::GiveUp { .. })).count();
         assert_eq!((gave_up, s.state()), (2, State::Failed));
     }
 
@@ -463,7 +461,11 @@ mod tests {
         let mut s = story();
         s.send(at(0));
         s.reply(at(0), 1);
-        assert!(s.actions.contains(&Action::Release { interface: 0, packet: PacketId(9), mac: MacId(1) }));
+        assert!(s.actions.contains(&Action::Release {
+            interface: 0,
+            packet: PacketId(9),
+            mac: MacId(1)
+        }));
         s.reply(at(0) + Span::from_millis(1), 2);
         assert_eq!(s.send(at(0)), Some(MacId(1)));
         s.reply(at(2), 2);

@@ -326,10 +326,7 @@ mod tests {
         assert!(matches!(d.send(Time::ZERO, PacketId(0), 982), Sent::Queued { .. }));
         assert!(matches!(d.send(Time::ZERO, PacketId(1), 982), Sent::Queued { .. }));
         assert_eq!(d.send(Time::ZERO, PacketId(2), 982), Sent::Full);
-        assert!(matches!(
-            d.send(Time::from_nanos(500_000), PacketId(3), 982),
-            Sent::Queued { .. }
-        ));
+        assert!(matches!(d.send(Time::from_nanos(500_000), PacketId(3), 982), Sent::Queued { .. }));
     }
 
     #[test]
@@ -337,7 +334,10 @@ mod tests {
         let d = direction(10_000_000_000, QueueLimit::Packets(1));
         assert_eq!(d.sending_time(1500), Span::from_nanos(1200));
         let slow = direction(1, QueueLimit::Packets(1));
-        assert_eq!(slow.sending_time(1), Span::from_nanos(8_000_000_000 - 705_032_704 - 1).max(slow.sending_time(1)));
+        assert_eq!(
+            slow.sending_time(1),
+            Span::from_nanos(8_000_000_000 - 705_032_704 - 1).max(slow.sending_time(1))
+        );
     }
 
     #[test]

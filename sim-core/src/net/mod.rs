@@ -7,3 +7,4 @@ pub mod link;
 pub mod route;
 pub mod slab;
 pub mod switch;
+pub mod topology;

@@ -1,7 +1,7 @@
 //! Routing: longest prefix, then metric; several next hops share flows by a hash.
 
+use crate::engine::FxMap;
 use crate::wire::{Ip, Packet, Prefix, proto};
-use rustc_hash::FxHashMap;
 
 /// A next hop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,10 +34,10 @@ struct Route {
 /// Routing table of a host.
 #[derive(Debug, Default)]
 pub struct Routes {
-    local: FxHashMap<u32, ()>,
-    broadcast: FxHashMap<u32, ()>,
+    local: FxMap<u32, ()>,
+    broadcast: FxMap<u32, ()>,
     /// By prefix length: network to route. Only lengths in `lengths` have any.
-    by_length: Vec<FxHashMap<u32, Route>>,
+    by_length: Vec<FxMap<u32, Route>>,
     /// Lengths in use, the longest first.
     lengths: Vec<u8>,
 }
@@ -45,7 +45,7 @@ pub struct Routes {
 impl Routes {
     /// An empty table.
     pub fn new() -> Self {
-        Self { by_length: vec![FxHashMap::default(); 33], ..Self::default() }
+        Self { by_length: vec![FxMap::default(); 33], ..Self::default() }
     }
 
     /// Makes `ip` an address of this host.
@@ -110,7 +110,8 @@ pub fn flow_hash(packet: &Packet) -> u32 {
     let mut h = u64::from(packet.src.0) << 32 | u64::from(packet.dst.0);
     h ^= u64::from(packet.proto) << 17;
     if matches!(packet.proto, proto::TCP | proto::UDP) && !packet.is_fragment() {
-        h ^= (u64::from(packet.sport) << 16 | u64::from(packet.dport)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        h ^= (u64::from(packet.sport) << 16 | u64::from(packet.dport))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
     // the finaliser of splitmix64
     h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,0 +1,404 @@
+//! From a configuration to a world, with every mistake named at once.
+
+use super::{Link, World, sample};
+use crate::config::{
+    HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Transport, WorldConfig,
+};
+use crate::engine::{Stream, Time};
+use crate::hosts::Host;
+use crate::hosts::client::{ClientApplication, Plan};
+use crate::hosts::cpu::Cpu;
+use crate::hosts::director::Director;
+use crate::hosts::fabric::{Event, Fabric, NO_TAP};
+use crate::hosts::ip::{Interface, IpStack, NO_LINK};
+use crate::hosts::server::ServerApplication;
+use crate::ipvs::Ipvs;
+use crate::net::link::{Direction, Endpoint};
+use crate::net::route::Hop;
+use crate::net::switch::{Port, Switch};
+use crate::net::topology;
+use crate::observe::capture::{self, Capture, CaptureInterface};
+use crate::tcp::TcpStack;
+use crate::wire::{Ip, Mac, MacId, Prefix};
+use core::fmt;
+
+/// Something in a configuration that no world can be built from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BuildError {
+    /// The part of the configuration: `host rs1`, `link a--b`.
+    pub place: String,
+    /// What is wrong and what is allowed.
+    pub what: String,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+impl core::error::Error for BuildError {}
+
+/// Most hosts and most switches of a world.
+const MOST_NODES: usize = 65_000;
+/// Most client applications of a host.
+const MOST_CLIENTS: usize = 255;
+
+impl World {
+    /// Builds a world.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration.
+    pub fn build(config: &WorldConfig) -> Result<Self, Vec<BuildError>> {
+        let mut builder = Builder { config, errors: Vec::new(), fabric: Fabric::new() };
+        let world = builder.world();
+        if builder.errors.is_empty() { Ok(world) } else { Err(builder.errors) }
+    }
+}
+
+struct Builder<'a> {
+    config: &'a WorldConfig,
+    errors: Vec<BuildError>,
+    fabric: Fabric,
+}
+
+impl Builder<'_> {
+    fn wrong(&mut self, place: impl Into<String>, what: impl Into<String>) {
+        self.errors.push(BuildError { place: place.into(), what: what.into() });
+    }
+
+    fn world(&mut self) -> World {
+        let config = self.config;
+        if config.hosts.len() > MOST_NODES || config.switches.len() > MOST_NODES {
+            self.wrong("network", format!("more than {MOST_NODES} hosts or switches"));
+        }
+        let mut hosts = Vec::new();
+        for (number, host) in config.hosts.iter().take(MOST_NODES).enumerate() {
+            hosts.push(self.host(number as u16, host));
+        }
+        let mut switches: Vec<_> = config
+            .switches
+            .iter()
+            .take(MOST_NODES)
+            .map(|s| Switch::new(s.name.clone(), s.ageing))
+            .collect();
+        let links = self.links(&mut hosts, &mut switches);
+        self.number_results(&mut hosts);
+        self.captures(&mut hosts);
+        let mut fabric = core::mem::take(&mut self.fabric);
+        fabric.rows = config.connections.then(Vec::new);
+        let duration = Time::ZERO + config.duration;
+        for (index, event) in config.link_events.iter().enumerate() {
+            if links.iter().any(|l: &Link| l.name == event.link) {
+                fabric.queue.push(Time::ZERO + event.at, Event::Link { index: index as u32 });
+            } else {
+                self.wrong(format!("link event {}", event.link), "there is no link of this name");
+            }
+        }
+        for host in &mut hosts {
+            host.begin(&mut fabric);
+            for interface in 0..host.ip.interfaces.len() as u16 {
+                host.link_up(&mut fabric, interface);
+            }
+        }
+        let sampler = sample::Sampling::new(config.series_interval, &mut fabric);
+        World {
+            fabric,
+            hosts,
+            switches,
+            links,
+            link_events: config.link_events.clone(),
+            series: Vec::new(),
+            sampler,
+            duration,
+            end: duration + config.drain,
+            events: 0,
+            last: None,
+        }
+    }
+
+    fn host(&mut self, number: u16, config: &HostConfig) -> Host {
+        let place = format!("host {}", config.name);
+        let mut ip = IpStack::new(number, config.sysctl);
+        for (index, interface) in config.interfaces.iter().enumerate() {
+            let built = self.interface(&place, config, number, index, interface);
+            for a in &built.addresses {
+                ip.routes.add_local(a.ip);
+                if a.len < 32 {
+                    let hop = Hop { interface: index as u16, via: None };
+                    ip.routes.add(Prefix::new(a.ip, a.len), 0, vec![hop]);
+                }
+                if a.len < 31 {
+                    ip.routes.add_broadcast(Ip(a.ip.0 | !Prefix::mask(a.len)));
+                }
+            }
+            ip.interfaces.push(built);
+        }
+        let inner = config.loopback.iter().chain(config.tunnel.iter().flatten());
+        ip.inner_addresses = inner.copied().collect();
+        for a in ip.inner_addresses.clone() {
+            ip.routes.add_local(a.ip);
+        }
+        self.routes(&place, config, &mut ip);
+        self.neighbours(&place, config, &mut ip);
+        self.applications(&place, number, config, ip)
+    }
+
+    fn interface(
+        &mut self,
+        place: &str,
+        host: &HostConfig,
+        number: u16,
+        index: usize,
+        config: &InterfaceConfig,
+    ) -> Interface {
+        if config.mtu < 68 {
+            self.wrong(
+                format!("{place}:{}", config.name),
+                format!("MTU {} is below 68", config.mtu),
+            );
+        }
+        let [h, l] = number.to_be_bytes();
+        let mac = config.mac.unwrap_or(Mac([0x02, 0x1f, (index >> 8) as u8, h, l, index as u8]));
+        if self.fabric.macs.contains(&mac) {
+            self.wrong(format!("{place}:{}", config.name), format!("MAC {mac} is taken"));
+        }
+        self.fabric.macs.push(mac);
+        Interface {
+            name: config.name.clone(),
+            mac: MacId(self.fabric.macs.len() as u32 - 1),
+            addresses: config.addresses.clone(),
+            mtu: config.mtu,
+            sysctl: effective(&host.sysctl.all, &config.sysctl),
+            direction: NO_LINK,
+            tap: NO_TAP,
+        }
+    }
+
+    fn routes(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
+        for route in &config.routes {
+            let mut hops = Vec::new();
+            for hop in &route.hops {
+                let named = hop.dev.as_ref().map(|dev| {
+                    config.interfaces.iter().position(|i| i.name == *dev).map(|i| i as u16)
+                });
+                let interface = match (named, hop.via) {
+                    (Some(Some(interface)), _) => interface,
+                    (Some(None), _) => {
+                        let dev = hop.dev.as_deref().unwrap_or_default();
+                        self.wrong(place, format!("route to {}: no interface {dev}", route.to));
+                        continue;
+                    }
+                    (None, Some(via)) => match ip.routes.interface_towards(via) {
+                        Some(interface) => interface,
+                        None => {
+                            let what = format!(
+                                "route to {}: gateway {via} is on no connected prefix",
+                                route.to
+                            );
+                            self.wrong(place, what);
+                            continue;
+                        }
+                    },
+                    (None, None) => {
+                        self.wrong(
+                            place,
+                            format!("route to {}: no gateway, no interface", route.to),
+                        );
+                        continue;
+                    }
+                };
+                hops.push(Hop { interface, via: hop.via });
+            }
+            if !hops.is_empty() {
+                ip.routes.add(route.to, route.metric, hops);
+            }
+        }
+    }
+
+    fn neighbours(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
+        for (dev, addr, mac) in &config.neighbours {
+            let Some(index) = config.interfaces.iter().position(|i| i.name == *dev) else {
+                self.wrong(place, format!("neighbour {addr}: no interface {dev}"));
+                continue;
+            };
+            let known = self.fabric.macs.iter().position(|m| m == mac);
+            let id = known.unwrap_or_else(|| {
+                self.fabric.macs.push(*mac);
+                self.fabric.macs.len() - 1
+            });
+            ip.neighbours.set_permanent(index as u16, *addr, MacId(id as u32));
+        }
+    }
+
+    fn applications(&mut self, place: &str, number: u16, config: &HostConfig, ip: IpStack) -> Host {
+        let seed = self.config.seed;
+        let plan = Plan {
+            until: Time::ZERO + self.config.duration,
+            warmup: Time::ZERO + self.config.warmup,
+            seed,
+        };
+        let key = seed ^ crate::engine::rng::name_hash(&config.name, "isn");
+        let tcp = TcpStack::new(config.tcp, config.sysctl.default_ttl, key);
+        let mut host = Host::new(config.name.clone(), ip, tcp, plan);
+        host.tunnel = config.tunnel.is_some();
+        host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
+        if let Some(rules) = &config.ipvs {
+            match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs")) {
+                Ok(ipvs) => host.director = Some(Box::new(Director::new(ipvs))),
+                Err(errors) => errors.iter().for_each(|e| self.wrong(place, e.to_string())),
+            }
+        }
+        for server in &config.servers {
+            match ServerApplication::new(server, &config.name, seed) {
+                Ok(mut application) => {
+                    if server.transport == Transport::Tcp {
+                        application.listener = host.tcp.listen(server.port, server.backlog);
+                    }
+                    host.servers.applications.push(application);
+                }
+                Err(what) => self.wrong(place, format!("server on port {}: {what}", server.port)),
+            }
+        }
+        if config.clients.len() > MOST_CLIENTS {
+            self.wrong(place, format!("more than {MOST_CLIENTS} client applications"));
+        }
+        for (index, client) in config.clients.iter().take(MOST_CLIENTS).enumerate() {
+            let entity = format!("{}/{index}", config.name);
+            match ClientApplication::new(client, &entity, seed) {
+                Ok(application) => host.clients.push(application),
+                Err(what) => self.wrong(place, format!("client {}: {what}", client.name)),
+            }
+        }
+        debug_assert_eq!(host.number, number, "hosts are numbered in order");
+        host
+    }
+
+    fn links(&mut self, hosts: &mut [Host], switches: &mut [Switch]) -> Vec<Link> {
+        let blocked = topology::spanning_tree(self.config);
+        let mut links = Vec::new();
+        for (index, link) in self.config.links.iter().enumerate() {
+            let directions =
+                [self.fabric.directions.len() as u32, self.fabric.directions.len() as u32 + 1];
+            let silent = link.standby || blocked.contains(&index);
+            let ends: Vec<_> = (0..2)
+                .filter_map(|side| {
+                    let end = &link.ends[side];
+                    self.end(&link.name, end, directions[side], silent, hosts, switches)
+                })
+                .collect();
+            let [a, b] = ends[..] else { continue };
+            for (side, to) in [b, a].into_iter().enumerate() {
+                let name = format!("{}/{side}", link.name);
+                let d = &link.directions[side];
+                self.fabric.directions.push(Direction::new(
+                    d,
+                    to,
+                    link.up,
+                    self.config.seed,
+                    &name,
+                ));
+            }
+            links.push(Link { name: link.name.clone(), directions });
+        }
+        links
+    }
+
+    /// Plugs a cable into an end; `direction` is the one that leaves there.
+    fn end(
+        &mut self,
+        link: &str,
+        end: &LinkEnd,
+        direction: u32,
+        silent: bool,
+        hosts: &mut [Host],
+        switches: &mut [Switch],
+    ) -> Option<Endpoint> {
+        let place = format!("link {link}");
+        match end {
+            LinkEnd::Interface(host, interface) => {
+                let Some(h) = hosts.iter_mut().find(|h| h.name == *host) else {
+                    self.wrong(place, format!("there is no host {host}"));
+                    return None;
+                };
+                let Some(index) = h.ip.interfaces.iter().position(|i| i.name == *interface) else {
+                    self.wrong(place, format!("host {host} has no interface {interface}"));
+                    return None;
+                };
+                let i = &mut h.ip.interfaces[index];
+                if i.direction != NO_LINK {
+                    self.wrong(place, format!("{host}:{interface} has a link already"));
+                    return None;
+                }
+                if !silent {
+                    i.direction = direction;
+                }
+                Some(Endpoint::Host { host: h.number, interface: index as u16 })
+            }
+            LinkEnd::Switch(name) => {
+                let Some(number) = switches.iter().position(|s| s.name == *name) else {
+                    self.wrong(place, format!("there is no switch {name}"));
+                    return None;
+                };
+                let ports = &mut switches[number].ports;
+                ports.push(Port { direction, blocked: silent });
+                Some(Endpoint::Switch { switch: number as u16, port: ports.len() as u16 - 1 })
+            }
+        }
+    }
+
+    /// Gives every application its place in the results; clients of one name share it.
+    fn number_results(&mut self, hosts: &mut [Host]) {
+        let mut names: Vec<String> = Vec::new();
+        let mut servers = 0;
+        for host in hosts {
+            host.server_row = servers;
+            servers += host.servers.applications.len() as u32;
+            for client in &host.clients {
+                let name = &client.config.name;
+                let row = names.iter().position(|n| n == name).unwrap_or_else(|| {
+                    names.push(name.clone());
+                    names.len() - 1
+                });
+                host.client_rows.push(row as u32);
+            }
+        }
+    }
+
+    fn captures(&mut self, hosts: &mut [Host]) {
+        for wanted in &self.config.captures {
+            let one = WorldConfig { captures: vec![wanted.clone()], ..WorldConfig::default() };
+            let one = WorldConfig { hosts: self.config.hosts.clone(), ..one };
+            if capture::selected(&one).is_empty() {
+                self.wrong("capture", format!("{wanted:?} matches no interface"));
+            }
+        }
+        let selected = capture::selected(self.config);
+        if selected.is_empty() {
+            return;
+        }
+        let interfaces = selected.iter().map(|&(h, i)| CaptureInterface {
+            host: self.config.hosts[h].name.clone(),
+            interface: self.config.hosts[h].interfaces[i].name.clone(),
+        });
+        self.fabric.capture = Some(Box::new(Capture::new(interfaces)));
+        for (tap, (h, i)) in selected.into_iter().enumerate() {
+            if let Some(host) = hosts.get_mut(h) {
+                host.ip.interfaces[i].tap = tap as u32;
+            }
+        }
+    }
+}
+
+/// The settings that count for an interface: the stronger of `all` and its own.
+fn effective(all: &InterfaceSysctl, own: &InterfaceSysctl) -> InterfaceSysctl {
+    InterfaceSysctl {
+        arp_ignore: all.arp_ignore.max(own.arp_ignore),
+        arp_announce: all.arp_announce.max(own.arp_announce),
+        rp_filter: all.rp_filter.max(own.rp_filter),
+        send_redirects: all.send_redirects || own.send_redirects,
+        proxy_arp: all.proxy_arp || own.proxy_arp,
+        accept_local: all.accept_local || own.accept_local,
+        arp_notify: all.arp_notify || own.arp_notify,
+    }
+}

@@ -1,0 +1,175 @@
+//! From a finished world to observations.
+
+use super::World;
+use crate::engine::Time;
+use crate::hosts::Host;
+use crate::hosts::fabric::Place;
+use crate::net::link::Endpoint;
+use crate::observe::{
+    ClientObservation, DestinationObservation, DirectorObservation, DropObservation,
+    LinkObservation, Observations, PacketAccount, ServerObservation,
+};
+use crate::wire::Ip;
+
+/// Takes a world apart.
+pub(super) fn gather(mut world: World) -> Observations {
+    for host in &mut world.hosts {
+        host.finish_all(&mut world.fabric);
+    }
+    let now = world.fabric.now;
+    let directors = world.hosts.iter().filter_map(|h| director(&world, h)).collect();
+    let links = links(&world);
+    let drops = drops(&world);
+    let fabric = &mut world.fabric;
+    let created = fabric.packets.created();
+    let in_flight = fabric.packets.live() as u64;
+    assert_eq!(
+        created,
+        fabric.delivered + fabric.dropped + in_flight,
+        "every packet is delivered, dropped with a reason, or in flight"
+    );
+    Observations {
+        digest: fabric.digest.value(),
+        end: now,
+        events: world.events,
+        ip_hops: fabric.ip_hops,
+        arp_hops: fabric.arp_hops,
+        packets: PacketAccount {
+            created,
+            delivered: fabric.delivered,
+            dropped: fabric.dropped,
+            in_flight,
+        },
+        clients: clients(&world.hosts),
+        servers: servers(&world.hosts, now),
+        directors,
+        links,
+        drops,
+        series: core::mem::take(&mut world.series),
+        connections: world.fabric.rows.take().unwrap_or_default(),
+    }
+}
+
+fn clients(hosts: &[Host]) -> Vec<ClientObservation> {
+    let mut all: Vec<ClientObservation> = Vec::new();
+    for host in hosts {
+        for (client, &row) in host.clients.iter().zip(&host.client_rows) {
+            let row = row as usize;
+            if row == all.len() {
+                all.push(client.observation.clone());
+                continue;
+            }
+            all[row].add(&client.observation);
+        }
+        // TCP counts for the host; its first client application answers for all
+        if let Some(&row) = host.client_rows.first() {
+            all[row as usize].retransmissions += host.tcp.counters().retrans_segs;
+        }
+    }
+    all
+}
+
+fn servers(hosts: &[Host], now: Time) -> Vec<ServerObservation> {
+    hosts
+        .iter()
+        .flat_map(|h| &h.servers.applications)
+        .map(|a| ServerObservation { utilisation: a.utilisation(now), ..a.observation.clone() })
+        .collect()
+}
+
+fn director(world: &World, host: &Host) -> Option<DirectorObservation> {
+    let ipvs = &host.director.as_ref()?.ipvs;
+    let owner = |ip: Ip| {
+        let has =
+            |h: &&Host| h.ip.interfaces.iter().any(|i| i.addresses.iter().any(|a| a.ip == ip));
+        world.hosts.iter().find(has).map(|h| h.name.clone()).unwrap_or_default()
+    };
+    let destinations = ipvs
+        .destinations()
+        .map(|d| DestinationObservation {
+            service: d.service,
+            rip: d.rip,
+            port: d.port,
+            forwarding: d.forwarding,
+            weight: d.weight,
+            host: owner(d.rip),
+            connections: d.stats.connections,
+            active: d.active,
+            inactive: d.inactive,
+            packets_in: d.stats.packets_in,
+            bytes_in: d.stats.bytes_in,
+            packets_out: d.stats.packets_out,
+            bytes_out: d.stats.bytes_out,
+        })
+        .collect();
+    let c = host.ip.counters;
+    Some(DirectorObservation {
+        host: host.name.clone(),
+        packets_in: c.packets_in,
+        bytes_in: c.bytes_in,
+        packets_out: c.packets_out,
+        bytes_out: c.bytes_out,
+        connections: ipvs.totals().connections,
+        no_destination: ipvs.no_destination(),
+        entries: u64::from(ipvs.entries()),
+        entries_max: u64::from(ipvs.entries_max()),
+        cpu_utilisation: host.cpu.as_ref().map_or(0.0, |c| c.utilisation(world.fabric.now)),
+        destinations,
+    })
+}
+
+fn end_name(world: &World, end: Endpoint) -> String {
+    match end {
+        Endpoint::Host { host, interface } => {
+            let h = &world.hosts[host as usize];
+            format!("{}:{}", h.name, h.ip.interfaces[interface as usize].name)
+        }
+        Endpoint::Switch { switch, port } => {
+            format!("{}:{port}", world.switches[switch as usize].name)
+        }
+    }
+}
+
+fn links(world: &World) -> Vec<LinkObservation> {
+    let length_ns = world.length().as_nanos() as f64;
+    let mut all = Vec::new();
+    for link in &world.links {
+        let [there, back] = link.directions.map(|d| &world.fabric.directions[d as usize]);
+        for (direction, opposite) in [(there, back), (back, there)] {
+            let c = direction.counters;
+            all.push(LinkObservation {
+                link: link.name.clone(),
+                from: end_name(world, opposite.to),
+                to: end_name(world, direction.to),
+                packets: c.packets,
+                bytes: c.bytes,
+                utilisation: if length_ns > 0.0 { c.busy_ns as f64 / length_ns } else { 0.0 },
+                queue_max: c.queue_max,
+                dropped_queue: c.dropped_queue,
+                dropped_loss: c.dropped_loss,
+            });
+        }
+    }
+    all
+}
+
+fn drops(world: &World) -> Vec<DropObservation> {
+    let place = |p: Place| match p {
+        Place::Host(h) => world.hosts[h as usize].name.clone(),
+        Place::Switch(s) => world.switches[s as usize].name.clone(),
+        Place::Link(d) => end_name(world, world.fabric.directions[d as usize].to),
+    };
+    let mut all: Vec<_> = world
+        .fabric
+        .drops
+        .iter()
+        .map(|(&(at, reason), tally)| DropObservation {
+            place: place(at),
+            reason: reason.name(),
+            packets: tally.packets,
+            bytes: tally.bytes,
+        })
+        .collect();
+    all.sort();
+    all
+}

@@ -1,0 +1,266 @@
+//! The world: hosts, switches, links and the event loop.
+//!
+//! ```
+//! # fn main() -> Result<(), Vec<sim_core::world::BuildError>> {
+//! use sim_core::config::WorldConfig;
+//! use sim_core::world::World;
+//! let mut world = World::build(&WorldConfig::default())?;
+//! while world.run(100_000) {}
+//! assert_eq!(world.finish().packets.created, 0);
+//! # Ok(())
+//! # }
+//! ```
+
+mod build;
+mod gather;
+mod sample;
+
+pub use build::BuildError;
+
+use crate::config::LinkEvent;
+use crate::engine::{Span, Time};
+use crate::hosts::Host;
+use crate::hosts::fabric::{Event, Fabric, Place, Reason};
+use crate::net::link::Endpoint;
+use crate::net::switch::{Decision, Switch};
+use crate::observe::{Observations, SeriesPoint};
+use crate::wire::PacketId;
+
+/// A link by the numbers of its directions.
+#[derive(Clone, Debug)]
+struct Link {
+    name: String,
+    directions: [u32; 2],
+}
+
+/// A simulated network and everything that happens in it.
+#[derive(Debug)]
+pub struct World {
+    fabric: Fabric,
+    hosts: Vec<Host>,
+    switches: Vec<Switch>,
+    links: Vec<Link>,
+    link_events: Vec<LinkEvent>,
+    series: Vec<SeriesPoint>,
+    sampler: sample::Sampling,
+    /// Starts of connections end here.
+    duration: Time,
+    /// The run ends here at the latest.
+    end: Time,
+    events: u64,
+    last: Option<Event>,
+}
+
+impl World {
+    /// Handles up to `max_events` events. `false`: the run has ended.
+    ///
+    /// It ends when nothing can happen any more, when time is up (`duration` and `drain` of the
+    /// configuration), or, after `duration`, when every conversation has ended and no packet is on
+    /// its way.
+    pub fn run(&mut self, max_events: u64) -> bool {
+        for _ in 0..max_events {
+            if self.fabric.now >= self.duration && self.is_quiet() {
+                return false;
+            }
+            let Some((time, event)) = self.fabric.queue.pop() else { return false };
+            if time > self.end {
+                self.fabric.now = self.end;
+                return false;
+            }
+            debug_assert!(time >= self.fabric.now, "time never goes back");
+            self.fabric.now = time;
+            self.events += 1;
+            self.last = Some(event);
+            self.dispatch(event);
+        }
+        true
+    }
+
+    #[cold]
+    fn is_quiet(&self) -> bool {
+        self.fabric.talking == 0
+            && self.fabric.packets.live() == 0
+            && self.hosts.iter().all(|h| h.tcp.open_connections() == 0)
+    }
+
+    #[inline]
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Arrive { direction } => {
+                let link = &mut self.fabric.directions[direction as usize];
+                let to = link.to;
+                let Some((packet, _, next)) = link.arrive(self.fabric.now) else { return };
+                if let Some(at) = next {
+                    self.fabric.queue.push(at, Event::Arrive { direction });
+                }
+                self.arrive(direction, to, packet);
+            }
+            Event::Late { slot } => {
+                let (direction, packet) = self.fabric.take_late(slot);
+                let to = self.fabric.directions[direction as usize].to;
+                self.arrive(direction, to, packet);
+            }
+            Event::Neighbour { host, .. }
+            | Event::Tcp { host, .. }
+            | Event::Ipvs { host }
+            | Event::Cpu { host }
+            | Event::Reassembly { host }
+            | Event::Client { host, .. }
+            | Event::Session { host, .. }
+            | Event::Served { host, .. }
+            | Event::Shared { host, .. } => {
+                self.fabric.digest.fold(self.fabric.now.as_nanos() ^ u64::from(host) << 48);
+                self.hosts[host as usize].handle(&mut self.fabric, event);
+            }
+            Event::Link { index } => self.link_event(index),
+            Event::Sample => self.sample(),
+        }
+    }
+
+    /// A frame comes out of a link.
+    #[inline]
+    fn arrive(&mut self, direction: u32, to: Endpoint, packet: PacketId) {
+        self.fabric.count_hop(direction, packet);
+        match to {
+            Endpoint::Host { host, interface } => {
+                self.hosts[host as usize].receive(&mut self.fabric, interface, packet);
+            }
+            Endpoint::Switch { switch, port } => self.forward(switch, port, packet),
+        }
+    }
+
+    #[inline]
+    fn forward(&mut self, number: u16, port: u16, packet: PacketId) {
+        let switch = &mut self.switches[number as usize];
+        let p = &self.fabric.packets[packet];
+        match switch.decide(self.fabric.now, port, p.src_mac, p.dst_mac) {
+            Decision::Port(out) => {
+                let direction = switch.ports[out as usize].direction;
+                self.fabric.send(direction, packet);
+            }
+            Decision::Flood => self.flood(number, port, packet),
+            Decision::Nowhere => {
+                self.fabric.drop(Place::Switch(number), Reason::Filtered, packet);
+            }
+        }
+    }
+
+    #[cold]
+    fn flood(&mut self, number: u16, port: u16, packet: PacketId) {
+        let outs: Vec<u32> = self.switches[number as usize].flood(port).collect();
+        let Some((last, others)) = outs.split_last() else {
+            self.fabric.drop(Place::Switch(number), Reason::Filtered, packet);
+            return;
+        };
+        for &direction in others {
+            let copy = self.fabric.packets.duplicate(packet);
+            self.fabric.send(direction, copy);
+        }
+        self.fabric.send(*last, packet);
+    }
+
+    /// A link goes down or up.
+    fn link_event(&mut self, index: u32) {
+        let event = self.link_events[index as usize].clone();
+        let Some(link) = self.links.iter().find(|l| l.name == event.link).cloned() else { return };
+        for direction in link.directions {
+            let lost = self.fabric.directions[direction as usize].set_up(event.up);
+            for packet in lost {
+                self.fabric.drop(Place::Link(direction), Reason::LinkDown, packet);
+            }
+            match self.fabric.directions[direction as usize].to {
+                Endpoint::Switch { switch, port } => {
+                    self.switches[switch as usize].forget_port(port);
+                }
+                Endpoint::Host { host, interface } if event.up => {
+                    self.hosts[host as usize].link_up(&mut self.fabric, interface);
+                }
+                Endpoint::Host { .. } => {}
+            }
+        }
+    }
+
+    /// The present.
+    pub fn now(&self) -> Time {
+        self.fabric.now
+    }
+
+    /// The point at which the run ends at the latest.
+    pub fn end(&self) -> Time {
+        self.end
+    }
+
+    /// The point at which clients stop starting connections.
+    pub fn duration(&self) -> Time {
+        self.duration
+    }
+
+    /// Events handled so far.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Link traversals so far, IP and ARP.
+    pub fn hops(&self) -> u64 {
+        self.fabric.ip_hops + self.fabric.arp_hops
+    }
+
+    /// Fold of everything that has happened so far.
+    pub fn digest(&self) -> u64 {
+        self.fabric.digest.value()
+    }
+
+    /// Where the last event happened: a host, a switch or a link, with the kind of event.
+    pub fn last_place(&self) -> String {
+        match self.last {
+            None => "nowhere".to_owned(),
+            Some(Event::Arrive { direction }) => {
+                match self.fabric.directions[direction as usize].to {
+                    Endpoint::Host { host, interface } => {
+                        let h = &self.hosts[host as usize];
+                        format!("{}:{}", h.name, h.ip.interfaces[interface as usize].name)
+                    }
+                    Endpoint::Switch { switch, port } => {
+                        format!("{}:{port}", self.switches[switch as usize].name)
+                    }
+                }
+            }
+            Some(
+                Event::Neighbour { host, .. }
+                | Event::Tcp { host, .. }
+                | Event::Ipvs { host }
+                | Event::Cpu { host }
+                | Event::Reassembly { host }
+                | Event::Client { host, .. }
+                | Event::Session { host, .. }
+                | Event::Served { host, .. }
+                | Event::Shared { host, .. },
+            ) => self.hosts[host as usize].name.clone(),
+            Some(Event::Late { .. } | Event::Link { .. } | Event::Sample) => {
+                "the network".to_owned()
+            }
+        }
+    }
+
+    /// Takes what open captures have gathered: `HOST.INTERFACE` and pcapng bytes to append.
+    pub fn take_captures(&mut self) -> Vec<(String, Vec<u8>)> {
+        let Some(capture) = &mut self.fabric.capture else { return Vec::new() };
+        let stems: Vec<_> = capture.interfaces().map(|i| i.stem()).collect();
+        stems.into_iter().enumerate().map(|(i, stem)| (stem, capture.take(i))).collect()
+    }
+
+    /// Bytes that wait in open captures.
+    pub fn captures_pending(&self) -> usize {
+        self.fabric.capture.as_ref().map_or(0, |c| c.pending())
+    }
+
+    /// Ends the run and gives what was observed.
+    pub fn finish(self) -> Observations {
+        gather::gather(self)
+    }
+
+    /// Length of the run so far: at least the configured duration once that has passed.
+    fn length(&self) -> Span {
+        self.fabric.now - Time::ZERO
+    }
+}
