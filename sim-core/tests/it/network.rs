@@ -1,0 +1,219 @@
+//! The network that the recordings were made in: a client behind a router, director and real servers
+//! on one switch.
+
+use sim_core::config::*;
+use sim_core::engine::{Dist, Span};
+use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
+use sim_core::observe::Observations;
+use sim_core::wire::{Ip, Prefix, proto};
+use sim_core::world::World;
+
+pub(crate) const VIP: Ip = Ip::new(192, 168, 10, 200);
+pub(crate) const ROUTER: Ip = Ip::new(192, 168, 10, 1);
+pub(crate) const DIP: Ip = Ip::new(192, 168, 10, 100);
+
+pub(crate) fn rip(n: u8) -> Ip {
+    Ip::new(192, 168, 10, 10 + n)
+}
+
+pub(crate) fn address(ip: Ip, len: u8) -> InterfaceAddress {
+    InterfaceAddress { ip, len }
+}
+
+pub(crate) fn interface(name: &str, addresses: Vec<InterfaceAddress>) -> InterfaceConfig {
+    InterfaceConfig {
+        name: name.into(),
+        mac: None,
+        addresses,
+        mtu: 1500,
+        sysctl: InterfaceSysctl { send_redirects: false, ..InterfaceSysctl::default() },
+    }
+}
+
+pub(crate) fn default_route(via: Ip) -> RouteConfig {
+    RouteConfig {
+        to: Prefix::ALL,
+        hops: vec![HopConfig { via: Some(via), dev: None }],
+        metric: 0,
+    }
+}
+
+pub(crate) fn host(name: &str, interfaces: Vec<InterfaceConfig>, gateway: Option<Ip>) -> HostConfig {
+    let all = InterfaceSysctl { send_redirects: false, ..InterfaceSysctl::default() };
+    HostConfig {
+        name: name.into(),
+        interfaces,
+        loopback: Vec::new(),
+        tunnel: None,
+        routes: gateway.map(default_route).into_iter().collect(),
+        neighbours: Vec::new(),
+        sysctl: Sysctl { all, ..Sysctl::default() },
+        tcp: TcpConfig::default(),
+        ipvs: None,
+        servers: Vec::new(),
+        clients: Vec::new(),
+        cpu: None,
+    }
+}
+
+pub(crate) fn direction() -> LinkDirection {
+    LinkDirection {
+        rate_bps: 1_000_000_000,
+        latency: Span::from_micros(50),
+        queue: QueueLimit::Packets(1000),
+        loss: 0.0,
+        jitter: None,
+        reorder: 0.0,
+        reorder_delay: Span::ZERO,
+        overhead: 18,
+    }
+}
+
+fn end(text: &str) -> LinkEnd {
+    match text.split_once(':') {
+        Some((host, interface)) => LinkEnd::Interface(host.into(), interface.into()),
+        None => LinkEnd::Switch(text.into()),
+    }
+}
+
+pub(crate) fn link(a: &str, b: &str) -> LinkConfig {
+    LinkConfig {
+        name: format!("{a}--{b}"),
+        ends: [end(a), end(b)],
+        directions: [direction(), direction()],
+        up: true,
+        standby: false,
+    }
+}
+
+pub(crate) fn server(transport: Transport, port: u16) -> ServerConfig {
+    ServerConfig {
+        transport,
+        port,
+        workers: 16,
+        discipline: Discipline::Fifo,
+        service: Dist::Constant(0.001),
+        response: Dist::Constant(42.0),
+        connections: u32::MAX,
+        backlog: 128,
+        queue: u32::MAX,
+        closer: Closer::Server,
+    }
+}
+
+pub(crate) fn client(transport: Transport, port: u16, at: &[u64]) -> ClientConfig {
+    ClientConfig {
+        name: "client".into(),
+        transport,
+        target: (VIP, port),
+        load: Load::At(at.iter().map(|&ms| Span::from_millis(ms)).collect()),
+        sources: Vec::new(),
+        requests: Dist::Constant(1.0),
+        request: Dist::Constant(20.0),
+        think: Dist::Constant(0.0),
+        close_delay: Dist::Constant(0.015),
+        closer: Closer::Server,
+        timeout: Some(Span::from_secs(3)),
+        limit: u64::MAX,
+    }
+}
+
+pub(crate) fn rules(forwarding: Forwarding, protocol: u8, port: u16, servers: u8) -> IpvsConfig {
+    let server = |n| ServerRule {
+        rip: rip(n),
+        port,
+        forwarding,
+        weight: 1,
+        upper_threshold: 0,
+        lower_threshold: 0,
+    };
+    IpvsConfig {
+        services: vec![ServiceRule {
+            key: ServiceKey::Address { protocol, vip: VIP, port },
+            scheduler: schedulers::Algorithm::Rr,
+            sched_flags: 0,
+            persistent: None,
+            netmask_len: 32,
+            one_packet: false,
+            servers: (1..=servers).map(server).collect(),
+        }],
+        ..IpvsConfig::default()
+    }
+}
+
+/// The recorded network with two real servers set up for `forwarding`.
+pub(crate) fn cluster(forwarding: Forwarding, transport: Transport, port: u16) -> WorldConfig {
+    let protocol = if transport == Transport::Tcp { proto::TCP } else { proto::UDP };
+    let mut c = host("client", vec![interface("c0", vec![address(Ip::new(172, 16, 0, 10), 24)])], Some(Ip::new(172, 16, 0, 1)));
+    c.clients.push(client(transport, port, &[0, 300]));
+    let mut router = host(
+        "router",
+        vec![
+            interface("r-c", vec![address(Ip::new(172, 16, 0, 1), 24)]),
+            interface("r-l", vec![address(ROUTER, 24)]),
+        ],
+        None,
+    );
+    router.sysctl.ip_forward = true;
+    let mut director = host(
+        "director",
+        vec![interface("eth0", vec![address(DIP, 24), address(VIP, 32)])],
+        Some(ROUTER),
+    );
+    director.sysctl.ip_forward = true;
+    director.ipvs = Some(rules(forwarding, protocol, port, 2));
+    let mut hosts = vec![c, router, director];
+    for n in 1..=2 {
+        let gateway = if forwarding == Forwarding::Nat { DIP } else { ROUTER };
+        let eth0 = interface("eth0", vec![address(rip(n), 24)]);
+        let mut rs = host(&format!("rs{n}"), vec![eth0], Some(gateway));
+        match forwarding {
+            Forwarding::Nat => {}
+            Forwarding::Dr => rs.loopback.push(address(VIP, 32)),
+            Forwarding::Tun => rs.tunnel = Some(vec![address(VIP, 32)]),
+        }
+        rs.sysctl.all.arp_ignore = 1;
+        rs.sysctl.all.arp_announce = 2;
+        rs.servers.push(server(transport, port));
+        hosts.push(rs);
+    }
+    WorldConfig {
+        seed: 1,
+        duration: Span::from_secs(1),
+        drain: Span::from_secs(200),
+        hosts,
+        switches: vec![SwitchConfig {
+            name: "sw".into(),
+            ageing: Span::from_secs(300),
+            spanning_tree: false,
+        }],
+        links: vec![
+            link("client:c0", "router:r-c"),
+            link("router:r-l", "sw"),
+            link("director:eth0", "sw"),
+            link("rs1:eth0", "sw"),
+            link("rs2:eth0", "sw"),
+        ],
+        connections: true,
+        ..WorldConfig::default()
+    }
+}
+
+pub(crate) fn run(config: &WorldConfig) -> Observations {
+    let mut world = World::build(config).expect("a good configuration");
+    while world.run(10_000) {}
+    world.finish()
+}
+
+/// The hosts that answered the connections, in order; the failure where nobody did.
+pub(crate) fn answers(o: &Observations) -> Vec<String> {
+    let mut rows = o.connections.clone();
+    rows.sort_by_key(|r| r.id);
+    rows.iter()
+        .map(|r| match (r.failure, r.server) {
+            (Some(f), _) => f.name().to_owned(),
+            (None, Some(s)) => o.servers[s as usize].host.clone(),
+            (None, None) => "nobody".to_owned(),
+        })
+        .collect()
+}
