@@ -17,6 +17,7 @@ pub mod comparison;
 pub mod csv;
 pub mod json;
 pub mod number;
+pub mod plot;
 pub mod table;
 pub mod terminal;
 mod text;
