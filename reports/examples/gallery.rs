@@ -4,7 +4,8 @@
 use std::{error::Error, fs, path::Path};
 
 use reports::{
-    Unit,
+    Cell, Column, Comparison, RowLength, Sense, Table, Unit,
+    html::{self, Expectation, Figure, KeyFigure, Report, Section, Verdict},
     plot::{
         Axis, Bar, BarPanel, BarSeries, Bars, Distribution, Form, Panel, Series, Shape, Svg,
         TimeSeries,
@@ -18,7 +19,123 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, svg) in plots() {
         fs::write(folder.join(name).with_extension("svg"), svg.as_str())?;
     }
+    html::write(&report()?, fs::File::create(folder.join("report.html"))?)?;
     Ok(())
+}
+
+fn comparison() -> Result<Comparison, RowLength> {
+    let mut modes = Comparison::new("Forwarding modes", ["nat", "dr", "tun"]);
+    let counts = |values: [u64; 3]| values.map(Cell::UInt);
+    let floats = |values: [f64; 3]| values.map(Cell::Float);
+    let (lower, higher, zero) = (Sense::LowerIsBetter, Sense::HigherIsBetter, Sense::ZeroIsGood);
+    modes.group("Connections");
+    modes.push("offered", Unit::None, Sense::Neutral, counts([120_000, 120_000, 120_000]))?;
+    modes.push("served", Unit::None, higher, counts([119_871, 120_000, 120_000]))?;
+    modes.push("failed: SYN timeout", Unit::None, zero, counts([129, 0, 0]))?;
+    modes.group("Latency");
+    modes.push("connect p50", Unit::Seconds, lower, floats([4.1e-4, 2.9e-4, 3.0e-4]))?;
+    modes.push("connect p99", Unit::Seconds, lower, floats([1.2e-3, 4.1e-4, 4.3e-4]))?;
+    modes.push("first byte p50", Unit::Seconds, lower, floats([1.62e-3, 1.05e-3, 1.11e-3]))?;
+    modes.push("first byte p99", Unit::Seconds, lower, floats([2.31e-2, 3.4e-3, 3.9e-3]))?;
+    modes.group("Director");
+    let packets = Unit::other("packets/s");
+    modes.push("packets", packets, lower, floats([47_900.0, 24_300.0, 24_200.0]))?;
+    modes.push("bytes", Unit::BytesPerSecond, lower, floats([6.2e7, 1.8e6, 2.1e6]))?;
+    modes.group("Share of each real server");
+    modes.push("rs1", Unit::Ratio, Sense::Neutral, floats([0.334, 0.333, 0.333]))?;
+    modes.push("rs2", Unit::Ratio, Sense::Neutral, floats([0.666, 0.667, 0.667]))?;
+    Ok(modes)
+}
+
+fn drops() -> Result<Table, RowLength> {
+    let columns = [
+        Column::text("place"),
+        Column::text("reason"),
+        Column::integer("packets", Unit::None),
+        Column::integer("volume", Unit::Bytes),
+        Column::float("longest queue", Unit::Seconds),
+    ];
+    let mut table = Table::new("Drops by place and reason", columns);
+    for (place, reason, packets, volume, wait) in [
+        ("director.eth0", "queue full", 2_312_u64, 138_720_u64, 0.0012),
+        ("director.eth1", "queue full", 97, 140_650, 0.0009),
+        ("rs1", "listen backlog", 129, 7_740, f64::NAN),
+        ("switch1.port3", "link loss", 12, 9_120, 2.1e-5),
+    ] {
+        table.push([place.into(), reason.into(), packets.into(), volume.into(), wait.into()])?;
+    }
+    Ok(table)
+}
+
+fn report() -> Result<Report, RowLength> {
+    let figure = |svg, caption: &str| Figure { svg, caption: caption.to_owned() };
+    let key = |label: &str, value: &str, note: &str| KeyFigure {
+        label: label.to_owned(),
+        value: value.to_owned(),
+        note: note.to_owned(),
+    };
+    let expect = |text: &str, verdict, measured: &str| Expectation {
+        text: text.to_owned(),
+        verdict,
+        measured: measured.to_owned(),
+    };
+    let section = |heading: &str, intro: &str, tables, plots| Section {
+        heading: heading.to_owned(),
+        intro: intro.to_owned(),
+        tables,
+        plots,
+    };
+    Ok(Report {
+        title: "NAT, DR and TUN under the same traffic".to_owned(),
+        question: "What does each forwarding mode cost the director, and the client?".to_owned(),
+        description: vec![
+            "Two real servers behind one director. The same 120,000 connections arrive in each \
+             variant. The numbers of this page are made up."
+                .to_owned(),
+        ],
+        figures: vec![
+            key("Connections offered", "120,000", "per variant"),
+            key("Slowest first byte, p99", "23.1 ms", "nat"),
+            key("Busiest link", "62.0 %", "director.eth1, nat"),
+            key("Failed", "129", "nat, SYN timeout"),
+        ],
+        expectations: vec![
+            expect("dr serves every connection", Verdict::Pass, "120,000 of 120,000"),
+            expect(
+                "first byte p99 is below 10 ms in every variant",
+                Verdict::Fail,
+                "23.1 ms (nat)",
+            ),
+            expect("queues are empty at the end", Verdict::Unjudged, "-"),
+        ],
+        sections: vec![
+            section("Summary", "", vec![comparison()?.into()], vec![]),
+            section(
+                "Latency",
+                "From the first SYN to the first byte of the response.",
+                vec![],
+                vec![
+                    figure(distribution(Form::Cumulative).svg(), "The middle of the distribution."),
+                    figure(distribution(Form::Tail).svg(), "Its tail, both axes logarithmic."),
+                ],
+            ),
+            section(
+                "Real servers",
+                "",
+                vec![],
+                vec![
+                    figure(connections(false).svg(), "Every panel has the same scales."),
+                    figure(connections(true).svg(), "The same, stacked."),
+                    figure(shares(12, 2).svg(), ""),
+                ],
+            ),
+            section("Director", "", vec![], vec![figure(director().svg(), "Bars span 95 %.")]),
+            section("Drops", "", vec![drops()?.into()], vec![]),
+        ],
+        manifest: [("seed", "1"), ("digest", "6f1c0a88d7e0b3954c2b7f3e55aa10d9")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec(),
+    })
 }
 
 fn plots() -> Vec<(&'static str, Svg)> {

@@ -15,6 +15,7 @@
 
 pub mod comparison;
 pub mod csv;
+pub mod html;
 pub mod json;
 pub mod number;
 pub mod plot;

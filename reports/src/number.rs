@@ -165,7 +165,8 @@ pub fn axis_labels(values: &[f64], unit: &Unit) -> Vec<String> {
             Some(places) => format!("{:.*}", places, value + 0.0),
             None => scientific(value),
         };
-        join(&number, prefix, unit.symbol())
+        let nothing = value.abs() < f64::MIN_POSITIVE && unit.symbol().is_empty();
+        if nothing { "0".to_owned() } else { join(&number, prefix, unit.symbol()) }
     };
     scaled.iter().map(label).collect()
 }
@@ -390,7 +391,7 @@ mod tests {
     #[test]
     fn axis_labels_share_a_prefix_and_show_what_differs() {
         assert_eq!(axis_labels(&[0.0, 0.002, 0.004], &Unit::Seconds), ["0 ms", "2 ms", "4 ms"]);
-        assert_eq!(axis_labels(&[0.0, 2500.0, 5000.0], &Unit::None), ["0.0 k", "2.5 k", "5.0 k"]);
+        assert_eq!(axis_labels(&[0.0, 2500.0, 5000.0], &Unit::None), ["0", "2.5 k", "5.0 k"]);
         assert_eq!(axis_labels(&[0.0, 0.5, 1.0], &Unit::Ratio), ["0 %", "50 %", "100 %"]);
         assert_eq!(axis_labels(&[0.0, 1000.0], &Unit::Seconds), ["0 s", "1000 s"]);
         assert_eq!(axis_labels(&[f64::NAN], &Unit::None), ["-"]);

@@ -7,7 +7,10 @@ use super::{
     palette::{Paint, fill_of},
     scale::{Ends, Scale, extent},
 };
-use crate::number::{MISSING, human};
+use crate::number::{MISSING, Unit, human};
+
+/// The size of the values over bars.
+const VALUE: f64 = 10.5;
 
 /// One bar.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -146,9 +149,9 @@ fn draw_bars(canvas: &Canvas<'_>, area: Rect, panel: &BarPanel, scale: &Scale, n
             let sides = (x + gap, x + bar_width - gap);
             let top = draw_bar(canvas, area, scale, sides, bar, fill_of(colour));
             if labelled || !bar.value.is_finite() {
-                let words = Words::new(SMALL, Anchor::Middle);
-                let text = human(bar.value, &panel.value.tick_unit());
-                canvas.text((x + bar_width / 2.0, top.min(zero) - 9.0), &text, words);
+                let words = Words::new(VALUE, Anchor::Middle);
+                let text = human(bar.value, &written_unit(panel));
+                canvas.text((x + bar_width / 2.0, top.min(zero) - 8.0), &text, words);
             }
         }
     }
@@ -184,12 +187,20 @@ fn draw_bar(
     end.min(high).min(low)
 }
 
+/// The unit of values over bars. They are short of room, and the axis beside them has the symbol.
+fn written_unit(panel: &BarPanel) -> Unit {
+    match &panel.value.unit {
+        unit @ (Unit::Seconds | Unit::Ratio) => unit.clone(),
+        _ => Unit::None,
+    }
+}
+
 /// The width of the widest value written over a bar.
 fn widest_value(panel: &BarPanel) -> f64 {
-    let unit = panel.value.tick_unit();
+    let unit = written_unit(panel);
     let bars = panel.series.iter().flat_map(|series| &series.bars);
     let texts = bars.map(|bar| human(bar.value, &unit)).filter(|text| text != MISSING);
-    texts.map(|text| text_width(&text, SMALL)).fold(0.0, f64::max)
+    texts.map(|text| text_width(&text, VALUE)).fold(0.0, f64::max)
 }
 
 /// Names under the groups: cut to the room of a group, and only every few when groups are narrow.

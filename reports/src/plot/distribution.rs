@@ -13,7 +13,8 @@ use crate::number::Unit;
 /// Which side of a distribution is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
-    /// The share of values at or below (CDF), from 0 to 100 %: shows the middle.
+    /// The share of values at or below (CDF), from 0 to 100 %: shows the middle. The value axis
+    /// ends where every series has reached 99.9 %.
     #[default]
     Cumulative,
     /// The share of values above (complementary CDF) on a logarithmic scale: shows the tail.
@@ -56,8 +57,8 @@ impl Distribution {
     /// Draws it.
     pub fn svg(&self) -> Svg {
         let curves: Vec<Vec<Point>> = self.series.iter().map(|s| cumulative(&s.points)).collect();
-        let values = curves.iter().flatten().map(|(value, _)| *value).filter(|v| *v > 0.0);
-        let range = extent(values);
+        let seen = curves.iter().flat_map(|curve| self.seen(curve));
+        let range = extent(seen.map(|(value, _)| *value).filter(|value| *value > 0.0));
         let x = Scale::logarithmic(range.unwrap_or((1e-3, 1.0)), &self.value.tick_unit(), 9);
         let y = self.share_scale(&curves);
         let words = match self.form {
@@ -109,6 +110,17 @@ impl Distribution {
             let path: Vec<Point> = staircase.iter().map(place).collect();
             canvas.line(&visible(&path), Paint::Series(index, 1.0), 2.0, dash_of(index));
         }
+    }
+
+    /// The points the value axis must reach. Of a cumulative curve the last thousandth is left to
+    /// the tail form: on its flat end nothing can be read.
+    fn seen<'a>(&self, curve: &'a [Point]) -> &'a [Point] {
+        let reached = curve.iter().position(|(_, share)| *share >= 0.999);
+        let end = match (self.form, reached) {
+            (Form::Cumulative, Some(index)) => index + 1,
+            _ => curve.len(),
+        };
+        curve.get(..end).unwrap_or(curve)
     }
 
     fn share_scale(&self, curves: &[Vec<Point>]) -> Scale {

@@ -16,8 +16,8 @@ const LEGEND_ROW: f64 = 20.0;
 const LEGEND_MOST: usize = 24;
 const LEGEND_NAME: f64 = 230.0;
 const SWATCH: f64 = 24.0;
-const X_LABELS: f64 = 22.0;
-const AXIS_TITLE: f64 = 22.0;
+const X_LABELS: f64 = 20.0;
+const AXIS_TITLE: f64 = 20.0;
 /// More panels than this are not drawn; the title says so.
 pub(super) const PANELS_MOST: usize = 36;
 
@@ -130,7 +130,7 @@ impl Figure {
         let rows = self.panels_shown().div_ceil(columns);
         let panel_height = if rows == 1 && columns == 1 { 300.0 } else { 190.0 };
         let panel_title = if self.has_panel_titles() { 22.0 } else { 4.0 };
-        let row_height = panel_title + panel_height + X_LABELS + 8.0;
+        let row_height = panel_title + panel_height + X_LABELS + 6.0;
         let y_title = if self.y_title.is_empty() { 0.0 } else { AXIS_TITLE };
         let labels = self.y_labels.min(WIDTH / 6.0) + 8.0;
         let left = MARGIN + y_title + labels;
@@ -188,14 +188,15 @@ impl Figure {
                     canvas.line(&line, Paint::Series(series, 1.0), 2.4, dash_of(series));
                 }
                 Swatch::Area => {
-                    let corners = [(x + 6.0, y - 6.0), (x + SWATCH - 4.0, y + 6.0)];
+                    let corners = [(x, y - 6.0), (x + SWATCH - 8.0, y + 6.0)];
                     canvas.rectangle(corners, fill_of(series));
                 }
             }
             let last = series + 1 == LEGEND_MOST && more > 0;
             let name = if last { format!("and {} more", more + 1) } else { name.clone() };
             let name = fit(&name, TEXT, LEGEND_NAME);
-            canvas.text((x + SWATCH + 6.0, y), &name, Words::new(TEXT, Anchor::Start));
+            let beside = if self.swatch == Swatch::Area { SWATCH - 2.0 } else { SWATCH + 6.0 };
+            canvas.text((x + beside, y), &name, Words::new(TEXT, Anchor::Start));
         }
     }
 }

@@ -88,10 +88,6 @@ impl Scale {
         let share = (value - low) / (high - low);
         if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) }
     }
-
-    pub(super) fn low(&self) -> f64 {
-        self.low
-    }
 }
 
 /// A range with room in it, even for one value or for values a float can hardly tell apart.
@@ -172,7 +168,7 @@ mod tests {
         assert!((scale.position(0.005) - 0.5).abs() < 1e-9);
         let exact = Scale::linear((0.5, 9.5), &Unit::Seconds, 5, Ends::Exact);
         assert_eq!(labels(&exact), ["2 s", "4 s", "6 s", "8 s"]);
-        assert!((exact.low() - 0.5).abs() < 1e-12);
+        assert!((exact.low - 0.5).abs() < 1e-12);
     }
 
     #[test]

@@ -105,13 +105,13 @@ impl TimeSeries {
             let row = layout.panels.first().map_or(0.0, |area| area.left);
             for (index, &area) in layout.panels.iter().enumerate() {
                 y_axis(canvas, area, &y, area.left <= row);
+                x_axis(canvas, area, &x);
                 let traces = traces.get(index).map_or(&[][..], Vec::as_slice);
                 if self.stacked {
                     draw_areas(canvas, area, traces, [&x, &y]);
                 } else {
                     draw_lines(canvas, area, traces, [&x, &y]);
                 }
-                x_axis(canvas, area, &x);
                 if traces.iter().all(|trace| trace.runs.is_empty()) {
                     no_data(canvas, area);
                 }
