@@ -34,7 +34,8 @@ pub struct Fragments {
 /// Each fragment has the header of the packet, DF cleared (the caller has dealt with DF before), its
 /// own length and offset; all but the last have a payload of a multiple of 8 bytes. Only the one at
 /// offset 0 keeps the fields above IP (ports, flags, sequence numbers), because only it holds that
-/// header. A fragment may be cut again. A packet that fits is handed out as it is.
+/// header. A fragment may be cut again. A packet that fits is handed out as it
+/// is, with its own body.
 ///
 /// `body` of each fragment is [`PacketId::NONE`]: the caller stores a copy of the whole datagram for
 /// each (`packet` itself, or of `packet.body` if it is a fragment; with a copy of everything that one

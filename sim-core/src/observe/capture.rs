@@ -219,6 +219,7 @@ fn pad(out: &mut Vec<u8>, start: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::topology::sample;
     use crate::wire::{Ip, PacketId, proto};
     use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator};
     use pcap_parser::{Block, OptionCode, PcapBlockOwned, PcapError, PcapNGOption, PcapNGReader};
@@ -308,6 +309,18 @@ mod tests {
         let (names, frames) = read(&c.take(1));
         assert_eq!(names, ["eth10", "rs1.eth10"]);
         assert!(frames.is_empty());
+    }
+
+    #[test]
+    fn each_wanted_interface_is_selected_once() {
+        let mut w = sample::dr();
+        w.hosts[1].interfaces.push(sample::interface("eth1", &[]));
+        assert_eq!(selected(&w), []);
+        let one = CaptureConfig::Interface("director".into(), "eth1".into());
+        w.captures = vec![one, CaptureConfig::Host("client".into())];
+        assert_eq!(selected(&w), [(0, 0), (1, 1)]);
+        w.captures.push(CaptureConfig::All);
+        assert_eq!(selected(&w), [(0, 0), (1, 0), (1, 1), (2, 0), (3, 0)]);
     }
 
     #[test]
