@@ -130,7 +130,7 @@ impl Distribution {
                 let tails = curves.iter().flatten().map(|(_, share)| 1.0 - share);
                 let least = extent(tails.filter(|tail| *tail >= LEAST_SHARE));
                 // A decade below the last visible step, so that its end can be seen to fall.
-                let low = least.map_or(0.01, |(least, _)| (least / 2.0).max(LEAST_SHARE).min(0.5));
+                let low = least.map_or(0.01, |(least, _)| (least / 2.0).clamp(LEAST_SHARE, 0.5));
                 Scale::logarithmic((low, 1.0), &Unit::Ratio, 9)
             }
         }
