@@ -150,7 +150,7 @@ pub fn write(report: &Report, mut out: impl Write) -> io::Result<()> {
 const STYLE: &str = include_str!("../templates/report.css");
 const SCRIPT: &str = include_str!("../templates/report.js");
 /// What the content security policy names the style by; a test compares it with the file.
-const STYLE_HASH: &str = "sha256-fufo9E7VrvpULH+VlEdjMJ227zItrRQFzbnIkklRbcw=";
+const STYLE_HASH: &str = "sha256-sYtk7q8A42lNTjxNgvrCFQtO84O4uvllwu5nrQ9eydE=";
 /// What the content security policy names the script by; a test compares it with the file.
 const SCRIPT_HASH: &str = "sha256-Ec5CFffAE88lh1CWnP6GSR96b7V3wKT+VEhPEcFRtHA=";
 
@@ -273,7 +273,7 @@ fn rows_view(table: &Table) -> TableView {
         let cells = row.iter().zip(table.columns()).enumerate();
         let view = |(index, (cell, column)): (usize, (&Cell, &Column))| {
             let class = if is_number(column) { "n" } else { "" };
-            cell_view(cell, cell.human(&column.unit), index == 0 && !is_number(column), class)
+            cell_view(cell, &cell.human(&column.unit), index == 0 && !is_number(column), class)
         };
         cells.map(view).collect()
     };
@@ -306,19 +306,19 @@ fn comparison_view(comparison: &Comparison) -> TableView {
 
 fn metric_view(row: &crate::comparison::MetricRow) -> Vec<CellView> {
     let label = Cell::Text(row.label.clone());
-    let label = cell_view(&label, row.label.clone(), true, "");
+    let label = cell_view(&label, &row.label, true, "");
     let value = |(cell, mark): (&Cell, Mark)| {
         let class = match mark {
             Mark::Plain => "n",
             Mark::Good => "n good",
             Mark::Bad => "n bad",
         };
-        cell_view(cell, cell.human(&row.unit), false, class)
+        cell_view(cell, &cell.human(&row.unit), false, class)
     };
     std::iter::once(label).chain(row.cells.iter().zip(row.marks()).map(value)).collect()
 }
 
-fn cell_view(cell: &Cell, text: String, key: bool, class: &'static str) -> CellView {
+fn cell_view(cell: &Cell, text: &str, key: bool, class: &'static str) -> CellView {
     let exact = match cell {
         Cell::Int(value) => value.to_string(),
         Cell::UInt(value) => value.to_string(),
@@ -326,7 +326,7 @@ fn cell_view(cell: &Cell, text: String, key: bool, class: &'static str) -> CellV
         Cell::Float(_) | Cell::Text(_) | Cell::Empty => String::new(),
     };
     let exact = if exact == text || text == MISSING { String::new() } else { exact };
-    CellView { tag: if key { "th" } else { "td" }, key, class, exact, text: printable(&text) }
+    CellView { tag: if key { "th" } else { "td" }, key, class, exact, text: printable(text) }
 }
 
 #[cfg(test)]

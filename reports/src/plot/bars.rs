@@ -205,8 +205,9 @@ fn widest_value(panel: &BarPanel) -> f64 {
 
 /// Names under the groups: cut to the room of a group, and only every few when groups are narrow.
 fn group_names(canvas: &Canvas<'_>, area: Rect, groups: &[String], group_width: f64) {
-    const LEAST: f64 = 44.0;
-    let stride = (LEAST / group_width.max(0.01)).ceil().max(1.0) as usize;
+    const MOST: f64 = 64.0;
+    let widest = groups.iter().map(|name| text_width(name, SMALL)).fold(0.0, f64::max);
+    let stride = ((widest.min(MOST) + 6.0) / group_width.max(0.01)).ceil().max(1.0) as usize;
     let room = group_width * stride as f64 - 6.0;
     for (index, name) in groups.iter().enumerate().step_by(stride) {
         let x = area.left + group_width * (index as f64 + 0.5);

@@ -59,7 +59,9 @@ impl Distribution {
         let curves: Vec<Vec<Point>> = self.series.iter().map(|s| cumulative(&s.points)).collect();
         let seen = curves.iter().flat_map(|curve| self.seen(curve));
         let range = extent(seen.map(|(value, _)| *value).filter(|value| *value > 0.0));
-        let x = Scale::logarithmic(range.unwrap_or((1e-3, 1.0)), &self.value.tick_unit(), 9);
+        // A little room, so that no step stands on the edge.
+        let range = range.map_or((1e-3, 1.0), |(low, high)| (low * 0.97, high * 1.03));
+        let x = Scale::logarithmic(range, &self.value.tick_unit(), 9);
         let y = self.share_scale(&curves);
         let words = match self.form {
             Form::Cumulative => "at or below",
@@ -130,7 +132,7 @@ impl Distribution {
                 let tails = curves.iter().flatten().map(|(_, share)| 1.0 - share);
                 let least = extent(tails.filter(|tail| *tail >= LEAST_SHARE));
                 // A decade below the last visible step, so that its end can be seen to fall.
-                let low = least.map_or(0.01, |(least, _)| (least / 2.0).max(LEAST_SHARE).min(0.5));
+                let low = least.map_or(0.01, |(least, _)| (least / 2.0).clamp(LEAST_SHARE, 0.5));
                 Scale::logarithmic((low, 1.0), &Unit::Ratio, 9)
             }
         }

@@ -12,6 +12,8 @@ const GAP: f64 = 30.0;
 const TITLE: f64 = 16.0;
 const TEXT: f64 = 12.5;
 pub(super) const SMALL: f64 = 11.5;
+/// How much wider bold words are.
+const BOLD: f64 = 1.12;
 const LEGEND_ROW: f64 = 20.0;
 const LEGEND_MOST: usize = 24;
 const LEGEND_NAME: f64 = 230.0;
@@ -105,6 +107,11 @@ impl Figure {
         self.panels.iter().any(|title| !title.is_empty())
     }
 
+    /// How far above a panel its title stands: over bars there is room for a value between.
+    fn title_lift(&self) -> f64 {
+        if self.own_y { 24.0 } else { 12.0 }
+    }
+
     /// The places of the legend entries, row by row, and the height they take.
     fn legend_places(&self, top: f64) -> (Vec<Point>, f64) {
         let mut places = Vec::new();
@@ -129,13 +136,13 @@ impl Figure {
         let columns = columns_for(self.panels_shown());
         let rows = self.panels_shown().div_ceil(columns);
         let panel_height = if rows == 1 && columns == 1 { 300.0 } else { 190.0 };
-        let panel_title = if self.has_panel_titles() { 22.0 } else { 4.0 };
+        let panel_title = if self.has_panel_titles() { self.title_lift() + 10.0 } else { 4.0 };
         let row_height = panel_title + panel_height + X_LABELS + 6.0;
         let y_title = if self.y_title.is_empty() { 0.0 } else { AXIS_TITLE };
         let labels = self.y_labels.min(WIDTH / 6.0) + 8.0;
         let left = MARGIN + y_title + labels;
         let between = if self.own_y { GAP + labels } else { GAP };
-        let room = WIDTH - MARGIN - 6.0 - left - between * (columns - 1) as f64;
+        let room = WIDTH - MARGIN - 12.0 - left - between * (columns - 1) as f64;
         let width = (room / columns as f64).max(40.0);
         let panel = |index: usize| {
             let (row, column) = (index / columns, index % columns);
@@ -152,18 +159,18 @@ impl Figure {
     /// Draws title, legend, and the titles of axes and panels.
     pub(super) fn draw(&self, canvas: &Canvas<'_>, layout: &Layout) {
         let left_out = self.panels.len().saturating_sub(PANELS_MOST);
-        let mut title = fit(&self.title, TITLE, WIDTH - 2.0 * MARGIN);
+        let mut title = fit(&self.title, TITLE * BOLD, WIDTH - 2.0 * MARGIN);
         if left_out > 0 {
-            title = format!("{} (+{left_out} panels not drawn)", fit(&self.title, TITLE, 560.0));
+            title =
+                format!("{} (+{left_out} panels not drawn)", fit(&self.title, TITLE * BOLD, 560.0));
         }
         let words = Words::new(TITLE, Anchor::Start).bold();
         canvas.text((MARGIN, MARGIN + TITLE / 2.0), &title, words);
         self.draw_legend(canvas, layout);
         for (title, area) in self.panels.iter().zip(&layout.panels) {
-            let room = area.right - area.left + if self.own_y { area.left - 60.0 } else { 0.0 };
-            let title = fit(title, TEXT, room.min(area.right - area.left + 20.0));
+            let title = fit(title, TEXT * BOLD, area.right - area.left);
             let words = Words::new(TEXT, Anchor::Start).bold();
-            canvas.text((area.left, area.top - 12.0), &title, words);
+            canvas.text((area.left, area.top - self.title_lift()), &title, words);
         }
         let (Some(first), Some(last)) = (layout.panels.first(), layout.panels.last()) else {
             return;

@@ -39,3 +39,19 @@ pub(super) fn fill_of(series: usize) -> Paint {
     };
     Paint::Series(series, opacity)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twenty_eight_lines_all_look_different() {
+        let look = |series: usize| (series % COLOURS.len(), dash_of(series));
+        for a in 0..28 {
+            assert!((0..a).all(|b| look(a) != look(b)), "series {a}");
+        }
+        assert!(dash_of(6).is_empty() && !dash_of(7).is_empty());
+        assert_eq!(fill_of(0), Paint::Series(0, 1.0));
+        assert_ne!(fill_of(7), Paint::Series(7, 1.0));
+    }
+}

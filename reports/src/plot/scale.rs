@@ -5,6 +5,8 @@ use crate::number::{Unit, axis_labels, log_label};
 /// Values beyond this are drawn at it; sums and differences of such values stay finite.
 const LIMIT: f64 = 1e300;
 
+const DIGITS: [f64; 9] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tick {
     pub(super) value: f64,
@@ -69,7 +71,7 @@ impl Scale {
         if high < low * 1.5 {
             (low, high) = (low / 10.0, high * 10.0);
         }
-        let all = multiples(low, high, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], 1);
+        let all = multiples(low, high, &DIGITS, 1);
         let values = labelled(low, high, most.max(2));
         let tick = |&value: &f64| Tick { value, label: log_label(value, unit) };
         let minor = if all.len() <= 80 { all } else { Vec::new() };
@@ -137,11 +139,13 @@ fn multiples(low: f64, high: f64, factors: &[f64], stride: usize) -> Vec<f64> {
         .collect()
 }
 
-/// As many ticks as fit: 1-2-5, then powers of ten, then every few powers of ten.
+/// As many ticks as fit: every multiple, 1-2-5, then powers of ten, then every few powers of ten.
 fn labelled(low: f64, high: f64, most: usize) -> Vec<f64> {
-    let fine = multiples(low, high, &[1.0, 2.0, 5.0], 1);
-    if fine.len() <= most {
-        return fine;
+    for factors in [&DIGITS[..], &[1.0, 2.0, 5.0]] {
+        let values = multiples(low, high, factors, 1);
+        if values.len() <= most {
+            return values;
+        }
     }
     for stride in 1..=700 {
         let values = multiples(low, high, &[1.0], stride);
@@ -175,6 +179,8 @@ mod tests {
     fn log_ticks_thin_out_as_the_range_grows() {
         let narrow = Scale::logarithmic((0.0011, 0.0087), &Unit::Seconds, 6);
         assert_eq!(labels(&narrow), ["1 ms", "2 ms", "5 ms", "10 ms"]);
+        let tiny = Scale::logarithmic((0.00052, 0.00095), &Unit::Seconds, 6);
+        assert_eq!(labels(&tiny), ["500 us", "600 us", "700 us", "800 us", "900 us", "1 ms"]);
         let wide = Scale::logarithmic((1e-4, 3.0), &Unit::Seconds, 6);
         assert_eq!(labels(&wide), ["100 us", "1 ms", "10 ms", "100 ms", "1 s"]);
         let vast = Scale::logarithmic((1e-12, 1.0), &Unit::None, 5);

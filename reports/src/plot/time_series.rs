@@ -213,15 +213,12 @@ fn draw_areas(canvas: &Canvas<'_>, area: Rect, traces: &[Trace], scales: [&Scale
         for run in &trace.runs {
             let mut outline = to_pixels(run, area, scales);
             let base = to_pixels(&trace.base, area, scales);
-            match (outline.as_slice(), base.as_slice()) {
-                ([top], [bottom]) => {
-                    let corners = [(top.0 - 3.0, top.1), (bottom.0 + 3.0, bottom.1)];
-                    canvas.rectangle(corners, fill_of(trace.colour));
-                }
-                _ => {
-                    outline.extend(base.iter().rev());
-                    canvas.area(&outline, fill_of(trace.colour));
-                }
+            if let ([top], [bottom]) = (outline.as_slice(), base.as_slice()) {
+                let corners = [(top.0 - 3.0, top.1), (bottom.0 + 3.0, bottom.1)];
+                canvas.rectangle(corners, fill_of(trace.colour));
+            } else {
+                outline.extend(base.iter().rev());
+                canvas.area(&outline, fill_of(trace.colour));
             }
         }
     }

@@ -83,7 +83,7 @@ fn the_page_says_what_was_asked_and_what_came_out() {
         "<span class=\"verdict fail\">fail</span>",
         "not judged",
         "<th scope=\"rowgroup\" colspan=\"3\">words</th>",
-        "<td class=\"n bad\">1 words</td>",
+        "<td class=\"n bad\" title=\"1\">1 words</td>",
         "<td class=\"n\" title=\"0.5\">500 ms</td>",
         "role=\"img\" aria-label=\"words: share of words above\"",
         "<figcaption>words</figcaption>",
