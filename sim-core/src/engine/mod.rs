@@ -9,7 +9,7 @@ pub mod time;
 
 pub use digest::Digest;
 pub use dist::{Dist, Sampler};
-pub use map::FxMap;
+pub use map::{FxMap, FxSet};
 pub use queue::Queue;
 pub use rng::{Stream, Uniform};
 pub use time::{Span, Time};

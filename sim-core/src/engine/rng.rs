@@ -1,4 +1,4 @@
-//! Random streams: one ChaCha stream per (seed, entity, purpose).
+//! Random streams: one `ChaCha` stream per (seed, entity, purpose).
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
@@ -14,7 +14,7 @@ pub trait Uniform {
     }
 }
 
-/// A ChaCha12 stream, named by the entity that draws and what it draws for. Adding an entity never
+/// A `ChaCha12` stream, named by the entity that draws and what it draws for. Adding an entity never
 /// changes what another one draws.
 #[derive(Clone, Debug)]
 pub struct Stream(ChaCha12Rng);

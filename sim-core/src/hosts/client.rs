@@ -110,6 +110,9 @@ const PORTS: (u16, u16) = (32_768, 60_999);
 impl ClientApplication {
     /// An application that has not started. Its random streams are named by its host and its
     /// position there.
+    ///
+    /// # Errors
+    /// A distribution without meaning.
     pub fn new(config: &ClientConfig, entity: &str, seed: u64) -> Result<Self, String> {
         let sampler = |d| Sampler::new(d).map_err(|e| e.to_string());
         let loads = match &config.load {

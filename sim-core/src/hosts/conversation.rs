@@ -248,8 +248,7 @@ impl Host {
             }
             Note::MessageComplete { total } => self.response_complete(fab, slot, total),
             Note::PeerClosed => self.peer_closed(fab, slot),
-            Note::Closed => self.end(fab, slot, Failure::Reset),
-            Note::Reset | Note::Aborted => self.end(fab, slot, Failure::Reset),
+            Note::Closed | Note::Reset | Note::Aborted => self.end(fab, slot, Failure::Reset),
             Note::Refused => self.end(fab, slot, Failure::Refused),
             Note::Unreachable => self.end(fab, slot, Failure::Unreachable),
             Note::TimedOut => self.end(fab, slot, Failure::TimedOut),

@@ -455,7 +455,6 @@ impl IpStack {
         let here = i.addresses.iter().find(|a| a.ip == wanted);
         match i.sysctl.arp_ignore {
             0 => true,
-            1 => here.is_some(),
             2 => here.is_some_and(|a| asker == Ip::ANY || Prefix::new(a.ip, a.len).contains(asker)),
             8 => false,
             _ => here.is_some(),

@@ -129,6 +129,9 @@ impl ServerApplication {
     /// An idle application. The streams its draws come from are named by what is drawn, not by the
     /// host: a request needs the same work wherever it is sent, so two runs that differ in the
     /// choice of servers share the rest.
+    ///
+    /// # Errors
+    /// A distribution without meaning.
     pub fn new(config: &ServerConfig, host: &str, seed: u64) -> Result<Self, String> {
         let sampler = |d| Sampler::new(d).map_err(|e| e.to_string());
         let purpose = format!("port {}", config.port);

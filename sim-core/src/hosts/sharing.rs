@@ -62,10 +62,9 @@ impl Sharing {
 
     fn advance(&mut self, now: Time) {
         let n = self.present.len() as u128;
-        if n > 0 {
-            let elapsed = u128::from((now - self.last).as_nanos()) << FRACTION;
-            self.virtual_now += elapsed * n.min(u128::from(self.workers)) / n;
-        }
+        let elapsed = u128::from((now - self.last).as_nanos()) << FRACTION;
+        let work = elapsed * n.min(u128::from(self.workers));
+        self.virtual_now += work.checked_div(n).unwrap_or(0);
         self.last = now;
     }
 

@@ -240,7 +240,6 @@ impl Table {
     /// * `create`: a request this host answers makes an entry and always replaces the address
     ///   (`neigh_event_ns`); other ARP packets only update an existing entry, and change the address
     ///   only after [`LOCK_TIME`] or if `gratuitous` (`arp_process`).
-    #[expect(clippy::fn_params_excessive_bools, reason = "the three flags of arp_process")]
     pub fn heard(
         &mut self,
         now: Time,

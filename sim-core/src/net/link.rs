@@ -239,7 +239,8 @@ impl Direction {
     }
 }
 
-/// Nanoseconds per byte in 32.32 fixed point, rounded up so that whole results stay whole.
+/// Nanoseconds per byte in 32.32 fixed point, rounded up so that whole results stay whole. Rates
+/// below 2 bit/s are taken as 2 bit/s.
 fn ns_per_byte(rate_bps: u64) -> u64 {
     if rate_bps == 0 {
         return 0;

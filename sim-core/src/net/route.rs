@@ -1,6 +1,6 @@
 //! Routing: longest prefix, then metric; several next hops share flows by a hash.
 
-use crate::engine::FxMap;
+use crate::engine::{FxMap, FxSet};
 use crate::wire::{Ip, Packet, Prefix, proto};
 
 /// A next hop.
@@ -34,8 +34,8 @@ struct Route {
 /// Routing table of a host.
 #[derive(Debug, Default)]
 pub struct Routes {
-    local: FxMap<u32, ()>,
-    broadcast: FxMap<u32, ()>,
+    local: FxSet<u32>,
+    broadcast: FxSet<u32>,
     /// By prefix length: network to route. Only lengths in `lengths` have any.
     by_length: Vec<FxMap<u32, Route>>,
     /// Lengths in use, the longest first.
@@ -50,18 +50,18 @@ impl Routes {
 
     /// Makes `ip` an address of this host.
     pub fn add_local(&mut self, ip: Ip) {
-        self.local.insert(ip.0, ());
+        self.local.insert(ip.0);
     }
 
     /// Whether `ip` is an address of this host (127.0.0.0/8 always is).
     #[inline]
     pub fn is_local(&self, ip: Ip) -> bool {
-        self.local.contains_key(&ip.0) || ip.0 >> 24 == 127
+        self.local.contains(&ip.0) || ip.0 >> 24 == 127
     }
 
     /// Makes `ip` the broadcast address of a connected prefix.
     pub fn add_broadcast(&mut self, ip: Ip) {
-        self.broadcast.insert(ip.0, ());
+        self.broadcast.insert(ip.0);
     }
 
     /// Adds a route with at least one hop; the first of two with equal prefix and metric stays, a
@@ -84,7 +84,7 @@ impl Routes {
         if self.is_local(ip) {
             return Lookup::Local;
         }
-        if ip == Ip::BROADCAST || self.broadcast.contains_key(&ip.0) {
+        if ip == Ip::BROADCAST || self.broadcast.contains(&ip.0) {
             return Lookup::Broadcast;
         }
         for &len in &self.lengths {

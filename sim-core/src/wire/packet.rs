@@ -98,9 +98,7 @@ impl Flags {
 impl core::fmt::Debug for Flags {
     /// The letters of tcpdump: `SA`, `PA`, `FA`, `R`; `-` for none.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        if self.0 & 0x1f == 0 {
-            return f.write_str("-");
-        }
+        let mut any = false;
         for (flag, letter) in [
             (Self::FIN, "F"),
             (Self::SYN, "S"),
@@ -109,10 +107,11 @@ impl core::fmt::Debug for Flags {
             (Self::ACK, "A"),
         ] {
             if self.has(flag) {
+                any = true;
                 f.write_str(letter)?;
             }
         }
-        Ok(())
+        if any { Ok(()) } else { f.write_str("-") }
     }
 }
 

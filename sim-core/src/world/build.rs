@@ -83,7 +83,7 @@ impl Builder<'_> {
             .map(|s| Switch::new(s.name.clone(), s.ageing))
             .collect();
         let links = self.links(&mut hosts, &mut switches);
-        self.number_results(&mut hosts);
+        Self::number_results(&mut hosts);
         self.captures(&mut hosts);
         let mut fabric = core::mem::take(&mut self.fabric);
         fabric.rows = config.connections.then(Vec::new);
@@ -189,17 +189,16 @@ impl Builder<'_> {
                         self.wrong(place, format!("route to {}: no interface {dev}", route.to));
                         continue;
                     }
-                    (None, Some(via)) => match ip.routes.interface_towards(via) {
-                        Some(interface) => interface,
-                        None => {
-                            let what = format!(
-                                "route to {}: gateway {via} is on no connected prefix",
-                                route.to
-                            );
+                    (None, Some(via)) => {
+                        let Some(interface) = ip.routes.interface_towards(via) else {
+                            let to = route.to;
+                            let what =
+                                format!("route to {to}: gateway {via} is on no connected prefix");
                             self.wrong(place, what);
                             continue;
-                        }
-                    },
+                        };
+                        interface
+                    }
                     (None, None) => {
                         self.wrong(
                             place,
@@ -348,7 +347,7 @@ impl Builder<'_> {
     }
 
     /// Gives every application its place in the results; clients of one name share it.
-    fn number_results(&mut self, hosts: &mut [Host]) {
+    fn number_results(hosts: &mut [Host]) {
         let mut names: Vec<String> = Vec::new();
         let mut servers = 0;
         for host in hosts {

@@ -245,7 +245,8 @@ impl World {
     /// Takes what open captures have gathered: `HOST.INTERFACE` and pcapng bytes to append.
     pub fn take_captures(&mut self) -> Vec<(String, Vec<u8>)> {
         let Some(capture) = &mut self.fabric.capture else { return Vec::new() };
-        let stems: Vec<_> = capture.interfaces().map(|i| i.stem()).collect();
+        let stems: Vec<_> =
+            capture.interfaces().map(crate::observe::capture::CaptureInterface::stem).collect();
         stems.into_iter().enumerate().map(|(i, stem)| (stem, capture.take(i))).collect()
     }
 

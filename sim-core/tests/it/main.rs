@@ -1,4 +1,6 @@
 //! The world as a whole.
 
+mod conservation;
+mod mistakes;
 mod network;
 mod udp;

@@ -31,14 +31,14 @@ pub(crate) fn interface(name: &str, addresses: Vec<InterfaceAddress>) -> Interfa
 }
 
 pub(crate) fn default_route(via: Ip) -> RouteConfig {
-    RouteConfig {
-        to: Prefix::ALL,
-        hops: vec![HopConfig { via: Some(via), dev: None }],
-        metric: 0,
-    }
+    RouteConfig { to: Prefix::ALL, hops: vec![HopConfig { via: Some(via), dev: None }], metric: 0 }
 }
 
-pub(crate) fn host(name: &str, interfaces: Vec<InterfaceConfig>, gateway: Option<Ip>) -> HostConfig {
+pub(crate) fn host(
+    name: &str,
+    interfaces: Vec<InterfaceConfig>,
+    gateway: Option<Ip>,
+) -> HostConfig {
     let all = InterfaceSysctl { send_redirects: false, ..InterfaceSysctl::default() };
     HostConfig {
         name: name.into(),
@@ -144,7 +144,11 @@ pub(crate) fn rules(forwarding: Forwarding, protocol: u8, port: u16, servers: u8
 /// The recorded network with two real servers set up for `forwarding`.
 pub(crate) fn cluster(forwarding: Forwarding, transport: Transport, port: u16) -> WorldConfig {
     let protocol = if transport == Transport::Tcp { proto::TCP } else { proto::UDP };
-    let mut c = host("client", vec![interface("c0", vec![address(Ip::new(172, 16, 0, 10), 24)])], Some(Ip::new(172, 16, 0, 1)));
+    let mut c = host(
+        "client",
+        vec![interface("c0", vec![address(Ip::new(172, 16, 0, 10), 24)])],
+        Some(Ip::new(172, 16, 0, 1)),
+    );
     c.clients.push(client(transport, port, &[0, 300]));
     let mut router = host(
         "router",

@@ -1,0 +1,88 @@
+//! Whatever the network does to packets, each is delivered, dropped with a reason, or in flight, and
+//! each conversation is served or failed with a reason.
+
+use crate::network::{cluster, run};
+use proptest::prelude::*;
+use sim_core::config::{Discipline, Load, QueueLimit, Transport, WorldConfig};
+use sim_core::engine::{Dist, Span};
+use sim_core::ipvs::rules::Forwarding;
+
+fn any_forwarding() -> impl Strategy<Value = Forwarding> {
+    prop_oneof![Just(Forwarding::Nat), Just(Forwarding::Dr), Just(Forwarding::Tun)]
+}
+
+fn any_world() -> impl Strategy<Value = WorldConfig> {
+    (
+        any_forwarding(),
+        prop_oneof![Just(Transport::Tcp), Just(Transport::Udp)],
+        0.0..0.2,
+        0.0..0.2,
+        prop_oneof![
+            Just(None),
+            (0.0..0.005).prop_map(|high| Some(Dist::Uniform { low: 0.0, high }))
+        ],
+        1_u32..50,
+        1.0..40_000.0,
+        (any::<u64>(), any::<bool>(), 1_u32..20, 0_u32..8),
+    )
+        .prop_map(|(forwarding, transport, loss, reorder, jitter, queue, bytes, rest)| {
+            let (seed, sharing, backlog, waiting) = rest;
+            let mut world = cluster(forwarding, transport, 80);
+            world.seed = seed;
+            world.duration = Span::from_millis(400);
+            world.drain = Span::from_secs(3600);
+            for link in &mut world.links {
+                for d in &mut link.directions {
+                    d.loss = loss / 4.0;
+                    d.reorder = reorder;
+                    d.reorder_delay = Span::from_millis(2);
+                    d.jitter.clone_from(&jitter);
+                    d.queue = QueueLimit::Packets(queue);
+                }
+            }
+            world.hosts[0].clients[0].load = Load::Open { gap: Dist::Exponential { mean: 0.01 } };
+            world.hosts[0].clients[0].timeout = Some(Span::from_secs(60));
+            for rs in &mut world.hosts[3..] {
+                let server = &mut rs.servers[0];
+                server.response = Dist::Uniform { low: 1.0, high: bytes };
+                server.backlog = backlog;
+                server.queue = waiting;
+                if sharing {
+                    server.discipline = Discipline::ProcessorSharing;
+                }
+            }
+            world
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_packet_and_every_conversation_ends_somewhere(world in any_world()) {
+        let o = run(&world);
+        let p = o.packets;
+        prop_assert_eq!(p.created, p.delivered + p.dropped + p.in_flight);
+        prop_assert_eq!(p.in_flight, 0, "the network is empty when it is quiet");
+        let c = &o.clients[0];
+        let failed: u64 = c.connections_failed.iter().sum();
+        prop_assert_eq!(c.connections_offered, c.connections_served + failed);
+        prop_assert_eq!(o.connections.len() as u64, c.connections_offered);
+        prop_assert_eq!(c.connections_failed[5], 0, "nothing is left unfinished");
+        let counted: u64 = o.directors[0].destinations.iter().map(|d| d.connections).sum();
+        prop_assert_eq!(o.directors[0].connections, counted);
+        let in_table: u64 = o.directors[0]
+            .destinations
+            .iter()
+            .map(|d| u64::from(d.active) + u64::from(d.inactive))
+            .sum();
+        prop_assert_eq!(o.directors[0].entries, in_table);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_digest(world in any_world()) {
+        let (a, b) = (run(&world), run(&world));
+        prop_assert_eq!(a.digest, b.digest);
+        prop_assert_eq!(a.events, b.events);
+    }
+}
