@@ -364,7 +364,7 @@ impl IpStack {
                     self.emit(fab, interface, packet);
                 }
                 Action::GiveUp { interface, packet } => {
-                    self.undeliverable.push((interface, packet))
+                    self.undeliverable.push((interface, packet));
                 }
                 Action::Overflow(packet) => {
                     fab.drop(Place::Host(self.host), Reason::NeighbourQueue, packet);
