@@ -200,7 +200,7 @@ mod tests {
 
     fn block(config: &TcpConfig) -> Block {
         let end = (Ip::new(10, 0, 0, 1), 80);
-        let mut b = Block::new(Tuple::new(end, end), 0, 1000, 0);
+        let mut b = Block::new(Tuple::new(end, end), 0, 1460, 1000, 0);
         b.una = 1;
         b.nxt = 1;
         b.max = 1;

@@ -40,6 +40,8 @@ mod listener;
 mod output;
 mod reassembly;
 mod stack;
+#[cfg(test)]
+mod tests;
 mod time_wait;
 mod timer;
 
