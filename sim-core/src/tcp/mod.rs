@@ -31,12 +31,42 @@
 //! RFC 5961 challenge acknowledgements, backlog semantics, `TIME_WAIT`, orphans, keepalive, path MTU discovery.
 //! There is no Nagle algorithm (`TCP_NODELAY` is assumed), and a segment never spans two messages.
 
+mod arrive;
+mod block;
+mod congestion;
+mod icmp;
+mod input;
+mod listener;
+mod output;
+mod reassembly;
 mod stack;
+#[cfg(test)]
+mod tests;
+mod time_wait;
+mod timer;
 
-use crate::engine::Time;
+use core::fmt;
+
+use crate::engine::{Span, Time};
 use crate::wire::{Ip, Packet};
 
 pub use stack::TcpStack;
+
+/// Bytes of options in a SYN when options are on: MSS, SACK permitted, timestamps, window scale.
+const SYN_OPTIONS: u8 = 20;
+
+/// Bytes of options in any other segment when options are on: timestamps.
+const SEGMENT_OPTIONS: u8 = 12;
+
+/// Segment size towards a peer that announced none (RFC 9293, section 3.7.1).
+const DEFAULT_MSS: u16 = 536;
+
+/// Least segment size, options included (Linux `TCP_MIN_SND_MSS`).
+const MIN_MSS: u16 = 48;
+
+/// Least time between two answers to segments that should not have come (Linux
+/// `tcp_invalid_ratelimit`).
+const CHALLENGE_INTERVAL: Span = Span::from_millis(500);
 
 /// A connection: the number of its slot in its [`TcpStack`], valid until the final note about it has
 /// been handled.
@@ -135,6 +165,34 @@ pub enum ConnectError {
     /// A connection between these addresses and ports is in `TIME_WAIT` (`EADDRNOTAVAIL`).
     TimeWait,
 }
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "a connection between these ends exists",
+            Self::TimeWait => "a connection between these ends is in TIME_WAIT",
+        })
+    }
+}
+
+impl core::error::Error for ConnectError {}
+
+/// Why [`TcpStack::listen`] refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ListenError {
+    /// The port has a listener (`EADDRINUSE`).
+    InUse,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse => f.write_str("the port has a listener"),
+        }
+    }
+}
+
+impl core::error::Error for ListenError {}
 
 /// One end: address and port.
 pub type Endpoint = (Ip, u16);
