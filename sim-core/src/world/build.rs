@@ -252,7 +252,13 @@ impl Builder<'_> {
             match ServerApplication::new(server, &config.name, seed) {
                 Ok(mut application) => {
                     if server.transport == Transport::Tcp {
-                        application.listener = host.tcp.listen(server.port, server.backlog);
+                        match host.tcp.listen(server.port, server.backlog) {
+                            Ok(listener) => application.listener = listener,
+                            Err(_) => {
+                                let port = server.port;
+                                self.wrong(place, format!("two servers listen to TCP port {port}"));
+                            }
+                        }
                     }
                     host.servers.applications.push(application);
                 }

@@ -80,7 +80,7 @@ impl World {
     fn is_quiet(&self) -> bool {
         self.fabric.talking == 0
             && self.fabric.packets.live() == 0
-            && self.hosts.iter().all(|h| h.tcp.open_connections() == 0)
+            && self.hosts.iter().all(|h| h.tcp.connections() == 0)
     }
 
     #[inline]
