@@ -3,4 +3,5 @@
 mod conservation;
 mod mistakes;
 mod network;
+mod tcp;
 mod udp;
