@@ -5,7 +5,7 @@ use super::server::whole;
 use crate::config::{ClientConfig, Closer, Load};
 use crate::engine::rng::{CounterStream, name_hash};
 use crate::engine::{Sampler, Span, Stream, Time};
-use crate::observe::{ClientObservation, ConnectionRow, Failure};
+use crate::observe::{ConnectionRow, Failure};
 use crate::tcp::Conn;
 use crate::wire::Ip;
 
@@ -81,10 +81,12 @@ pub struct Session {
 pub struct ClientApplication {
     /// Its configuration.
     pub config: ClientConfig,
-    /// What it saw.
-    pub observation: ClientObservation,
+    /// Index of what it saw in [`Fabric::clients`].
+    pub row: u32,
     /// Connections started.
     pub started: u64,
+    /// Connections served, whether they count or not.
+    pub served: u64,
     requests: Sampler,
     request: Sampler,
     think: Sampler,
@@ -129,11 +131,9 @@ impl ClientApplication {
         let key = seed ^ name_hash(entity, "connection");
         let first_port = PORTS.0 + (key % u64::from(PORTS.1 - PORTS.0)) as u16;
         Ok(Self {
-            observation: ClientObservation {
-                name: config.name.clone(),
-                ..ClientObservation::default()
-            },
+            row: 0,
             started: 0,
+            served: 0,
             requests: sampler(&config.requests)?,
             request: sampler(&config.request)?,
             think: sampler(&config.think)?,
@@ -260,11 +260,13 @@ impl ClientApplication {
     }
 
     /// Counts an answered request.
-    pub fn count_response(&mut self, s: &Session, now: Time) {
+    pub fn count_response(&mut self, fab: &mut Fabric, s: &Session) {
+        self.served += u64::from(s.left == 0);
         if !s.counted {
             return;
         }
-        let o = &mut self.observation;
+        let now = fab.now;
+        let o = &mut fab.clients[self.row as usize];
         o.requests_served += 1;
         if s.answered != Time::NEVER {
             o.first_byte.record(s.answered - s.asked);
@@ -277,9 +279,9 @@ impl ClientApplication {
     }
 
     /// Counts a conversation that failed.
-    pub fn count_failure(&mut self, s: &Session, failure: Failure) {
+    pub fn count_failure(&self, fab: &mut Fabric, s: &Session, failure: Failure) {
         if s.counted {
-            self.observation.connections_failed[failure as usize] += 1;
+            fab.clients[self.row as usize].connections_failed[failure as usize] += 1;
         }
     }
 }

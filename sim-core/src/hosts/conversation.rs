@@ -161,7 +161,7 @@ impl Host {
     fn new_session(&mut self, fab: &mut Fabric, index: usize, number: u32, user: u32) -> Session {
         let client = &mut self.clients[index];
         let counted = fab.now >= self.plan.warmup;
-        client.observation.connections_offered += u64::from(counted);
+        fab.clients[client.row as usize].connections_offered += u64::from(counted);
         let patience = client.config.timeout.map_or(Time::NEVER, |t| fab.now + t);
         let id = fab.connections;
         fab.connections += 1;
@@ -234,9 +234,9 @@ impl Host {
         match note {
             Note::Connected => {
                 s.connected = fab.now;
-                let client = &mut self.clients[s.application as usize];
+                let client = &self.clients[s.application as usize];
                 if s.counted {
-                    client.observation.connect.record(fab.now - s.start);
+                    fab.clients[client.row as usize].connect.record(fab.now - s.start);
                 }
                 self.ask(fab, slot);
             }
@@ -264,7 +264,7 @@ impl Host {
         s.phase = Phase::Waiting;
         s.asked = fab.now;
         s.answered = Time::NEVER;
-        client.observation.requests_offered += u64::from(s.counted);
+        fab.clients[client.row as usize].requests_offered += u64::from(s.counted);
         self.tcp.write(fab.now, s.conn, bytes, &mut self.out);
     }
 
@@ -274,11 +274,11 @@ impl Host {
         if s.left == 0 {
             return;
         }
-        client.observation.bytes_received += (total - s.bytes) * u64::from(s.counted);
+        fab.clients[client.row as usize].bytes_received += (total - s.bytes) * u64::from(s.counted);
         s.bytes = total;
         s.done += 1;
         s.left -= 1;
-        client.count_response(s, fab.now);
+        client.count_response(fab, s);
         if s.left > 0 {
             let (_, pause) = client.draw_request(s.number, s.done);
             if pause == Span::ZERO {
@@ -369,13 +369,13 @@ impl Host {
         let client = &mut self.clients[index];
         fab.talking -= 1;
         if let Some(failure) = failure {
-            client.count_failure(s, failure);
+            client.count_failure(fab, s, failure);
         }
         if let Some(rows) = &mut fab.rows
             && s.counted
         {
             let target = client.config.target;
-            let mut row = client::row(s, self.client_rows[index], target, fab.now, failure);
+            let mut row = client::row(s, client.row, target, fab.now, failure);
             row.server = fab.answered_by.remove(&s.source);
             rows.push(row);
         }

@@ -38,7 +38,7 @@ impl Host {
         let Some(local) = free else { return false };
         let (bytes, _) = client.draw_request(session.number, 0);
         let tag = client.tag(session.number);
-        client.observation.requests_offered += u64::from(session.counted);
+        fab.clients[client.row as usize].requests_offered += u64::from(session.counted);
         session.source = local;
         session.conn = Conn(u32::from(local.1));
         session.phase = Phase::Waiting;
@@ -109,11 +109,11 @@ impl Host {
         s.answered = fab.now;
         s.first_byte = fab.now;
         s.bytes = u64::from(p.payload());
-        client.observation.bytes_received += s.bytes * u64::from(s.counted);
+        fab.clients[client.row as usize].bytes_received += s.bytes * u64::from(s.counted);
         s.done = 1;
         s.left = 0;
         s.served = true;
-        client.count_response(s, fab.now);
+        client.count_response(fab, s);
         let local = s.source;
         self.sockets.close(local);
         self.end(fab, slot, Failure::Reset);

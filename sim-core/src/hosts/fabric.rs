@@ -4,7 +4,7 @@
 use crate::engine::{Digest, FxMap, Queue, Time};
 use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
-use crate::observe::ConnectionRow;
+use crate::observe::{ClientObservation, ConnectionRow};
 use crate::observe::capture::{Capture, Direction as Way};
 use crate::wire::{Ip, Kind, Mac, Packet, PacketId};
 use std::collections::BTreeMap;
@@ -218,6 +218,8 @@ pub struct Fabric {
     pub connections: u32,
     /// Conversations of client applications that have not ended.
     pub talking: u32,
+    /// What client applications saw, one for each name.
+    pub clients: Vec<ClientObservation>,
     /// Rows of finished connections, if asked for.
     pub rows: Option<Vec<ConnectionRow>>,
     /// Which server application accepted the connection of a client address, if rows are kept.
@@ -250,6 +252,7 @@ impl Fabric {
             macs: Vec::new(),
             connections: 0,
             talking: 0,
+            clients: Vec::new(),
             rows: None,
             answered_by: FxMap::default(),
             late: Vec::new(),
@@ -313,9 +316,7 @@ impl Fabric {
     /// A host has consumed a packet.
     #[inline]
     pub fn deliver(&mut self, packet: PacketId) {
-        let before = self.packets.live();
-        self.packets.free(packet);
-        self.delivered += (before - self.packets.live()) as u64;
+        self.delivered += self.packets.free(packet);
     }
 
     /// Drops a packet.
@@ -324,9 +325,7 @@ impl Fabric {
         let tally = self.drops.entry((place, reason)).or_default();
         tally.packets += 1;
         tally.bytes += u64::from(self.packets[packet].len);
-        let before = self.packets.live();
-        self.packets.free(packet);
-        self.dropped += (before - self.packets.live()) as u64;
+        self.dropped += self.packets.free(packet);
     }
 
     /// Takes the body out of a packet and consumes the rest (decapsulation).

@@ -114,11 +114,9 @@ impl Host {
         let p = &fab.packets[packet];
         match p.proto {
             proto::TCP => {
-                let mtu = self.mtu_back(p.src);
-                let p = fab.packets[packet];
+                let mtu = self.ip.heard_from(fab.now, p.src);
+                self.tcp.on_packet(fab.now, p, mtu, &mut self.out);
                 fab.deliver(packet);
-                self.ip.confirm(fab.now, p.src);
-                self.tcp.on_packet(fab.now, &p, mtu, &mut self.out);
                 self.tcp_output(fab);
             }
             proto::UDP => self.datagram_input(fab, packet),
@@ -129,11 +127,6 @@ impl Host {
             }
             _ => self.refuse(fab, packet, icmp::PROTOCOL, Reason::NoProtocol),
         }
-    }
-
-    #[inline]
-    fn mtu_back(&mut self, src: Ip) -> u16 {
-        self.ip.mtu_towards(src)
     }
 
     /// The inside of a tunnel packet comes in again, by `tunl0`.

@@ -342,11 +342,15 @@ impl IpStack {
         self.act(fab);
     }
 
-    /// The upper layer heard from `peer`.
+    /// The upper layer heard from `peer`: the way to it works. The MTU of that way.
     #[inline]
-    pub fn confirm(&mut self, now: Time, peer: Ip) {
-        if let Target::Neighbour { neighbour, .. } = self.target(peer, || 0) {
-            self.neighbours.confirm(now, neighbour);
+    pub fn heard_from(&mut self, now: Time, peer: Ip) -> u16 {
+        match self.target(peer, || 0) {
+            Target::Neighbour { interface, neighbour } => {
+                self.neighbours.confirm(now, neighbour);
+                self.interfaces[interface as usize].mtu
+            }
+            _ => u16::MAX,
         }
     }
 

@@ -51,8 +51,6 @@ pub struct Host {
     pub server_row: u32,
     /// Client applications.
     pub clients: Vec<ClientApplication>,
-    /// Index of each client application's observation in the results.
-    pub client_rows: Vec<u32>,
     /// Conversations of the client applications.
     pub sessions: Vec<Session>,
     free_sessions: Vec<u32>,
@@ -77,7 +75,6 @@ impl Host {
             servers: Servers::default(),
             server_row: 0,
             clients: Vec::new(),
-            client_rows: Vec::new(),
             sessions: Vec::new(),
             free_sessions: Vec::new(),
             sockets: Sockets::default(),

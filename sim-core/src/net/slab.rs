@@ -32,16 +32,19 @@ impl PacketSlab {
         id
     }
 
-    /// Frees a packet and everything inside it.
+    /// Frees a packet and everything inside it, and tells how many packets that were.
     #[inline]
-    pub fn free(&mut self, id: PacketId) {
+    pub fn free(&mut self, id: PacketId) -> u64 {
+        let mut freed = 0;
         let mut next = id;
         while next != PacketId::NONE {
-            let body = self.packets[next.0 as usize].body;
-            self.packets[next.0 as usize].body = PacketId::NONE;
+            let p = &mut self.packets[next.0 as usize];
+            let body = core::mem::replace(&mut p.body, PacketId::NONE);
             self.free.push(next);
+            freed += 1;
             next = body;
         }
+        freed
     }
 
     /// Frees a packet but not its body, which the caller now owns.

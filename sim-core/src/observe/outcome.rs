@@ -124,24 +124,6 @@ pub struct ClientObservation {
     pub retransmissions: u64,
 }
 
-impl ClientObservation {
-    /// Adds what another application of the same name saw.
-    pub fn add(&mut self, other: &Self) {
-        self.connections_offered += other.connections_offered;
-        self.connections_served += other.connections_served;
-        for (sum, n) in self.connections_failed.iter_mut().zip(other.connections_failed) {
-            *sum += n;
-        }
-        self.requests_offered += other.requests_offered;
-        self.requests_served += other.requests_served;
-        self.bytes_received += other.bytes_received;
-        self.connect.merge(&other.connect);
-        self.first_byte.merge(&other.first_byte);
-        self.complete.merge(&other.complete);
-        self.retransmissions += other.retransmissions;
-    }
-}
-
 /// What a server application saw.
 #[derive(Clone, Debug, Default)]
 pub struct ServerObservation {

@@ -18,6 +18,7 @@ use crate::net::route::Hop;
 use crate::net::switch::{Port, Switch};
 use crate::net::topology;
 use crate::observe::capture::{self, Capture, CaptureInterface};
+use crate::observe::ClientObservation;
 use crate::tcp::TcpStack;
 use crate::wire::{Ip, Mac, MacId, Prefix};
 use core::fmt;
@@ -83,7 +84,7 @@ impl Builder<'_> {
             .map(|s| Switch::new(s.name.clone(), s.ageing))
             .collect();
         let links = self.links(&mut hosts, &mut switches);
-        Self::number_results(&mut hosts);
+        self.number_results(&mut hosts);
         self.captures(&mut hosts);
         let mut fabric = core::mem::take(&mut self.fabric);
         fabric.rows = config.connections.then(Vec::new);
@@ -353,19 +354,20 @@ impl Builder<'_> {
     }
 
     /// Gives every application its place in the results; clients of one name share it.
-    fn number_results(hosts: &mut [Host]) {
-        let mut names: Vec<String> = Vec::new();
+    fn number_results(&mut self, hosts: &mut [Host]) {
+        let rows = &mut self.fabric.clients;
         let mut servers = 0;
         for host in hosts {
             host.server_row = servers;
             servers += host.servers.applications.len() as u32;
-            for client in &host.clients {
+            for client in &mut host.clients {
                 let name = &client.config.name;
-                let row = names.iter().position(|n| n == name).unwrap_or_else(|| {
-                    names.push(name.clone());
-                    names.len() - 1
+                let row = rows.iter().position(|r| r.name == *name).unwrap_or_else(|| {
+                    let name = name.clone();
+                    rows.push(ClientObservation { name, ..ClientObservation::default() });
+                    rows.len() - 1
                 });
-                host.client_rows.push(row as u32);
+                client.row = row as u32;
             }
         }
     }

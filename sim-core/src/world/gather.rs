@@ -40,7 +40,7 @@ pub(super) fn gather(mut world: World) -> Observations {
             dropped: fabric.dropped,
             in_flight,
         },
-        clients: clients(&world.hosts),
+        clients: clients(core::mem::take(&mut fabric.clients), &world.hosts),
         servers: servers(&world.hosts, now),
         directors,
         links,
@@ -50,20 +50,11 @@ pub(super) fn gather(mut world: World) -> Observations {
     }
 }
 
-fn clients(hosts: &[Host]) -> Vec<ClientObservation> {
-    let mut all: Vec<ClientObservation> = Vec::new();
+fn clients(mut all: Vec<ClientObservation>, hosts: &[Host]) -> Vec<ClientObservation> {
     for host in hosts {
-        for (client, &row) in host.clients.iter().zip(&host.client_rows) {
-            let row = row as usize;
-            if row == all.len() {
-                all.push(client.observation.clone());
-                continue;
-            }
-            all[row].add(&client.observation);
-        }
         // TCP counts for the host; its first client application answers for all
-        if let Some(&row) = host.client_rows.first() {
-            all[row as usize].retransmissions += host.tcp.counters().retrans_segs;
+        if let Some(client) = host.clients.first() {
+            all[client.row as usize].retransmissions += host.tcp.counters().retrans_segs;
         }
     }
     all
