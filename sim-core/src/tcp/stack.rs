@@ -62,12 +62,18 @@ pub struct TcpStack {
     dead: Vec<u32>,
     /// Slot numbers and serial numbers by tuple.
     table: HashTable<u32>,
+    /// Slots found last, by a few bits of the hash: segments of a connection come in a row, and most
+    /// of `table` is `TIME_WAIT`, which is seldom asked for.
+    recent: [u32; RECENT],
     pub(super) ring: Ring,
     pub(super) listeners: Listeners,
     pub(super) extras: Extras,
     pub(super) paths: PathMtus,
     pub(super) counters: Counters,
 }
+
+/// Slots remembered as found last.
+const RECENT: usize = 64;
 
 impl TcpStack {
     /// The slot number of the wake that serves all connections in `TIME_WAIT`.
@@ -89,6 +95,7 @@ impl TcpStack {
             free: Vec::new(),
             dead: Vec::new(),
             table: HashTable::new(),
+            recent: [0; RECENT],
             listeners: Listeners::default(),
             extras: Extras::default(),
             paths: PathMtus::default(),
@@ -298,9 +305,18 @@ impl TcpStack {
     /// Who owns a tuple at this moment.
     #[inline]
     pub(super) fn find(&mut self, now: Time, tuple: &Tuple) -> Option<Owner> {
+        let hash = tuple.hash();
+        let hint = self.recent[hash as usize % RECENT];
+        if let Some(block) = self.slots.get(hint as usize)
+            && block.tuple == *tuple
+            && block.state != State::Free
+        {
+            return Some(Owner::Block(hint));
+        }
         let Self { table, slots, ring, .. } = self;
-        let id = *table.find(tuple.hash(), |&id| tuple_of(slots, ring, id) == tuple)?;
+        let id = *table.find(hash, |&id| tuple_of(slots, ring, id) == tuple)?;
         if id & TIME_WAIT_BIT == 0 {
+            self.recent[hash as usize % RECENT] = id;
             return Some(Owner::Block(id));
         }
         let serial = id & Ring::MASK;
