@@ -300,17 +300,11 @@ impl Fabric {
     #[inline]
     pub fn count_hop(&mut self, direction: u32, packet: PacketId) {
         let p = &self.packets[packet];
-        if p.kind == Kind::Ipv4 {
-            self.ip_hops += 1;
-        } else {
-            self.arp_hops += 1;
-        }
-        let word = u64::from(direction) << 48
-            ^ u64::from(p.len) << 32
-            ^ u64::from(p.seq)
-            ^ u64::from(p.dst.0) << 13
-            ^ u64::from(p.flags.0) << 40;
-        self.digest.fold(self.now.as_nanos() ^ word.rotate_left(7));
+        let ip = u64::from(p.kind == Kind::Ipv4);
+        self.ip_hops += ip;
+        self.arp_hops += 1 - ip;
+        let word = (u64::from(p.seq) << 32 | u64::from(p.dst.0)) ^ u64::from(p.len) << 24;
+        self.digest.fold(self.now.as_nanos() ^ u64::from(direction) << 40 ^ word.rotate_left(16));
     }
 
     /// A host has consumed a packet.

@@ -33,6 +33,8 @@ pub struct Interface {
     pub direction: u32,
     /// Capture, [`NO_TAP`] if none.
     pub tap: Tap,
+    /// Nothing but the link: there is one, no capture looks, no CPU stands before it.
+    pub plain: bool,
 }
 
 /// Where packets to an address go.
@@ -269,17 +271,24 @@ impl IpStack {
 
     #[inline]
     fn transmit(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
+        if let Some(mac) = self.neighbours.known(fab.now, to) {
+            fab.packets[packet].dst_mac = mac;
+            self.emit(fab, interface, packet);
+        } else {
+            self.transmit_slow(fab, interface, to, packet);
+        }
+    }
+
+    #[cold]
+    fn transmit_slow(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
         let source = fab.packets[packet].src;
-        match self.neighbours.transmit(fab.now, to, packet, source, &mut self.actions) {
-            Some(mac) => {
-                fab.packets[packet].dst_mac = mac;
-                self.emit(fab, interface, packet);
-            }
-            None => self.act(fab),
+        if let Some(mac) =
+            self.neighbours.transmit(fab.now, to, packet, source, &mut self.actions)
+        {
+            fab.packets[packet].dst_mac = mac;
+            self.emit(fab, interface, packet);
         }
-        if !self.actions.is_empty() {
-            self.act(fab);
-        }
+        self.act(fab);
     }
 
     /// Cuts a packet that is too large into fragments, or drops it if it must not be cut. Whoever
@@ -314,6 +323,21 @@ impl IpStack {
     /// Puts a frame whose Ethernet destination is set on the link of an interface.
     #[inline]
     pub fn emit(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let i = &self.interfaces[interface as usize];
+        let p = &mut fab.packets[packet];
+        if !i.plain {
+            self.emit_slow(fab, interface, packet);
+            return;
+        }
+        p.src_mac = i.mac;
+        let ip = u64::from(p.kind == Kind::Ipv4);
+        self.counters.packets_out += ip;
+        self.counters.bytes_out += ip * u64::from(p.len);
+        fab.send(i.direction, packet);
+    }
+
+    #[cold]
+    fn emit_slow(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         if let Some(held) = &mut self.held {
             held.push((interface, packet));
             return;

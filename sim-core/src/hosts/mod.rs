@@ -107,6 +107,20 @@ impl Host {
     #[inline]
     pub fn receive(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         let i = &self.ip.interfaces[interface as usize];
+        let p = &fab.packets[packet];
+        if !i.plain || p.dst_mac != i.mac || p.kind != Kind::Ipv4 {
+            self.receive_slow(fab, interface, packet);
+            return;
+        }
+        self.ip.counters.packets_in += 1;
+        self.ip.counters.bytes_in += u64::from(p.len);
+        self.ip_input(fab, interface, packet);
+        self.settle(fab);
+    }
+
+    #[cold]
+    fn receive_slow(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let i = &self.ip.interfaces[interface as usize];
         if i.tap != NO_TAP {
             fab.tap(i.tap, crate::observe::capture::Direction::In, packet);
         }

@@ -178,9 +178,21 @@ impl Table {
         &self.entries
     }
 
+    /// The address of a neighbour that a packet is to be sent to, if nothing but the address is
+    /// needed; otherwise [`Table::transmit`] must be asked.
+    #[inline]
+    pub fn known(&mut self, now: Time, id: NeighbourId) -> Option<MacId> {
+        let e = &mut self.entries[id.0 as usize];
+        e.used = now;
+        let ready = matches!(
+            e.state,
+            State::Reachable | State::Permanent | State::Delay | State::Probe
+        );
+        ready.then_some(e.mac)
+    }
+
     /// A packet with source `source` is to be sent to the neighbour: its address if it is known.
     /// Otherwise the table keeps the packet and asks (`neigh_event_send`).
-    #[inline]
     pub fn transmit(
         &mut self,
         now: Time,
@@ -189,23 +201,9 @@ impl Table {
         source: Ip,
         actions: &mut Vec<Action>,
     ) -> Option<MacId> {
-        let e = &mut self.entries[id.0 as usize];
-        e.used = now;
-        if matches!(e.state, State::Reachable | State::Permanent | State::Delay | State::Probe) {
-            return Some(e.mac);
+        if let Some(mac) = self.known(now, id) {
+            return Some(mac);
         }
-        self.transmit_slow(now, id, packet, source, actions)
-    }
-
-    #[cold]
-    fn transmit_slow(
-        &mut self,
-        now: Time,
-        id: NeighbourId,
-        packet: PacketId,
-        source: Ip,
-        actions: &mut Vec<Action>,
-    ) -> Option<MacId> {
         let e = &mut self.entries[id.0 as usize];
         if e.state == State::Stale {
             e.state = State::Delay;

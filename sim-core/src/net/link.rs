@@ -7,7 +7,6 @@
 use crate::config::{LinkDirection, QueueLimit};
 use crate::engine::{Sampler, Span, Stream, Time, Uniform};
 use crate::wire::PacketId;
-use std::collections::VecDeque;
 
 /// What a direction leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +33,75 @@ struct Flight {
     arrive: Time,
     depart: Time,
     packet: PacketId,
-    bytes: u32,
+}
+
+/// The frames of a direction, first in, first out. Positions are numbers that only grow (and wrap),
+/// so the frames that have left the sender are told from those that wait by one more position.
+#[derive(Debug)]
+struct Ring {
+    /// A power of two of slots.
+    slots: Vec<Flight>,
+    /// The next frame to arrive.
+    head: u32,
+    /// The first frame that had not left the sender when somebody last looked.
+    departed: u32,
+    /// Behind the last frame.
+    tail: u32,
+}
+
+impl Ring {
+    const EMPTY: Flight =
+        Flight { arrive: Time::NEVER, depart: Time::NEVER, packet: PacketId::NONE };
+
+    fn new() -> Self {
+        Self { slots: vec![Self::EMPTY; 4], head: 0, departed: 0, tail: 0 }
+    }
+
+    #[inline]
+    fn at(&self, position: u32) -> &Flight {
+        &self.slots[position as usize & (self.slots.len() - 1)]
+    }
+
+    #[inline]
+    const fn len(&self) -> usize {
+        self.tail.wrapping_sub(self.head) as usize
+    }
+
+    #[inline]
+    fn push(&mut self, flight: Flight) {
+        if self.len() == self.slots.len() {
+            self.grow();
+        }
+        let mask = self.slots.len() - 1;
+        self.slots[self.tail as usize & mask] = flight;
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let frames: Vec<_> = (0..self.len() as u32).map(|i| *self.at(self.head + i)).collect();
+        let departed = self.departed.wrapping_sub(self.head);
+        self.slots = vec![Self::EMPTY; frames.len() * 2];
+        self.slots[..frames.len()].copy_from_slice(&frames);
+        (self.head, self.departed, self.tail) = (0, departed, frames.len() as u32);
+    }
+
+    #[inline]
+    fn pop(&mut self) {
+        if self.departed == self.head {
+            self.departed = self.departed.wrapping_add(1);
+        }
+        self.head = self.head.wrapping_add(1);
+    }
+
+    /// Frames that have not left the sender by `now`.
+    #[inline]
+    fn waiting(&mut self, now: Time) -> usize {
+        while self.departed != self.tail && self.at(self.departed).depart <= now {
+            self.departed = self.departed.wrapping_add(1);
+        }
+        self.tail.wrapping_sub(self.departed) as usize
+    }
 }
 
 /// What became of a frame given to a direction.
@@ -98,9 +165,7 @@ pub struct Direction {
     latency: Span,
     limit: QueueLimit,
     busy_until: Time,
-    ring: VecDeque<Flight>,
-    /// Frames at the front of the ring that have left the sender.
-    departed: usize,
+    ring: Ring,
     impairment: Option<Box<Impairment>>,
 }
 
@@ -128,8 +193,7 @@ impl Direction {
             latency: config.latency,
             limit: config.queue,
             busy_until: Time::ZERO,
-            ring: VecDeque::new(),
-            departed: 0,
+            ring: Ring::new(),
             impairment,
         }
     }
@@ -142,17 +206,19 @@ impl Direction {
             return Sent::Down;
         }
         let bytes = u32::from(len) + self.overhead;
-        let waiting = self.waiting(now);
         let start = if self.busy_until > now {
+            let waiting = self.ring.waiting(now);
             if self.is_full(now, waiting, bytes) {
                 self.counters.dropped_queue += 1;
                 return Sent::Full;
             }
+            self.counters.queue_max = self.counters.queue_max.max(waiting as u64 + 1);
             self.busy_until
         } else {
+            self.ring.departed = self.ring.tail;
+            self.counters.queue_max = self.counters.queue_max.max(1);
             now
         };
-        self.counters.queue_max = self.counters.queue_max.max(waiting as u64 + 1);
         let sending = self.sending_time(bytes);
         let depart = start + sending;
         self.busy_until = depart;
@@ -170,24 +236,26 @@ impl Direction {
                 Fate::Arrives(at) => arrive = at,
             }
         }
-        let head = self.ring.is_empty().then_some(arrive);
-        self.ring.push_back(Flight { arrive, depart, packet, bytes });
+        let head = (self.ring.len() == 0).then_some(arrive);
+        self.ring.push(Flight { arrive, depart, packet });
         Sent::Queued { head }
     }
 
-    /// Takes the frame that arrives now, with its bytes on the wire, and tells when the next one
-    /// does. `None` if nothing arrives now: the wake-up was for a frame that a link failure took.
+    /// Takes the frame that arrives now, and tells when the next one does. `None` if nothing arrives
+    /// now: the wake-up was for a frame that a link failure took.
     #[inline]
-    pub fn arrive(&mut self, now: Time) -> Option<(PacketId, u32, Option<Time>)> {
-        let head = self.ring.front()?;
+    pub fn arrive(&mut self, now: Time) -> Option<(PacketId, Option<Time>)> {
+        if self.ring.len() == 0 {
+            return None;
+        }
+        let head = *self.ring.at(self.ring.head);
         if head.arrive != now {
             debug_assert!(head.arrive > now, "a frame never arrives late");
             return None;
         }
-        let (packet, bytes) = (head.packet, head.bytes);
-        self.ring.pop_front();
-        self.departed = self.departed.saturating_sub(1);
-        Some((packet, bytes, self.ring.front().map(|f| f.arrive)))
+        self.ring.pop();
+        let next = (self.ring.len() > 0).then(|| self.ring.at(self.ring.head).arrive);
+        Some((head.packet, next))
     }
 
     /// Takes the link down or up; going down loses what is queued or travels.
@@ -196,9 +264,12 @@ impl Direction {
         if up {
             return Vec::new();
         }
-        self.departed = 0;
         self.busy_until = Time::ZERO;
-        let lost: Vec<_> = self.ring.drain(..).map(|f| f.packet).collect();
+        let mut lost = Vec::new();
+        while self.ring.len() > 0 {
+            lost.push(self.ring.at(self.ring.head).packet);
+            self.ring.pop();
+        }
         self.counters.dropped_loss += lost.len() as u64;
         lost
     }
@@ -209,16 +280,8 @@ impl Direction {
     }
 
     /// Frames waiting or being sent.
-    #[inline]
     pub fn waiting(&mut self, now: Time) -> usize {
-        if self.busy_until <= now {
-            self.departed = self.ring.len();
-            return 0;
-        }
-        while self.departed < self.ring.len() && self.ring[self.departed].depart <= now {
-            self.departed += 1;
-        }
-        self.ring.len() - self.departed
+        self.ring.waiting(now)
     }
 
     #[inline]
@@ -300,8 +363,7 @@ mod tests {
         assert_eq!(d.send(at(0), PacketId(2), 1482), Sent::Queued { head: None });
         assert_eq!(d.waiting(at(0)), 2);
         assert_eq!(d.waiting(at(12_000)), 1);
-        let (packet, bytes, next) = d.arrive(at(62_000)).unwrap();
-        assert_eq!((packet, bytes, next), (PacketId(1), 1500, Some(at(74_000))));
+        assert_eq!(d.arrive(at(62_000)), Some((PacketId(1), Some(at(74_000)))));
         assert_eq!(d.waiting(at(62_000)), 0);
         assert!(d.arrive(at(70_000)).is_none());
     }
@@ -336,6 +398,21 @@ mod tests {
         assert_eq!(d.sending_time(1500), Span::from_nanos(1200));
         let slow = direction(64_000, QueueLimit::Packets(1));
         assert_eq!(slow.sending_time(1500), Span::from_nanos(187_500_000));
+    }
+
+    #[test]
+    fn a_long_queue_keeps_its_order_and_its_length() {
+        let mut d = direction(1_000_000_000, QueueLimit::Packets(1000));
+        for i in 0..100 {
+            d.send(Time::ZERO, PacketId(i), 1482);
+        }
+        for i in 0..100_u64 {
+            let now = Time::from_nanos(62_000 + 12_000 * i);
+            assert_eq!(d.arrive(now).map(|a| a.0), Some(PacketId(i as u32)));
+            assert_eq!(d.waiting(now), (99 - i as usize).saturating_sub(5));
+            assert_eq!(d.in_flight(), 99 - i as usize);
+        }
+        assert_eq!(d.counters.queue_max, 100);
     }
 
     #[test]

@@ -97,6 +97,10 @@ impl Builder<'_> {
             }
         }
         for host in &mut hosts {
+            let direct = host.cpu.is_none();
+            for i in &mut host.ip.interfaces {
+                i.plain = direct && i.direction != NO_LINK && i.tap == NO_TAP;
+            }
             host.begin(&mut fabric);
             for interface in 0..host.ip.interfaces.len() as u16 {
                 host.link_up(&mut fabric, interface);
@@ -173,6 +177,7 @@ impl Builder<'_> {
             sysctl: effective(&host.sysctl.all, &config.sysctl),
             direction: NO_LINK,
             tap: NO_TAP,
+            plain: false,
         }
     }
 

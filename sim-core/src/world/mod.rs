@@ -89,7 +89,7 @@ impl World {
             Event::Arrive { direction } => {
                 let link = &mut self.fabric.directions[direction as usize];
                 let to = link.to;
-                let Some((packet, _, next)) = link.arrive(self.fabric.now) else { return };
+                let Some((packet, next)) = link.arrive(self.fabric.now) else { return };
                 if let Some(at) = next {
                     self.fabric.queue.push(at, Event::Arrive { direction });
                 }
