@@ -20,7 +20,7 @@ impl Ipvs {
         let Some(tuple) = self.quoted_tuple(outer, quoted) else {
             return IcmpInVerdict::Accept;
         };
-        let Some(slot) = self.table.find_request(&tuple.reversed()) else {
+        let Some(slot) = self.table.find_request(tuple.reversed()) else {
             return IcmpInVerdict::Accept;
         };
         let entry = self.table.get_mut(slot);
@@ -41,7 +41,7 @@ impl Ipvs {
         let Some(tuple) = self.quoted_tuple(outer, quoted) else {
             return IcmpOutVerdict::Pass;
         };
-        let Some(connection) = self.table.find_reply(&tuple.reversed()) else {
+        let Some(connection) = self.table.find_reply(tuple.reversed()) else {
             return IcmpOutVerdict::Pass;
         };
         let entry = self.table.get(connection);
@@ -81,7 +81,7 @@ impl Ipvs {
 
     /// The TUN connection of a packet of a client that travelled in `quoted`.
     fn tunnelled(&self, quoted: &Packet, inner: &Packet) -> Option<Slot> {
-        let slot = has_ports(inner).then(|| self.table.find_request(&Tuple::of(inner)))??;
+        let slot = has_ports(inner).then(|| self.table.find_request(Tuple::of(inner)))??;
         let entry = self.table.get(slot);
         (entry.forwarding == Forwarding::Tun && entry.daddr == quoted.dst).then_some(slot)
     }

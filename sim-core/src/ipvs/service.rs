@@ -107,7 +107,7 @@ impl From<schedulers::Error> for Refused {
 
 /// All services of a director.
 #[derive(Debug, Default)]
-pub(super) struct Services {
+pub(super) struct ServiceTable {
     services: Vec<Service>,
     /// By key, deleted ones included while a destination of theirs is in the trash.
     by_key: FxHashMap<ServiceKey, u32>,
@@ -133,7 +133,7 @@ fn pool_address(ip: Ip) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from(ip))
 }
 
-impl Services {
+impl ServiceTable {
     /// Whether no service is configured: then the kernel's hooks are not registered.
     #[inline]
     pub(super) const fn is_empty(&self) -> bool {
@@ -142,11 +142,11 @@ impl Services {
 
     /// The service of a packet without a connection (`ip_vs_service_find`).
     pub(super) fn find(&self, protocol: u8, vip: Ip, port: u16) -> Option<u32> {
-        self.live(&ServiceKey::Address { protocol, vip, port })
+        self.live(ServiceKey::Address { protocol, vip, port })
     }
 
-    fn live(&self, key: &ServiceKey) -> Option<u32> {
-        let index = *self.by_key.get(key)?;
+    fn live(&self, key: ServiceKey) -> Option<u32> {
+        let index = *self.by_key.get(&key)?;
         self.services[index as usize].live.then_some(index)
     }
 
@@ -176,7 +176,7 @@ impl Services {
 
     /// Adds a service without destinations.
     pub(super) fn add_service(&mut self, rule: &ServiceRule) -> Result<(), Refused> {
-        if self.live(&rule.key).is_some() {
+        if self.live(rule.key).is_some() {
             return Err(Refused::Exists);
         }
         let flags = Flags::from_bits(rule.sched_flags);
@@ -217,14 +217,14 @@ impl Services {
 
     /// Changes scheduler and flags of a service.
     pub(super) fn edit_service(&mut self, rule: &ServiceRule) -> Result<(), Refused> {
-        let index = self.live(&rule.key).ok_or(Refused::NoService)?;
+        let index = self.live(rule.key).ok_or(Refused::NoService)?;
         let scheduler = &mut self.service_mut(index).scheduler;
         scheduler.set_flags(Flags::from_bits(rule.sched_flags));
         Ok(scheduler.set_algorithm(rule.scheduler)?)
     }
 
     /// Deletes a service; its destinations go to the trash.
-    pub(super) fn delete_service(&mut self, now: Time, key: &ServiceKey) -> Result<(), Refused> {
+    pub(super) fn delete_service(&mut self, now: Time, key: ServiceKey) -> Result<(), Refused> {
         let index = self.live(key).ok_or(Refused::NoService)?;
         // The rule ends before the destinations leave: it does not see them go.
         self.service_mut(index).scheduler.set_algorithm(None::<Algorithm>)?;
@@ -244,7 +244,7 @@ impl Services {
     /// Adds a destination; one that waits in the trash is taken back with its connections.
     pub(super) fn add_destination(
         &mut self,
-        key: &ServiceKey,
+        key: ServiceKey,
         rule: &ServerRule,
     ) -> Result<DestinationId, Refused> {
         let index = self.live(key).ok_or(Refused::NoService)?;
@@ -318,7 +318,7 @@ impl Services {
     }
 
     /// The listed destination of a live service.
-    fn listed(&self, key: &ServiceKey, rip: Ip, port: u16) -> Result<DestinationId, Refused> {
+    fn listed(&self, key: ServiceKey, rip: Ip, port: u16) -> Result<DestinationId, Refused> {
         let index = self.live(key).ok_or(Refused::NoService)?;
         let service = self.service(index);
         let found = service.order.iter().find(|&&id| {
@@ -331,7 +331,7 @@ impl Services {
     /// Changes weight, thresholds and method of a destination. Connections keep their method.
     pub(super) fn edit_destination(
         &mut self,
-        key: &ServiceKey,
+        key: ServiceKey,
         rule: &ServerRule,
     ) -> Result<(), Refused> {
         let id = self.listed(key, rule.rip, rule.port)?;
@@ -351,7 +351,7 @@ impl Services {
     pub(super) fn delete_destination(
         &mut self,
         now: Time,
-        key: &ServiceKey,
+        key: ServiceKey,
         (rip, port): (Ip, u16),
     ) -> Result<(), Refused> {
         let id = self.listed(key, rip, port)?;
@@ -439,6 +439,7 @@ impl Services {
     }
 
     /// Counts a change between active and inactive.
+    #[inline(never)]
     pub(super) fn flip(&mut self, id: DestinationId, to_active: bool) {
         self.pool(id, |scheduler, name| {
             if to_active { scheduler.activate(name) } else { scheduler.deactivate(name) }
