@@ -1,48 +1,121 @@
 //! `lc`, `wlc`, `sed` and `nq`: who has least to do.
 //!
-//! Rules: `net/netfilter/ipvs/ip_vs_lc.c`, `ip_vs_wlc.c`, `ip_vs_sed.c`, `ip_vs_nq.c`.
+//! Rules: `net/netfilter/ipvs/ip_vs_lc.c`, `ip_vs_wlc.c`, `ip_vs_sed.c`, `ip_vs_nq.c`. The kernel
+//! compares loads as fractions, `overhead(a) * weight(b) > overhead(b) * weight(a)` in 64 bits.
 
-use crate::pool::{DestId, Hot, Pool};
+use crate::index::{Load, Measure, Ranking};
+use crate::pool::{Dest, DestId, Hot, Pool};
 
-/// What a rule compares: work per weight, as a fraction. Weight 0: may not be chosen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Load {
-    pub(crate) work: u32,
-    pub(crate) weight: u32,
-}
+/// `lc`: the overhead, compared without sign; the weight only says whether.
+#[derive(Clone, Debug)]
+pub(crate) struct Lc;
 
-impl Load {
-    pub(crate) const NONE: Self = Self { work: 1, weight: 0 };
-
-    /// Strictly less loaded.
+impl Measure for Lc {
     #[inline]
-    pub(crate) fn beats(self, other: Self) -> bool {
-        u64::from(self.work) * u64::from(other.weight)
-            < u64::from(other.work) * u64::from(self.weight)
+    fn load(hot: &Hot) -> Load {
+        if hot.eligible == 0 { Load::NONE } else { Load { work: hot.overhead(), weight: 1 } }
     }
 }
 
-/// The first least loaded destination in list order, by a plain scan.
+/// `wlc`: the overhead per weight.
+#[derive(Clone, Debug)]
+pub(crate) struct Wlc;
+
+impl Measure for Wlc {
+    #[inline]
+    fn load(hot: &Hot) -> Load {
+        weighted(hot.overhead(), hot)
+    }
+}
+
+/// `sed`: active connections with the new one, per weight.
+#[derive(Clone, Debug)]
+pub(crate) struct Sed;
+
+impl Measure for Sed {
+    #[inline]
+    fn load(hot: &Hot) -> Load {
+        weighted(hot.active + 1, hot)
+    }
+}
+
+/// `nq`: as `sed`, but whoever is idle comes first: all idle ones are equal, whatever their weight.
+#[derive(Clone, Debug)]
+pub(crate) struct Nq;
+
+impl Measure for Nq {
+    #[inline]
+    fn load(hot: &Hot) -> Load {
+        let work = if hot.active == 0 { 0 } else { hot.active + 1 };
+        weighted(work, hot)
+    }
+}
+
 #[inline]
-pub(crate) fn least(pool: &Pool, load: impl Fn(&Hot) -> Load) -> Option<DestId> {
-    let mut best = (Load::NONE, None);
-    for (pos, hot) in pool.hot().iter().enumerate().rev() {
-        let this = load(hot);
-        if this.beats(best.0) {
-            best = (this, Some(pos));
+const fn weighted(work: u32, hot: &Hot) -> Load {
+    // An infinite load needs work above 0.
+    if hot.eligible == 0 { Load::NONE } else { Load { work, weight: hot.eligible } }
+}
+
+/// The choice of `wlc`.
+#[inline]
+pub(crate) fn wlc(ranking: &mut Ranking<Wlc>, pool: &Pool) -> Option<DestId> {
+    if pool.has_huge_counters() {
+        return signed(pool.iter(), overhead, true);
+    }
+    ranking.best(pool)
+}
+
+/// The choice of `sed`.
+#[inline]
+pub(crate) fn sed(ranking: &mut Ranking<Sed>, pool: &Pool) -> Option<DestId> {
+    if pool.has_huge_counters() {
+        return signed(pool.iter(), expected_delay, true);
+    }
+    ranking.best(pool)
+}
+
+/// The choice of `nq`.
+#[inline]
+pub(crate) fn nq(ranking: &mut Ranking<Nq>, pool: &Pool) -> Option<DestId> {
+    if pool.has_huge_counters() {
+        let idle = pool.iter().find(|d| may_be_chosen(d) && d.active == 0).map(|d| d.id);
+        return idle.or_else(|| signed(pool.iter(), expected_delay, false));
+    }
+    ranking.best(pool)
+}
+
+pub(crate) const fn may_be_chosen(d: &Dest) -> bool {
+    !d.overload && d.weight > 0
+}
+
+/// `(active << 8) + inactive` as an `int`.
+pub(crate) const fn overhead(d: &Dest) -> i32 {
+    (d.active << 8).wrapping_add(d.inactive) as i32
+}
+
+/// `active + 1` as an `int`.
+const fn expected_delay(d: &Dest) -> i32 {
+    (d.active as i32).wrapping_add(1)
+}
+
+/// The walk in the kernel's signed integers, for counters so large (8,388,608 active connections
+/// on one destination) that the cost turns negative. Then the comparison is no longer an order:
+/// with `zero_may_win` a later destination of weight 0 beats one of negative cost, as it does in
+/// the kernel.
+#[cold]
+pub(crate) fn signed(
+    mut list: impl Iterator<Item = Dest>,
+    cost: impl Fn(&Dest) -> i32,
+    zero_may_win: bool,
+) -> Option<DestId> {
+    let mut best = list.find(may_be_chosen)?;
+    for d in list {
+        let left = i64::from(cost(&best)) * i64::from(d.weight);
+        let right = i64::from(cost(&d)) * i64::from(best.weight);
+        if !d.overload && (zero_may_win || d.weight > 0) && left > right {
+            best = d;
         }
     }
-    pool.id_at(best.1?)
-}
-
-/// `lc`: overhead, whatever the weight.
-#[inline]
-pub(crate) const fn lc(hot: &Hot) -> Load {
-    if hot.eligible == 0 { Load::NONE } else { Load { work: hot.overhead(), weight: 1 } }
-}
-
-/// `wlc`: overhead per weight.
-#[inline]
-pub(crate) const fn wlc(hot: &Hot) -> Load {
-    if hot.eligible == 0 { Load::NONE } else { Load { work: hot.overhead(), weight: hot.eligible } }
+    Some(best.id)
 }

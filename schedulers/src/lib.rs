@@ -78,22 +78,38 @@
 //! [`Error::CounterFull`]. A refused call changes nothing. Two mistakes cannot be seen from
 //! inside: not telling the end of a connection, and telling it for the wrong one of two that
 //! are counted alike.
-#![cfg_attr(not(any(feature = "std", test)), no_std)]
+#![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod algorithm;
 pub mod error;
 pub mod flow;
+mod hash;
+mod hashing;
+mod index;
 mod least_connection;
+mod locality;
+mod maglev;
+mod overflow;
 pub mod pool;
 pub mod random;
 mod round_robin;
+mod rule;
 pub mod service;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod two_choices;
+
+#[cfg(test)]
+mod tests;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use error::Error;
 pub use flow::Flow;
+pub use maglev::TableIndex;
 pub use pool::{Counting, Dest, DestEdit, DestId, DestSpec, Pool};
 pub use random::{NoRandom, RandomSource};
 pub use service::{Flags, Service};

@@ -3,24 +3,17 @@
 //! Rules: `net/netfilter/ipvs/ip_vs_rr.c`, `ip_vs_wrr.c`. Positions are those of
 //! [`Pool::hot`]: the head of the list is the highest one, a walk goes downward.
 
-use crate::pool::{DestId, Hot, Pool};
+use alloc::collections::BTreeMap;
 
-/// The first destination below `end` whose eligible weight is at least `least`, in list order.
-#[inline]
-fn next(hot: &[Hot], end: usize, least: u32) -> Option<usize> {
-    hot.get(..end)?.iter().rposition(|h| h.eligible >= least)
-}
+use crate::index::Ranking;
+use crate::overflow::Fo;
+use crate::pool::{DestId, Pool};
 
 /// Where a walk starts that continues after the cursor: the cursor's position, or the length of
 /// the list for "before the head".
+#[inline]
 fn start(pool: &Pool, cursor: Option<DestId>) -> usize {
     cursor.and_then(|id| pool.position(id)).unwrap_or(pool.hot().len())
-}
-
-/// The destination before a listed one in list order, towards the head.
-pub(crate) fn predecessor(pool: &Pool, id: DestId) -> Option<DestId> {
-    let pos = pool.position(id)?;
-    (pos + 1..pool.hot().len()).find_map(|p| pool.id_at(p))
 }
 
 /// `rr`.
@@ -28,25 +21,41 @@ pub(crate) fn predecessor(pool: &Pool, id: DestId) -> Option<DestId> {
 pub(crate) struct RoundRobin {
     /// The last one chosen; `None` stands before the head.
     cursor: Option<DestId>,
+    by_weight: Ranking<Fo>,
 }
 
 impl RoundRobin {
     pub(crate) fn pick(&mut self, pool: &Pool) -> Option<DestId> {
-        let (hot, from) = (pool.hot(), start(pool, self.cursor));
-        let mut found = next(hot, from, 1);
-        if found.is_none() && from < hot.len() {
+        let from = start(pool, self.cursor);
+        let found = self.by_weight.next(pool, from, 1).or_else(|| {
             // Once round; the cursor itself is the last choice.
-            found = next(hot, hot.len(), 1).filter(|&pos| pos >= from);
-        }
+            let again = self.by_weight.next(pool, pool.hot().len(), 1);
+            again.filter(|&pos| pos >= from)
+        });
         self.cursor = Some(pool.id_at(found?)?);
         self.cursor
+    }
+
+    #[inline]
+    pub(crate) fn touch(&mut self, pool: &Pool, pos: usize) {
+        self.by_weight.touch(pool, pos);
     }
 
     /// The cursor steps back from a destination that is about to leave the list.
     pub(crate) fn before_remove(&mut self, pool: &Pool, id: DestId) {
         if self.cursor == Some(id) {
-            self.cursor = predecessor(pool, id);
+            let above = pool.position(id).unwrap_or(0) + 1..pool.hot().len();
+            self.cursor = above.into_iter().find_map(|pos| pool.id_at(pos));
         }
+    }
+
+    /// The last one chosen.
+    pub(crate) const fn cursor(&self) -> Option<DestId> {
+        self.cursor
+    }
+
+    pub(crate) fn restore(cursor: Option<DestId>) -> Self {
+        Self { cursor, by_weight: Ranking::default() }
     }
 }
 
@@ -56,44 +65,57 @@ pub(crate) struct WeightedRoundRobin {
     cursor: Option<DestId>,
     /// Weight that the walk asks for at present.
     current: u32,
-    /// Largest weight − (step − 1); 0 if every weight is 0.
-    max: u32,
-    /// Greatest common divisor of all weights above 0; 1 if there is none.
-    step: u32,
+    weights: Weights,
+    by_weight: Ranking<Fo>,
 }
 
 impl WeightedRoundRobin {
     pub(crate) fn new(pool: &Pool) -> Self {
-        let (max, step) = span(pool);
-        Self { cursor: None, current: max, max, step }
+        let mut weights = Weights::default();
+        for d in pool.iter() {
+            weights.add(d.weight);
+        }
+        let current = weights.max();
+        Self { cursor: None, current, weights, by_weight: Ranking::default() }
     }
 
-    /// After any change of the list or of a weight (`ip_vs_wrr_dest_changed`).
-    pub(crate) fn changed(&mut self, pool: &Pool) {
-        self.cursor = None;
-        (self.max, self.step) = span(pool);
-        if self.current > self.max || self.current == 0 {
-            self.current = self.max;
-        } else if self.step > 1 {
-            self.current = self.current / self.step * self.step + 1;
+    /// A destination came (`None` before), changed its weight or left (`None` after): the walk
+    /// starts at the head (`ip_vs_wrr_dest_changed`).
+    pub(crate) fn changed(&mut self, before: Option<u32>, after: Option<u32>) {
+        if let Some(weight) = after {
+            self.weights.add(weight);
         }
+        if let Some(weight) = before {
+            self.weights.remove(weight);
+        }
+        self.cursor = None;
+        let (max, step) = (self.weights.max(), self.weights.step());
+        if self.current > max || self.current == 0 {
+            self.current = max;
+        } else if step > 1 {
+            self.current = self.current / step * step + 1;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn touch(&mut self, pool: &Pool, pos: usize) {
+        self.by_weight.touch(pool, pos);
     }
 
     pub(crate) fn pick(&mut self, pool: &Pool) -> Option<DestId> {
-        if self.max == 0 {
+        if self.weights.max() == 0 {
             return None;
         }
-        let hot = pool.hot();
-        let from = start(pool, self.cursor);
-        let mut found = next(hot, from, self.current);
-        let mut sweep = Sweep { from, whole: from == hot.len(), last: false, restarted: false };
+        let (from, all) = (start(pool, self.cursor), pool.hot().len());
+        let mut found = self.by_weight.next(pool, from, self.current);
+        let mut sweep = Sweep { whole: from == all, last: false, restarted: false };
         while found.is_none() {
-            if !self.next_sweep(&mut sweep, hot) {
+            if !self.next_sweep(&mut sweep, pool) {
                 self.cursor = None;
                 return None;
             }
-            found = next(hot, hot.len(), self.current);
-            if sweep.last && sweep.restarted && found.is_none_or(|pos| pos < from) {
+            found = self.by_weight.next(pool, all, self.current);
+            if sweep.last && sweep.restarted && !sweep.whole && found.is_none_or(|pos| pos < from) {
                 // Back where the walk began, in the lowest sweep after a restart.
                 self.cursor = pool.id_at(from);
                 return None;
@@ -104,30 +126,40 @@ impl WeightedRoundRobin {
     }
 
     /// Lowers the weight asked for, at the end of the list. Sweeps that nobody can answer are
-    /// skipped in one step. False: the search is over.
-    fn next_sweep(&mut self, sweep: &mut Sweep, hot: &[Hot]) -> bool {
-        if self.current > self.step {
-            self.current -= self.step;
+    /// skipped in one step: the kernel makes them all, up to two thousand million. False: the
+    /// search is over.
+    fn next_sweep(&mut self, sweep: &mut Sweep, pool: &Pool) -> bool {
+        let step = self.weights.step();
+        if self.current > step {
+            self.current -= step;
         } else {
-            self.current = self.max;
+            self.current = self.weights.max();
             if sweep.last || sweep.whole {
                 return false;
             }
             sweep.restarted = true;
         }
-        let best = hot.iter().map(|h| h.eligible).max().unwrap_or(0).max(self.step);
+        let best = self.by_weight.largest_weight(pool).max(step);
         if self.current > best {
-            self.current -= (self.current - best).div_ceil(self.step) * self.step;
+            self.current -= (self.current - best).div_ceil(step) * step;
         }
-        sweep.last = self.current <= self.step;
+        sweep.last = self.current <= step;
         true
+    }
+
+    /// Cursor and weight asked for.
+    pub(crate) const fn state(&self) -> (Option<DestId>, u32) {
+        (self.cursor, self.current)
+    }
+
+    /// The state of a walk that stood here.
+    pub(crate) fn restore(pool: &Pool, (cursor, current): (Option<DestId>, u32)) -> Self {
+        Self { cursor, current, ..Self::new(pool) }
     }
 }
 
 /// One search of `wrr`.
 struct Sweep {
-    /// Where it began.
-    from: usize,
     /// It began before the head.
     whole: bool,
     /// The present sweep is the one for the smallest weight.
@@ -136,15 +168,58 @@ struct Sweep {
     restarted: bool,
 }
 
-/// Largest weight − (greatest common divisor − 1), and that divisor.
-fn span(pool: &Pool) -> (u32, u32) {
-    let weights = || pool.hot().iter().map(|h| h.weight).filter(|&w| w > 0);
-    let step = weights().fold(0, gcd).max(1);
-    (weights().max().map_or(0, |max| max - (step - 1)), step)
+/// The weights in the list, how often each occurs, and their greatest common divisor.
+#[derive(Clone, Default, Debug)]
+struct Weights {
+    /// Without 0.
+    times: BTreeMap<u32, u32>,
+    /// 0 if there is no weight.
+    divisor: u32,
+}
+
+impl Weights {
+    fn add(&mut self, weight: u32) {
+        if weight > 0 {
+            *self.times.entry(weight).or_insert(0) += 1;
+            self.divisor = gcd(self.divisor, weight);
+        }
+    }
+
+    fn remove(&mut self, weight: u32) {
+        let Some(times) = self.times.get_mut(&weight) else { return };
+        *times -= 1;
+        if *times == 0 {
+            self.times.remove(&weight);
+            self.divisor = divisor(self.times.keys().copied());
+        }
+    }
+
+    /// The step from sweep to sweep (`di`).
+    const fn step(&self) -> u32 {
+        if self.divisor == 0 { 1 } else { self.divisor }
+    }
+
+    /// The weight that the first sweep asks for (`mw`): the largest less (step − 1), so that the
+    /// last sweep asks for 1. 0 if there is no weight.
+    fn max(&self) -> u32 {
+        self.times.last_key_value().map_or(0, |(&max, _)| max - (self.step() - 1))
+    }
+}
+
+/// Greatest common divisor of many, 0 if there is none above 0.
+pub(crate) fn divisor(numbers: impl Iterator<Item = u32>) -> u32 {
+    let mut found = 0;
+    for n in numbers {
+        found = gcd(found, n);
+        if found == 1 {
+            break;
+        }
+    }
+    found
 }
 
 /// Greatest common divisor; that of a number and 0 is the number.
-pub(crate) const fn gcd(a: u32, b: u32) -> u32 {
+const fn gcd(a: u32, b: u32) -> u32 {
     let (mut a, mut b) = (a, b);
     while b != 0 {
         (a, b) = (b, a % b);

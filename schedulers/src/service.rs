@@ -1,15 +1,19 @@
 //! A pool and the rule that chooses from it.
 
+use alloc::vec::Vec;
+
 use crate::algorithm::Algorithm;
 use crate::error::Error;
 use crate::flow::Flow;
-use crate::least_connection::{lc, least, wlc};
+use crate::locality::DEFAULT_EXPIRATION;
+use crate::maglev::TableIndex;
 use crate::pool::{Counting, DestEdit, DestId, DestSpec, Pool};
 use crate::random::RandomSource;
-use crate::round_robin::{RoundRobin, WeightedRoundRobin};
+use crate::rule::{Rule, Settings};
 
 /// The scheduler flags of a service (`ipvsadm -b`).
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Flags {
     /// `flag-1`, `sh-fallback`, `mh-fallback`: look for another destination when the one that the
     /// hash names may not be chosen.
@@ -34,59 +38,48 @@ impl Flags {
 }
 
 /// A virtual service: destinations, and the rule that chooses among them.
+///
+/// See the [first page](crate) for which call belongs to which moment.
 #[derive(Clone, Debug)]
 pub struct Service {
     pool: Pool,
-    flags: Flags,
     algorithm: Option<Algorithm>,
     rule: Rule,
-}
-
-/// The private state of each rule.
-#[derive(Clone, Debug)]
-enum Rule {
-    Stateless,
-    RoundRobin(RoundRobin),
-    WeightedRoundRobin(WeightedRoundRobin),
+    settings: Settings,
 }
 
 impl Service {
     /// A service without destinations. `None` as algorithm is the kernel's scheduler `none`: nobody
     /// is ever chosen.
     pub fn new(algorithm: impl Into<Option<Algorithm>>, flags: Flags) -> Self {
-        let mut service = Self { pool: Pool::new(), flags, algorithm: None, rule: Rule::Stateless };
-        service.start(algorithm.into());
+        let table = TableIndex::default();
+        let mut service = Self {
+            pool: Pool::new(),
+            algorithm: None,
+            rule: Rule::None,
+            settings: Settings { flags, table, expiration: DEFAULT_EXPIRATION },
+        };
+        let started = service.set_algorithm(algorithm);
+        debug_assert!(started.is_ok(), "every rule starts without destinations");
         service
     }
 
-    fn start(&mut self, algorithm: Option<Algorithm>) {
-        self.algorithm = algorithm;
-        self.rule = match algorithm {
-            Some(Algorithm::Rr) => Rule::RoundRobin(RoundRobin::default()),
-            Some(Algorithm::Wrr) => Rule::WeightedRoundRobin(WeightedRoundRobin::new(&self.pool)),
-            _ => Rule::Stateless,
-        };
-    }
-
     /// Who gets a new connection. Ask *before* the connection is counted, once per new connection
-    /// or template; then [`bind`](Self::bind) it. `now` is in nanoseconds since any fixed moment;
-    /// only `lblc` and `lblcr` look at it, only `twos` at `random`.
+    /// or template (with one-packet scheduling once per packet); then [`bind`](Self::bind) it.
+    ///
+    /// `now` is in nanoseconds since any fixed moment and never runs backward; only `lblc` and
+    /// `lblcr` look at it, only `twos` at `random`. The kernel's clock has ticks of 1 to 10 ms:
+    /// round `now` down to them if that matters.
     ///
     /// `None`: nobody may be chosen; the kernel answers ICMP port unreachable.
+    #[inline]
     pub fn schedule(
         &mut self,
         flow: &Flow,
         now: u64,
         random: &mut (impl RandomSource + ?Sized),
     ) -> Option<DestId> {
-        let _ = (flow, now, random);
-        match (&mut self.rule, self.algorithm?) {
-            (Rule::RoundRobin(rr), _) => rr.pick(&self.pool),
-            (Rule::WeightedRoundRobin(wrr), _) => wrr.pick(&self.pool),
-            (_, Algorithm::Lc) => least(&self.pool, lc),
-            (_, Algorithm::Wlc) => least(&self.pool, wlc),
-            _ => None,
-        }
+        self.rule.pick(&mut self.pool, self.settings, flow, now, random)
     }
 
     /// The destinations.
@@ -101,97 +94,178 @@ impl Service {
 
     /// The flags.
     pub const fn flags(&self) -> Flags {
-        self.flags
+        self.settings.flags
     }
 
-    /// Replaces the flags; they hold from the next call on (`ipvsadm -E -b`).
+    /// Replaces the flags; they hold from the next choice on (`ipvsadm -E -b`).
     pub const fn set_flags(&mut self, flags: Flags) {
-        self.flags = flags;
+        self.settings.flags = flags;
     }
 
-    /// Changes the rule while the service runs (`ipvsadm -E -s`). The same rule again changes
-    /// nothing at all: its state lives on.
+    /// Changes the rule while the service runs (`ipvsadm -E -s`): the old one's state is dropped,
+    /// the new one starts with the destinations that there are. The same rule again changes
+    /// nothing at all.
     ///
     /// # Errors
     /// [`Error::TableFull`]: more destinations than `mh` can take. The service is then left
     /// without a scheduler, as in the kernel.
     pub fn set_algorithm(&mut self, algorithm: impl Into<Option<Algorithm>>) -> Result<(), Error> {
         let algorithm = algorithm.into();
-        if algorithm != self.algorithm {
-            self.start(algorithm);
+        if algorithm == self.algorithm {
+            return Ok(());
         }
+        self.rule.finish(&mut self.pool);
+        self.rule = Rule::None;
+        self.algorithm = None;
+        self.rule = Rule::new(algorithm, &self.pool, self.settings)?;
+        self.algorithm = algorithm;
         Ok(())
     }
 
-    /// Adds a destination; see [`Pool::add`].
+    /// How large the table of `mh` is, 4093 slots by default.
+    pub const fn table_index(&self) -> TableIndex {
+        self.settings.table
+    }
+
+    /// Sets the size of the `mh` table, a build option of the kernel; a table in use is filled
+    /// anew.
     ///
     /// # Errors
-    /// Those of [`Pool::add`].
-    pub fn add_dest(&mut self, spec: DestSpec) -> Result<DestId, Error> {
-        let id = self.pool.add(spec)?;
-        if let Rule::WeightedRoundRobin(wrr) = &mut self.rule {
-            wrr.changed(&self.pool);
+    /// [`Error::TableFull`]: more destinations than slots; nothing is changed then.
+    pub fn set_table_index(&mut self, index: TableIndex) -> Result<(), Error> {
+        let settings = Settings { table: index, ..self.settings };
+        if matches!(self.rule, Rule::Mh(_)) {
+            self.rule = Rule::new(self.algorithm, &self.pool, settings)?;
         }
+        self.settings = settings;
+        Ok(())
+    }
+
+    /// How long, in nanoseconds, `lblc` and `lblcr` remember an address that nobody asks for
+    /// (sysctls `lblc_expiration`, `lblcr_expiration`); 24 hours by default. `lblcr` also takes a
+    /// replica away when its set has not changed for as long.
+    pub const fn set_expiration(&mut self, nanos: u64) {
+        self.settings.expiration = nanos;
+    }
+
+    /// The periodic work of `lblc` and `lblcr`: call it every 60 s, counted from the moment the
+    /// rule was set. Every 30th run drops the addresses that have expired; in between, runs shed
+    /// addresses unused for 360 s while the table has more than 16,384. Other rules do nothing.
+    ///
+    /// Cost: O(chains · log entries) and what is dropped.
+    pub fn run_timer(&mut self, now: u64) {
+        self.rule.run_timer(&mut self.pool, self.settings, now);
+    }
+
+    /// Does now what the next choice would have to do first: `mh` fills its table. For a caller
+    /// that has changed several destinations and does not want a packet to wait.
+    pub fn prepare(&mut self) {
+        if let Rule::Mh(mh) = &mut self.rule {
+            mh.refresh(&self.pool);
+        }
+    }
+
+    /// The owners of the buckets of `dh` and `sh` (256) or of the slots of `mh`; `None` for the
+    /// other rules.
+    pub fn table(&mut self) -> Option<Vec<Option<DestId>>> {
+        self.rule.table(&self.pool)
+    }
+
+    /// Adds a destination at the head of the list; see [`Pool::add`].
+    ///
+    /// # Errors
+    /// Those of [`Pool::add`]; [`Error::TableFull`] if the destination was added but `mh` has too
+    /// few slots ([`Pool::find`] tells its id).
+    pub fn add_dest(&mut self, spec: DestSpec) -> Result<DestId, Error> {
+        self.rule.before_add(&self.pool);
+        let id = self.pool.add(spec)?;
+        self.touch(id);
+        self.rule.changed(&self.pool, None, Some(spec.weight))?;
         Ok(id)
     }
 
     /// Edits a destination; see [`Pool::edit`].
     ///
     /// # Errors
-    /// Those of [`Pool::edit`].
+    /// Those of [`Pool::edit`]; [`Error::TableFull`] if it was edited but `mh` has too few slots.
     pub fn edit_dest(&mut self, id: DestId, edit: DestEdit) -> Result<(), Error> {
+        let before = self.pool.weight(id);
         self.pool.edit(id, edit)?;
-        if let Rule::WeightedRoundRobin(wrr) = &mut self.rule {
-            wrr.changed(&self.pool);
-        }
-        Ok(())
+        self.touch(id);
+        self.rule.changed(&self.pool, before, Some(edit.weight))
     }
 
     /// Removes a destination; see [`Pool::remove`].
     ///
     /// # Errors
-    /// Those of [`Pool::remove`].
+    /// Those of [`Pool::remove`]; [`Error::TableFull`] if it was removed but `mh` still has too few
+    /// slots.
     pub fn remove_dest(&mut self, id: DestId) -> Result<(), Error> {
-        if let Rule::RoundRobin(rr) = &mut self.rule {
-            rr.before_remove(&self.pool, id);
-        }
+        let (pos, before) = (self.pool.position(id), self.pool.weight(id));
+        self.rule.before_remove(&self.pool, id);
         self.pool.remove(id)?;
-        if let Rule::WeightedRoundRobin(wrr) = &mut self.rule {
-            wrr.changed(&self.pool);
+        if let Some(pos) = pos {
+            self.rule.touch(&self.pool, pos);
         }
-        Ok(())
+        self.rule.changed(&self.pool, before, None)
+    }
+
+    /// Empties the service, as when it is deleted: the rule drops its state without being told of
+    /// each destination, all of them go to the trash, and the rule starts anew.
+    pub fn remove_all(&mut self) {
+        self.rule.finish(&mut self.pool);
+        let listed: Vec<DestId> = self.pool.iter().map(|d| d.id).collect();
+        for id in listed {
+            let removed = self.pool.remove(id);
+            debug_assert!(removed.is_ok(), "what is listed can be removed");
+        }
+        let fresh = Rule::new(self.algorithm, &self.pool, self.settings);
+        debug_assert!(fresh.is_ok(), "every rule starts without destinations");
+        self.rule = fresh.unwrap_or(Rule::None);
     }
 
     /// A connection or template begins; see [`Pool::bind`].
     ///
     /// # Errors
     /// Those of [`Pool::bind`].
+    #[inline]
     pub fn bind(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        self.pool.bind(id, counting)
+        self.pool.bind(id, counting)?;
+        self.touch(id);
+        Ok(())
     }
 
     /// A connection becomes active; see [`Pool::activate`].
     ///
     /// # Errors
     /// Those of [`Pool::activate`].
+    #[inline]
     pub fn activate(&mut self, id: DestId) -> Result<(), Error> {
-        self.pool.activate(id)
+        self.pool.activate(id)?;
+        self.touch(id);
+        Ok(())
     }
 
     /// A connection becomes inactive; see [`Pool::deactivate`].
     ///
     /// # Errors
     /// Those of [`Pool::deactivate`].
+    #[inline]
     pub fn deactivate(&mut self, id: DestId) -> Result<(), Error> {
-        self.pool.deactivate(id)
+        self.pool.deactivate(id)?;
+        self.touch(id);
+        Ok(())
     }
 
     /// A connection or template ends; see [`Pool::release`].
     ///
     /// # Errors
     /// Those of [`Pool::release`].
+    #[inline]
     pub fn release(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        self.pool.release(id, counting)
+        self.pool.release(id, counting)?;
+        self.touch(id);
+        Ok(())
     }
 
     /// Forgets a removed destination; see [`Pool::purge`].
@@ -207,9 +281,10 @@ impl Service {
         self.pool.purge_idle()
     }
 
-    /// The periodic work of `lblc` and `lblcr`: call it every 60 s, counted from the moment the
-    /// rule was set. Other rules have none.
-    pub const fn run_timer(&mut self, now: u64) {
-        let _ = now;
+    #[inline]
+    fn touch(&mut self, id: DestId) {
+        if let Some(pos) = self.pool.position(id) {
+            self.rule.touch(&self.pool, pos);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::dest::{Dest, DestEdit, DestId};
+use super::dest::{Dest, DestEdit, DestId, MAX_INT};
 use super::{CLOSE_AT_ONCE, Place, Pool, Slot};
 use crate::error::Error;
 
@@ -26,10 +26,10 @@ impl Hot {
         (self.active << 8).wrapping_add(self.inactive)
     }
 
-    /// Is the overhead negative as the kernel's `int`?
+    /// Is the overhead, or active + 1, negative as the kernel's `int`?
     #[inline]
-    pub(super) const fn is_wrapped(&self) -> bool {
-        self.overhead() > i32::MAX as u32
+    pub(super) const fn is_huge(&self) -> bool {
+        self.overhead() > MAX_INT || self.active == MAX_INT
     }
 }
 
@@ -146,10 +146,10 @@ impl Pool {
         self.layout
     }
 
-    /// Does any listed destination have an overhead that is negative as an `int`?
+    /// Is a cost of some listed destination negative as the kernel's `int`?
     #[inline]
-    pub(crate) const fn has_wrapped_overhead(&self) -> bool {
-        self.wrapped > 0
+    pub(crate) const fn has_huge_counters(&self) -> bool {
+        self.huge > 0
     }
 
     /// Sum of the weights of those that may be chosen.
@@ -202,7 +202,7 @@ impl Pool {
         self.hot.push(hot);
         self.cold.push(cold);
         self.listed += 1;
-        self.wrapped += usize::from(hot.is_wrapped());
+        self.huge += usize::from(hot.is_huge());
         self.eligible_weight += u64::from(hot.eligible);
     }
 
@@ -212,8 +212,7 @@ impl Pool {
         let (hot, cold) = (&mut self.hot[pos], &mut self.cold[pos]);
         let before = *hot;
         let result = f(hot, cold);
-        self.wrapped =
-            self.wrapped + usize::from(hot.is_wrapped()) - usize::from(before.is_wrapped());
+        self.huge = self.huge + usize::from(hot.is_huge()) - usize::from(before.is_huge());
         self.eligible_weight =
             self.eligible_weight + u64::from(hot.eligible) - u64::from(before.eligible);
         result
@@ -223,7 +222,7 @@ impl Pool {
     pub(super) fn take(&mut self, pos: usize) -> (Hot, Cold) {
         let pair = (self.hot[pos], self.cold[pos]);
         self.listed -= 1;
-        self.wrapped -= usize::from(pair.0.is_wrapped());
+        self.huge -= usize::from(pair.0.is_huge());
         self.eligible_weight -= u64::from(pair.0.eligible);
         self.hot[pos] = Hot::default();
         self.cold[pos].id = None;

@@ -77,8 +77,8 @@ pub struct Pool {
     trash: BTreeMap<DestId, (Hot, Cold)>,
     by_addr: BTreeMap<(IpAddr, u16), DestId>,
     listed: usize,
-    /// Listed destinations whose overhead `(active << 8) + inactive` is negative as an `int`.
-    wrapped: usize,
+    /// Listed destinations whose cost, in some rule, is negative as an `int`.
+    huge: usize,
     /// Sum of the weights of those that may be chosen.
     eligible_weight: u64,
     /// Changes whenever positions move.

@@ -1,0 +1,3 @@
+//! Properties of all rules, in words.
+
+mod equivalence;
