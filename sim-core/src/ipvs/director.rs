@@ -44,6 +44,16 @@ impl RandomSource for Draws {
     }
 }
 
+/// What becomes of the entry that a packet of a client found.
+enum Found {
+    /// The packet belongs to it.
+    Keep,
+    /// It ends; the packet is treated as if nothing had been found.
+    Renew,
+    /// It stays, the packet is dropped.
+    Drop(DropReason),
+}
+
 impl Ipvs {
     /// A director with the rules of `config`, added in their order. `random` serves the scheduler
     /// `twos` and nothing else.
@@ -83,29 +93,42 @@ impl Ipvs {
         let Some(slot) = self.table.find_request(tuple) else {
             return self.schedule(now, tuple, pkt);
         };
-        let entry = self.table.get(slot);
+        let entry = self.table.get_mut(slot);
+        let destination = self.services.destination_mut(entry.destination);
         let opens = pkt.proto == proto::TCP && pkt.flags.has(Flags::SYN);
-        if opens || !self.services.destination(entry.destination).available {
-            return self.request_in_doubt(now, slot, tuple, pkt);
+        if opens || !destination.available {
+            match self.examine(slot, opens) {
+                Found::Keep => {}
+                Found::Drop(reason) => return Verdict::Drop(reason),
+                Found::Renew => {
+                    self.expire_now(now, slot);
+                    return self.schedule(now, tuple, pkt);
+                }
+            }
         }
-        self.continue_connection(now, slot, pkt)
+        let entry = self.table.get_mut(slot);
+        self.services.destination_mut(entry.destination).packet_in(pkt.len);
+        entry.packets_in = entry.packets_in.wrapping_add(1);
+        let verdict = Verdict::Transmit(transmit(slot, entry));
+        self.advance(now, slot, pkt, Direction::Input);
+        verdict
     }
 
-    /// A packet that found an entry, but perhaps begins another connection, or has no destination.
+    /// What becomes of an entry found by a packet that may begin another connection (`opens`), or
+    /// whose destination is not available.
     #[inline(never)]
-    fn request_in_doubt(&mut self, now: Time, slot: Slot, tuple: Tuple, pkt: &Packet) -> Verdict {
+    fn examine(&self, slot: Slot, opens: bool) -> Found {
         let entry = self.table.get(slot);
-        let opens = pkt.proto == proto::TCP && pkt.flags.has(Flags::SYN);
-        if !(opens && self.starts_anew(entry)) {
-            if self.services.destination(entry.destination).available {
-                return self.continue_connection(now, slot, pkt);
-            }
-            if !self.sysctl.expire_nodest_conn {
-                return Verdict::Drop(DropReason::DestinationGone);
-            }
+        if opens && self.starts_anew(entry) {
+            return Found::Renew;
         }
-        self.expire_now(now, slot);
-        self.schedule(now, tuple, pkt)
+        if self.services.destination(entry.destination).available {
+            Found::Keep
+        } else if self.sysctl.expire_nodest_conn {
+            Found::Renew
+        } else {
+            Found::Drop(DropReason::DestinationGone)
+        }
     }
 
     /// Whether a SYN that found `entry` begins another connection (`is_new_conn_expected`, and the
@@ -125,18 +148,9 @@ impl Ipvs {
         }
     }
 
-    #[inline]
-    fn continue_connection(&mut self, now: Time, slot: Slot, pkt: &Packet) -> Verdict {
-        let entry = self.table.get_mut(slot);
-        self.services.packet_in(entry.destination, pkt.len);
-        entry.packets_in = entry.packets_in.wrapping_add(1);
-        let verdict = Verdict::Transmit(transmit(slot, entry));
-        self.advance(now, slot, pkt, Direction::Input);
-        verdict
-    }
-
     /// Puts a packet on its connection: state, counters, timer.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every packet of a connection passes here")]
+    #[inline(always)]
     fn advance(&mut self, now: Time, slot: Slot, pkt: &Packet, direction: Direction) {
         let entry = self.table.get_mut(slot);
         let flip = enter_next_state(entry, pkt.flags, direction, self.secure);
@@ -184,7 +198,7 @@ impl Ipvs {
         let method = destination.forwarding;
         let mut entry = Connection::new(tuple, id, (destination.rip, port), method, state);
         self.services.begin(id);
-        self.services.packet_in(id, pkt.len);
+        self.services.destination_mut(id).packet_in(pkt.len);
         if let Some(active) = enter_next_state(&mut entry, pkt.flags, Direction::Input, self.secure)
         {
             self.services.flip(id, active);
@@ -204,7 +218,7 @@ impl Ipvs {
             return ReplyVerdict::Pass;
         };
         let entry = self.table.get(connection);
-        self.services.packet_out(entry.destination, pkt.len);
+        self.services.destination_mut(entry.destination).packet_out(pkt.len);
         let verdict = match (entry.forwarding, entry.vip()) {
             (Forwarding::Nat, (vip, vport)) => ReplyVerdict::Translate { vip, vport, connection },
             (Forwarding::Dr | Forwarding::Tun, _) => ReplyVerdict::Counted { connection },

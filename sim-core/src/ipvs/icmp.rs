@@ -24,7 +24,7 @@ impl Ipvs {
             return IcmpInVerdict::Accept;
         };
         let entry = self.table.get_mut(slot);
-        self.services.packet_in(entry.destination, outer.len);
+        self.services.destination_mut(entry.destination).packet_in(outer.len);
         let (mut outer, mut quoted) = (*outer, *quoted);
         if entry.forwarding == Forwarding::Nat {
             outer.dst = entry.daddr;
@@ -45,7 +45,7 @@ impl Ipvs {
             return IcmpOutVerdict::Pass;
         };
         let entry = self.table.get(connection);
-        self.services.packet_out(entry.destination, outer.len);
+        self.services.destination_mut(entry.destination).packet_out(outer.len);
         if entry.forwarding != Forwarding::Nat {
             return IcmpOutVerdict::Counted { connection };
         }

@@ -71,6 +71,26 @@ pub(super) struct Destination {
     idle_since: Option<Time>,
 }
 
+impl Destination {
+    /// Counts a packet from a client (`ip_vs_in_stats`).
+    #[inline]
+    pub(super) fn packet_in(&mut self, len: u16) {
+        if self.available {
+            self.stats.packets_in += 1;
+            self.stats.bytes_in += u64::from(len);
+        }
+    }
+
+    /// Counts a packet from a real server (`ip_vs_out_stats`).
+    #[inline]
+    pub(super) fn packet_out(&mut self, len: u16) {
+        if self.available {
+            self.stats.packets_out += 1;
+            self.stats.bytes_out += u64::from(len);
+        }
+    }
+}
+
 /// A virtual service, or what is left of a deleted one.
 #[derive(Debug)]
 pub(super) struct Service {
@@ -161,6 +181,11 @@ impl ServiceTable {
     #[inline]
     pub(super) fn destination(&self, id: DestinationId) -> &Destination {
         &self.destinations[id.0 as usize]
+    }
+
+    #[inline]
+    pub(super) fn destination_mut(&mut self, id: DestinationId) -> &mut Destination {
+        &mut self.destinations[id.0 as usize]
     }
 
     /// Whether the destination's weight is 0.
@@ -460,26 +485,6 @@ impl ServiceTable {
         let Destination { service, id: name, .. } = *self.destination(id);
         let counted = count(&mut self.service_mut(service).scheduler, name);
         debug_assert!(counted.is_ok(), "a connection is counted where it was bound: {counted:?}");
-    }
-
-    /// Counts a packet from a client (`ip_vs_in_stats`).
-    #[inline]
-    pub(super) fn packet_in(&mut self, id: DestinationId, len: u16) {
-        let destination = &mut self.destinations[id.0 as usize];
-        if destination.available {
-            destination.stats.packets_in += 1;
-            destination.stats.bytes_in += u64::from(len);
-        }
-    }
-
-    /// Counts a packet from a real server (`ip_vs_out_stats`).
-    #[inline]
-    pub(super) fn packet_out(&mut self, id: DestinationId, len: u16) {
-        let destination = &mut self.destinations[id.0 as usize];
-        if destination.available {
-            destination.stats.packets_out += 1;
-            destination.stats.bytes_out += u64::from(len);
-        }
     }
 
     /// Statistics of a live service: of its destinations, and of those it once had.

@@ -120,7 +120,8 @@ impl Table {
     }
 
     /// The connection of a packet from a client; the newest of several.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every packet of a connection passes here")]
+    #[inline(always)]
     pub(super) fn find_request(&self, tuple: Tuple) -> Option<Slot> {
         let entries = &self.entries;
         self.requests

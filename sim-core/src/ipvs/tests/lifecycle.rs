@@ -35,6 +35,11 @@ fn nat_translates_both_ways_and_sees_both_sides() {
         Stats { connections: 1, packets_in: 4, bytes_in: 208, packets_out: 3, bytes_out: 120 }
     );
     assert_eq!(web(&ipvs, 11).stats, Stats::default());
+    let seen = crate::observe::DestinationObservation::from(web(&ipvs, 12));
+    assert_eq!((seen.service, seen.rip, seen.port), (WEB, rip(12), 8080));
+    assert_eq!((seen.connections, seen.active, seen.inactive), (1, 0, 1));
+    assert_eq!((seen.packets_in, seen.bytes_in), (4, 208));
+    assert_eq!((seen.packets_out, seen.bytes_out), (3, 120));
     assert_eq!(ipvs.connection(slot).map(Connection::packets_in), Some(4));
 }
 
