@@ -150,7 +150,7 @@ impl Ipvs {
             errors.push(IpvsError::Timeout(span));
         }
         for rule in &config.services {
-            if let Err(error) = self.add_service(rule) {
+            if let Err(error) = self.add_service(Time::ZERO, rule) {
                 errors.push(error);
                 continue;
             }
@@ -169,12 +169,12 @@ impl Ipvs {
     pub fn apply(&mut self, now: Time, command: &Command) -> Result<(), IpvsError> {
         match command {
             Command::AddService(rule) => {
-                self.add_service(rule)?;
+                self.add_service(now, rule)?;
                 rule.servers.iter().try_for_each(|server| self.add_server(rule.key, server))
             }
             Command::EditService(rule) => {
                 check_service(rule)?;
-                self.services.edit_service(rule).map_err(|e| about_service(rule.key, e))
+                self.services.edit_service(now, rule).map_err(|e| about_service(rule.key, e))
             }
             Command::DeleteService(key) => {
                 self.services.delete_service(now, *key).map_err(|e| about_service(*key, e))?;
@@ -207,9 +207,9 @@ impl Ipvs {
         }
     }
 
-    fn add_service(&mut self, rule: &ServiceRule) -> Result<(), IpvsError> {
+    fn add_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), IpvsError> {
         check_service(rule)?;
-        self.services.add_service(rule).map_err(|e| about_service(rule.key, e))
+        self.services.add_service(now, rule).map_err(|e| about_service(rule.key, e))
     }
 
     fn add_server(&mut self, key: ServiceKey, server: &ServerRule) -> Result<(), IpvsError> {

@@ -231,7 +231,7 @@ impl Ipvs {
     /// `None`: never, nothing is pending.
     #[inline]
     pub fn next_deadline(&self) -> Option<Time> {
-        let next = self.table.next().min(self.flush_at).min(self.services.sweep_at());
+        let next = self.table.next().min(self.flush_at).min(self.services.work_at());
         (next != Time::NEVER).then_some(next)
     }
 
@@ -245,7 +245,7 @@ impl Ipvs {
         while let Some(entry) = self.table.expire(now) {
             self.services.end(entry.destination, entry.is_active());
         }
-        self.services.sweep(now);
+        self.services.work(now);
     }
 
     /// Ends the connections of deleted destinations (`ip_vs_expire_nodest_conn_flush`).

@@ -101,10 +101,21 @@ pub(super) struct Service {
     /// Every destination of the pool, the trash included.
     ids: FxHashMap<DestId, DestinationId>,
     live: bool,
+    /// Next periodic work of the scheduler, if it has any.
+    timer_at: Option<Time>,
     /// How often the entry was used: destinations of a former use come back without statistics.
     epoch: u32,
     /// Statistics of destinations that were deleted.
     past: Stats,
+}
+
+impl Service {
+    /// Sets the timer of a scheduler that has just begun.
+    fn start_timer(&mut self, now: Time) {
+        let periodic =
+            matches!(self.scheduler.algorithm(), Some(Algorithm::Lblc | Algorithm::Lblcr));
+        self.timer_at = periodic.then(|| now + SCHEDULER_INTERVAL);
+    }
 }
 
 /// Why a change of the tables was refused; the caller adds where.
@@ -139,6 +150,8 @@ pub(super) struct ServiceTable {
     trash: Vec<DestinationId>,
     /// Next look at the trash.
     sweep_at: Option<Time>,
+    /// Earliest of `sweep_at` and the live services' `timer_at`.
+    work_at: Option<Time>,
     /// Statistics of deleted services.
     past: Stats,
 }
@@ -148,6 +161,8 @@ pub(super) struct ServiceTable {
 const TRASH_PERIOD: Span = Span::from_secs(120);
 /// The trash is looked through this often.
 const SWEEP_INTERVAL: Span = Span::from_secs(60);
+/// The schedulers lblc and lblcr look through their tables this often (`CHECK_EXPIRE_INTERVAL`).
+const SCHEDULER_INTERVAL: Span = Span::from_secs(60);
 
 fn pool_address(ip: Ip) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from(ip))
@@ -200,7 +215,7 @@ impl ServiceTable {
     }
 
     /// Adds a service without destinations.
-    pub(super) fn add_service(&mut self, rule: &ServiceRule) -> Result<(), Refused> {
+    pub(super) fn add_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), Refused> {
         if self.live(rule.key).is_some() {
             return Err(Refused::Exists);
         }
@@ -220,6 +235,7 @@ impl ServiceTable {
                 order: Vec::new(),
                 ids: FxHashMap::default(),
                 live: true,
+                timer_at: None,
                 epoch: 0,
                 past: Stats::default(),
             };
@@ -228,6 +244,8 @@ impl ServiceTable {
             index
         };
         self.order.push(index);
+        self.service_mut(index).start_timer(now);
+        self.plan();
         Ok(())
     }
 
@@ -240,12 +258,18 @@ impl ServiceTable {
         self.services.len() as u32 - 1
     }
 
-    /// Changes scheduler and flags of a service.
-    pub(super) fn edit_service(&mut self, rule: &ServiceRule) -> Result<(), Refused> {
+    /// Changes scheduler and flags of a service. The same scheduler again goes on as it is.
+    pub(super) fn edit_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), Refused> {
         let index = self.live(rule.key).ok_or(Refused::NoService)?;
-        let scheduler = &mut self.service_mut(index).scheduler;
-        scheduler.set_flags(Flags::from_bits(rule.sched_flags));
-        Ok(scheduler.set_algorithm(rule.scheduler)?)
+        let service = self.service_mut(index);
+        service.scheduler.set_flags(Flags::from_bits(rule.sched_flags));
+        if service.scheduler.algorithm() == Some(rule.scheduler) {
+            return Ok(());
+        }
+        let changed = service.scheduler.set_algorithm(rule.scheduler);
+        service.start_timer(now);
+        self.plan();
+        Ok(changed?)
     }
 
     /// Deletes a service; its destinations go to the trash.
@@ -259,10 +283,12 @@ impl ServiceTable {
         self.order.retain(|&i| i != index);
         let service = self.service_mut(index);
         service.live = false;
+        service.timer_at = None;
         service.epoch += 1;
         let past = core::mem::take(&mut service.past);
         self.past += past;
         self.forget_if_empty(index);
+        self.plan();
         Ok(())
     }
 
@@ -394,22 +420,43 @@ impl ServiceTable {
         service.past += stats;
         if self.trash.is_empty() {
             self.sweep_at = Some(now + SWEEP_INTERVAL);
+            self.plan();
         }
         self.trash.push(id);
         Ok(())
     }
 
-    /// When the trash wants to be looked through.
+    /// When [`ServiceTable::work`] is to be called.
     #[inline]
-    pub(super) fn sweep_at(&self) -> Time {
-        self.sweep_at.unwrap_or(Time::NEVER)
+    pub(super) fn work_at(&self) -> Time {
+        self.work_at.unwrap_or(Time::NEVER)
+    }
+
+    fn plan(&mut self) {
+        let timers = self.iter().filter_map(|service| service.timer_at);
+        self.work_at = timers.chain(self.sweep_at).min();
+    }
+
+    /// Runs the schedulers' timers and looks through the trash, as far as it is time.
+    pub(super) fn work(&mut self, now: Time) {
+        if self.work_at() > now {
+            return;
+        }
+        for &index in &self.order {
+            let service = &mut self.services[index as usize];
+            if service.timer_at.is_some_and(|at| at <= now) {
+                service.scheduler.run_timer(now.as_nanos());
+                service.timer_at = Some(now + SCHEDULER_INTERVAL);
+            }
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep(now);
+        }
+        self.plan();
     }
 
     /// Forgets what was idle in the trash for two minutes (`ip_vs_dest_trash_expire`).
-    pub(super) fn sweep(&mut self, now: Time) {
-        if self.sweep_at() > now {
-            return;
-        }
+    fn sweep(&mut self, now: Time) {
         for id in core::mem::take(&mut self.trash) {
             if !self.forget(now, id) {
                 self.trash.push(id);

@@ -192,3 +192,34 @@ fn a_deleted_service_is_forgotten_with_its_last_server() {
     let services = ipvs.memory_bytes() - Ipvs::memory_bytes(&build(&IpvsConfig::default()));
     assert!(services < 8 * 1024, "{services} bytes for two services with two servers each");
 }
+
+#[test]
+fn lblc_forgets_addresses_by_its_timer_and_the_timer_ends_with_it() {
+    let mut config = config(Forwarding::Dr);
+    config.services[0].scheduler = Algorithm::Lblc;
+    let mut ipvs = build(&config);
+    assert_eq!(ipvs.next_deadline(), Some(at(60)));
+    let first = sent(&mut ipvs, at(0), &tcp(1, SYN)).rip;
+    assert_eq!(sent(&mut ipvs, at(0), &tcp(2, SYN)).rip, first, "one VIP, one server");
+    // An address lives for a day, full checks come every half hour. One connection stays open, so
+    // that its server is not the least loaded one.
+    let mut now = 0;
+    while now < 25 * 3600 {
+        now += 890;
+        pass(&mut ipvs, at(now));
+        sent(&mut ipvs, at(now), &tcp(1, ACK));
+    }
+    assert_ne!(sent(&mut ipvs, at(now), &tcp(3, SYN)).rip, first, "forgotten and chosen anew");
+    pass(&mut ipvs, at(30 * 3600));
+    assert_eq!(ipvs.next_deadline(), Some(at(30 * 3600 + 60)));
+    let rr = service(WEB, vec![]);
+    assert_eq!(apply(&mut ipvs, 30 * 3600, &Command::EditService(rr.clone())), Ok(()));
+    assert_eq!(ipvs.next_deadline(), None);
+    let lblc = ServiceRule { scheduler: Algorithm::Lblc, ..rr };
+    assert_eq!(apply(&mut ipvs, 31 * 3600, &Command::EditService(lblc.clone())), Ok(()));
+    assert_eq!(apply(&mut ipvs, 31 * 3600 + 30, &Command::EditService(lblc)), Ok(()));
+    assert_eq!(ipvs.next_deadline(), Some(at(31 * 3600 + 60)), "the same again changes nothing");
+    assert_eq!(apply(&mut ipvs, 31 * 3600 + 30, &Command::DeleteService(WEB)), Ok(()));
+    pass(&mut ipvs, at(32 * 3600));
+    assert_eq!(ipvs.next_deadline(), None);
+}
