@@ -150,12 +150,12 @@ impl Ipvs {
             errors.push(IpvsError::Timeout(span));
         }
         for rule in &config.services {
-            if let Err(error) = self.add_service(rule) {
+            if let Err(error) = self.add_service(Time::ZERO, rule) {
                 errors.push(error);
                 continue;
             }
             for server in &rule.servers {
-                errors.extend(self.add_server(&rule.key, server).err());
+                errors.extend(self.add_server(rule.key, server).err());
             }
         }
         errors
@@ -169,15 +169,15 @@ impl Ipvs {
     pub fn apply(&mut self, now: Time, command: &Command) -> Result<(), IpvsError> {
         match command {
             Command::AddService(rule) => {
-                self.add_service(rule)?;
-                rule.servers.iter().try_for_each(|server| self.add_server(&rule.key, server))
+                self.add_service(now, rule)?;
+                rule.servers.iter().try_for_each(|server| self.add_server(rule.key, server))
             }
             Command::EditService(rule) => {
                 check_service(rule)?;
-                self.services.edit_service(rule).map_err(|e| about_service(rule.key, e))
+                self.services.edit_service(now, rule).map_err(|e| about_service(rule.key, e))
             }
             Command::DeleteService(key) => {
-                self.services.delete_service(now, key).map_err(|e| about_service(*key, e))?;
+                self.services.delete_service(now, *key).map_err(|e| about_service(*key, e))?;
                 self.flush_later(now);
                 Ok(())
             }
@@ -187,14 +187,14 @@ impl Ipvs {
                 }
                 Ok(())
             }
-            Command::AddServer(key, server) => self.add_server(key, server),
+            Command::AddServer(key, server) => self.add_server(*key, server),
             Command::EditServer(key, server) => {
-                check_server(key, server)?;
-                let edited = self.services.edit_destination(key, server);
+                check_server(*key, server)?;
+                let edited = self.services.edit_destination(*key, server);
                 edited.map_err(|e| about_server(*key, server.rip, server.port, e))
             }
             Command::DeleteServer(key, rip, port) => {
-                let deleted = self.services.delete_destination(now, key, (*rip, *port));
+                let deleted = self.services.delete_destination(now, *key, (*rip, *port));
                 deleted.map_err(|e| about_server(*key, *rip, *port, e))?;
                 self.flush_later(now);
                 Ok(())
@@ -207,15 +207,15 @@ impl Ipvs {
         }
     }
 
-    fn add_service(&mut self, rule: &ServiceRule) -> Result<(), IpvsError> {
+    fn add_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), IpvsError> {
         check_service(rule)?;
-        self.services.add_service(rule).map_err(|e| about_service(rule.key, e))
+        self.services.add_service(now, rule).map_err(|e| about_service(rule.key, e))
     }
 
-    fn add_server(&mut self, key: &ServiceKey, server: &ServerRule) -> Result<(), IpvsError> {
+    fn add_server(&mut self, key: ServiceKey, server: &ServerRule) -> Result<(), IpvsError> {
         check_server(key, server)?;
         let added = self.services.add_destination(key, server);
-        added.map(drop).map_err(|e| about_server(*key, server.rip, server.port, e))
+        added.map(drop).map_err(|e| about_server(key, server.rip, server.port, e))
     }
 
     /// With `expire_nodest_conn` the connections of a deleted destination end a tick later.
@@ -247,10 +247,10 @@ fn check_service(rule: &ServiceRule) -> Result<(), IpvsError> {
     Ok(())
 }
 
-fn check_server(key: &ServiceKey, server: &ServerRule) -> Result<(), IpvsError> {
+fn check_server(key: ServiceKey, server: &ServerRule) -> Result<(), IpvsError> {
     let multicast_and_reserved = Prefix::new(Ip::new(224, 0, 0, 0), 3);
     if server.rip == Ip::ANY || multicast_and_reserved.contains(server.rip) {
-        return Err(IpvsError::Address(*key, server.rip));
+        return Err(IpvsError::Address(key, server.rip));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::rules::Forwarding;
 use super::state::State;
 use crate::engine::{Span, Time};
 use crate::wire::{Ip, Packet};
+use core::fmt;
 
 /// Place of a connection in the table. A place is used again after its connection has expired.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -19,42 +20,72 @@ impl Slot {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DestinationId(pub u32);
 
-/// Two ends and a protocol: what a packet is looked up by.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+/// Two ends and a protocol: what a packet is looked up by, packed into two words.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tuple {
-    /// Source address and port.
-    pub from: (Ip, u16),
-    /// Destination address and port.
-    pub to: (Ip, u16),
-    /// IP protocol.
-    pub protocol: u8,
+    /// Source address in the low half, destination address in the high half.
+    addresses: u64,
+    /// From the lowest bit: source port, destination port (16 each), protocol (8).
+    ports: u64,
 }
 
 impl Tuple {
+    /// The tuple of packets of `protocol` that go from one address and port to another.
+    #[inline]
+    pub const fn new(from: (Ip, u16), to: (Ip, u16), protocol: u8) -> Self {
+        Self {
+            addresses: from.0.0 as u64 | (to.0.0 as u64) << 32,
+            ports: from.1 as u64 | (to.1 as u64) << 16 | (protocol as u64) << 32,
+        }
+    }
+
     /// The tuple a TCP or UDP packet travels with.
     #[inline]
     pub const fn of(pkt: &Packet) -> Self {
-        Self { from: (pkt.src, pkt.sport), to: (pkt.dst, pkt.dport), protocol: pkt.proto }
+        Self::new((pkt.src, pkt.sport), (pkt.dst, pkt.dport), pkt.proto)
+    }
+
+    /// Source address and port.
+    pub const fn from(self) -> (Ip, u16) {
+        (Ip(self.addresses as u32), self.ports as u16)
+    }
+
+    /// Destination address and port.
+    pub const fn to(self) -> (Ip, u16) {
+        (Ip((self.addresses >> 32) as u32), (self.ports >> 16) as u16)
+    }
+
+    /// IP protocol.
+    pub const fn protocol(self) -> u8 {
+        (self.ports >> 32) as u8
     }
 
     /// The tuple of the answer.
     #[inline]
     #[must_use]
     pub const fn reversed(self) -> Self {
-        Self { from: self.to, to: self.from, protocol: self.protocol }
+        let ports = self.ports as u32;
+        Self {
+            addresses: self.addresses.rotate_left(32),
+            ports: ports.rotate_left(16) as u64 | (self.ports >> 32) << 32,
+        }
     }
 
     /// A well mixed function of all five fields: one 64 x 64 to 128 bit multiplication, folded.
     #[inline]
     pub(super) const fn hash(self) -> u64 {
-        let addresses = ((self.from.0.0 as u64) << 32) | self.to.0.0 as u64;
-        let ports = ((self.from.1 as u64) << 24) | ((self.to.1 as u64) << 8) | self.protocol as u64;
-        // Odd constants without structure (digits of pi): neither factor is zero in practice, and
-        // `ports` never is because it fills 40 bits only.
-        let a = addresses ^ 0x243f_6a88_85a3_08d3;
-        let b = (ports ^ 0x1319_8a2e_0370_7344).rotate_left(17);
+        // Digits of pi. The second factor is never zero: `ports` fills 40 bits only.
+        let a = self.addresses ^ 0x243f_6a88_85a3_08d3;
+        let b = (self.ports ^ 0x1319_8a2e_0370_7344).rotate_left(17);
         let product = (a as u128) * (b as u128);
         (product as u64) ^ ((product >> 64) as u64)
+    }
+}
+
+impl fmt::Debug for Tuple {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (self.from(), self.to());
+        write!(f, "{} {}:{} > {}:{}", self.protocol(), from.0, from.1, to.0, to.1)
     }
 }
 
@@ -69,8 +100,10 @@ pub(super) mod flag {
 }
 
 /// An entry of the connection table: one cache line.
+///
+/// The fields of the look-up lie as in [`Tuple`], so that they are compared as words.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Connection {
     /// When the entry dies unless a packet renews it.
     pub(super) expires: Time,
@@ -78,16 +111,14 @@ pub struct Connection {
     pub(super) armed: Time,
     pub(super) caddr: Ip,
     pub(super) vaddr: Ip,
-    pub(super) daddr: Ip,
     pub(super) cport: u16,
     pub(super) vport: u16,
-    pub(super) dport: u16,
     pub(super) protocol: u8,
     pub(super) state: State,
     pub(super) forwarding: Forwarding,
     pub(super) flags: u8,
-    /// What the timer is restarted with, in milliseconds.
-    pub(super) timeout_ms: u32,
+    pub(super) daddr: Ip,
+    pub(super) dport: u16,
     pub(super) packets_in: u32,
     pub(super) destination: DestinationId,
     /// NAT: the connection that had the same reverse tuple before this one.
@@ -95,9 +126,6 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Life of an entry that no packet has put into a state yet.
-    const INITIAL_TIMEOUT_MS: u32 = 3_000;
-
     pub(super) const VACANT: Self = Self {
         expires: Time::NEVER,
         armed: Time::NEVER,
@@ -111,7 +139,6 @@ impl Connection {
         state: State::None,
         forwarding: Forwarding::Nat,
         flags: 0,
-        timeout_ms: 0,
         packets_in: 0,
         destination: DestinationId(u32::MAX),
         older: Slot::NONE,
@@ -127,18 +154,17 @@ impl Connection {
     ) -> Self {
         let no_output = if forwarding == Forwarding::Nat { 0 } else { flag::NO_OUTPUT };
         Self {
-            caddr: tuple.from.0,
-            cport: tuple.from.1,
-            vaddr: tuple.to.0,
-            vport: tuple.to.1,
-            protocol: tuple.protocol,
+            caddr: tuple.from().0,
+            cport: tuple.from().1,
+            vaddr: tuple.to().0,
+            vport: tuple.to().1,
+            protocol: tuple.protocol(),
             daddr,
             dport,
             state,
             forwarding,
             destination,
             flags: flag::INACTIVE | no_output,
-            timeout_ms: Self::INITIAL_TIMEOUT_MS,
             ..Self::VACANT
         }
     }
@@ -146,11 +172,7 @@ impl Connection {
     /// The tuple of the client's packets: client to virtual service.
     #[inline]
     pub const fn tuple(&self) -> Tuple {
-        Tuple {
-            from: (self.caddr, self.cport),
-            to: (self.vaddr, self.vport),
-            protocol: self.protocol,
-        }
+        Tuple::new((self.caddr, self.cport), (self.vaddr, self.vport), self.protocol)
     }
 
     /// The tuple of the real server's packets when they enter the director: with NAT from the real
@@ -161,7 +183,7 @@ impl Connection {
             Forwarding::Nat => (self.daddr, self.dport),
             Forwarding::Dr | Forwarding::Tun => (self.vaddr, self.vport),
         };
-        Tuple { from, to: (self.caddr, self.cport), protocol: self.protocol }
+        Tuple::new(from, (self.caddr, self.cport), self.protocol)
     }
 
     /// Client address and port.
@@ -241,15 +263,22 @@ mod tests {
     }
 
     #[test]
+    fn a_tuple_keeps_its_five_fields() {
+        let (from, to) = ((Ip::new(172, 16, 0, 10), 40_001), (Ip::new(192, 168, 10, 200), 80));
+        let tuple = Tuple::new(from, to, 255);
+        assert_eq!((tuple.from(), tuple.to(), tuple.protocol()), (from, to, 255));
+        assert_eq!(tuple.reversed(), Tuple::new(to, from, 255));
+        assert_eq!(tuple.reversed().reversed(), tuple);
+        assert_eq!(format!("{tuple:?}"), "255 172.16.0.10:40001 > 192.168.10.200:80");
+    }
+
+    #[test]
     fn neighbouring_tuples_hash_apart() {
         let mut low = std::collections::BTreeSet::new();
         for host in 0..64_u8 {
             for port in 0..64_u16 {
-                let tuple = Tuple {
-                    from: (Ip::new(10, 0, 0, host), 1024 + port),
-                    to: (Ip::new(192, 168, 10, 200), 80),
-                    protocol: 6,
-                };
+                let client = (Ip::new(10, 0, 0, host), 1024 + port);
+                let tuple = Tuple::new(client, (Ip::new(192, 168, 10, 200), 80), 6);
                 low.insert(tuple.hash() & 0xfffff);
             }
         }
@@ -259,15 +288,12 @@ mod tests {
 
     #[test]
     fn a_nat_reply_comes_from_the_real_server_and_any_other_from_the_vip() {
-        let tuple = Tuple {
-            from: (Ip::new(172, 16, 0, 10), 40_000),
-            to: (Ip::new(192, 168, 10, 200), 80),
-            protocol: 6,
-        };
+        let client = (Ip::new(172, 16, 0, 10), 40_000);
+        let tuple = Tuple::new(client, (Ip::new(192, 168, 10, 200), 80), 6);
         let rip = (Ip::new(192, 168, 10, 11), 8080);
         let id = DestinationId(0);
         let nat = Connection::new(tuple, id, rip, Forwarding::Nat, State::None);
-        assert_eq!(nat.reply_tuple(), Tuple { from: rip, to: tuple.from, protocol: 6 });
+        assert_eq!(nat.reply_tuple(), Tuple::new(rip, client, 6));
         let dr = Connection::new(tuple, id, rip, Forwarding::Dr, State::None);
         assert_eq!(dr.reply_tuple(), tuple.reversed());
         assert!(dr.has(flag::NO_OUTPUT) && !nat.has(flag::NO_OUTPUT));

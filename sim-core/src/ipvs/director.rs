@@ -3,7 +3,7 @@
 use super::admin::IpvsError;
 use super::connection::{Connection, Slot, Tuple, flag};
 use super::rules::Forwarding;
-use super::service::Services;
+use super::service::ServiceTable;
 use super::state::{self, Direction, Event, State, Timeouts};
 use super::table::Table;
 use super::verdict::{DropReason, ReplyVerdict, Transmit, Verdict};
@@ -22,7 +22,7 @@ const FTP_DATA: u16 = 20;
 #[derive(Debug)]
 pub struct Ipvs {
     pub(super) table: Table,
-    pub(super) services: Services,
+    pub(super) services: ServiceTable,
     pub(super) timeouts: Timeouts,
     pub(super) sysctl: IpvsSysctl,
     /// The `secure_tcp` defence is on.
@@ -50,7 +50,7 @@ enum Found {
     Keep,
     /// It ends; the packet is treated as if nothing had been found.
     Renew,
-    /// The packet is dropped.
+    /// It stays, the packet is dropped.
     Drop(DropReason),
 }
 
@@ -63,7 +63,7 @@ impl Ipvs {
     pub fn new(config: &IpvsConfig, random: Stream) -> Result<Self, Vec<IpvsError>> {
         let mut ipvs = Self {
             table: Table::new(),
-            services: Services::default(),
+            services: ServiceTable::default(),
             timeouts: Timeouts::default(),
             sysctl: config.sysctl,
             secure: false,
@@ -90,21 +90,36 @@ impl Ipvs {
             return Verdict::Accept;
         }
         let tuple = Tuple::of(pkt);
-        if let Some(slot) = self.table.find_request(&tuple) {
-            match self.examine(slot, pkt) {
-                Found::Keep => return self.continue_connection(now, slot, pkt),
+        let Some(slot) = self.table.find_request(tuple) else {
+            return self.schedule(now, tuple, pkt);
+        };
+        let entry = self.table.get_mut(slot);
+        let destination = self.services.destination_mut(entry.destination);
+        let opens = pkt.proto == proto::TCP && pkt.flags.has(Flags::SYN);
+        if opens || !destination.available {
+            match self.examine(slot, opens) {
+                Found::Keep => {}
                 Found::Drop(reason) => return Verdict::Drop(reason),
-                Found::Renew => self.expire_now(now, slot),
+                Found::Renew => {
+                    self.expire_now(now, slot);
+                    return self.schedule(now, tuple, pkt);
+                }
             }
         }
-        self.schedule(now, &tuple, pkt)
+        let entry = self.table.get_mut(slot);
+        self.services.destination_mut(entry.destination).packet_in(pkt.len);
+        entry.packets_in = entry.packets_in.wrapping_add(1);
+        let verdict = Verdict::Transmit(transmit(slot, entry));
+        self.advance(now, slot, pkt, Direction::Input);
+        verdict
     }
 
-    /// Whether a packet of a client belongs to the entry it found.
-    #[inline]
-    fn examine(&self, slot: Slot, pkt: &Packet) -> Found {
+    /// What becomes of an entry found by a packet that may begin another connection (`opens`), or
+    /// whose destination is not available.
+    #[inline(never)]
+    fn examine(&self, slot: Slot, opens: bool) -> Found {
         let entry = self.table.get(slot);
-        if pkt.proto == proto::TCP && pkt.flags.has(Flags::SYN) && self.starts_anew(entry) {
+        if opens && self.starts_anew(entry) {
             return Found::Renew;
         }
         if self.services.destination(entry.destination).available {
@@ -133,20 +148,25 @@ impl Ipvs {
         }
     }
 
-    fn continue_connection(&mut self, now: Time, slot: Slot, pkt: &Packet) -> Verdict {
+    /// Puts a packet on its connection: state, counters, timer.
+    #[expect(clippy::inline_always, reason = "every packet of a connection passes here")]
+    #[inline(always)]
+    fn advance(&mut self, now: Time, slot: Slot, pkt: &Packet, direction: Direction) {
         let entry = self.table.get_mut(slot);
-        self.services.packet_in(entry.destination, pkt.len);
-        let secure = self.secure;
-        advance(entry, pkt, Direction::Input, &mut self.services, &self.timeouts, secure);
-        entry.packets_in = entry.packets_in.wrapping_add(1);
-        let transmit = transmit(slot, entry);
-        let expires = now + Span::from_millis(u64::from(entry.timeout_ms));
-        self.table.renew(slot, expires);
-        Verdict::Transmit(transmit)
+        let flip = enter_next_state(entry, pkt.flags, direction, self.secure);
+        let expires = now + self.timeouts.get(entry.state);
+        entry.expires = expires;
+        let (armed, destination) = (entry.armed, entry.destination);
+        if let Some(active) = flip {
+            self.services.flip(destination, active);
+        }
+        if expires < armed {
+            self.table.arm(slot, expires);
+        }
     }
 
     /// A packet without a connection (`tcp_conn_schedule`, `ip_vs_schedule`, `ip_vs_leave`).
-    fn schedule(&mut self, now: Time, tuple: &Tuple, pkt: &Packet) -> Verdict {
+    fn schedule(&mut self, now: Time, tuple: Tuple, pkt: &Packet) -> Verdict {
         if pkt.proto == proto::TCP {
             let opens = pkt.flags.has(Flags::SYN) || self.sysctl.sloppy_tcp;
             if !opens || pkt.flags.has(Flags::RST) {
@@ -176,14 +196,15 @@ impl Ipvs {
         let port = if destination.port == 0 { pkt.dport } else { destination.port };
         let state = if pkt.proto == proto::UDP { State::Udp } else { State::None };
         let method = destination.forwarding;
-        let mut entry = Connection::new(*tuple, id, (destination.rip, port), method, state);
+        let mut entry = Connection::new(tuple, id, (destination.rip, port), method, state);
         self.services.begin(id);
-        self.services.packet_in(id, pkt.len);
-        let secure = self.secure;
-        advance(&mut entry, pkt, Direction::Input, &mut self.services, &self.timeouts, secure);
+        self.services.destination_mut(id).packet_in(pkt.len);
+        if let Some(active) = enter_next_state(&mut entry, pkt.flags, Direction::Input, self.secure)
+        {
+            self.services.flip(id, active);
+        }
         entry.packets_in = 1;
-        let expires = now + Span::from_millis(u64::from(entry.timeout_ms));
-        let slot = self.table.insert(entry, expires);
+        let slot = self.table.insert(entry, now + self.timeouts.get(entry.state));
         Verdict::Transmit(transmit(slot, &entry))
     }
 
@@ -193,27 +214,24 @@ impl Ipvs {
         if !is_balanced(pkt) || self.services.is_empty() {
             return ReplyVerdict::Pass;
         }
-        let Some(connection) = self.table.find_reply(&Tuple::of(pkt)) else {
+        let Some(connection) = self.table.find_reply(Tuple::of(pkt)) else {
             return ReplyVerdict::Pass;
         };
-        let entry = self.table.get_mut(connection);
-        self.services.packet_out(entry.destination, pkt.len);
-        let secure = self.secure;
-        advance(entry, pkt, Direction::Output, &mut self.services, &self.timeouts, secure);
-        let (method, (vip, vport)) = (entry.forwarding, entry.vip());
-        let expires = now + Span::from_millis(u64::from(entry.timeout_ms));
-        self.table.renew(connection, expires);
-        match method {
-            Forwarding::Nat => ReplyVerdict::Translate { vip, vport, connection },
-            Forwarding::Dr | Forwarding::Tun => ReplyVerdict::Counted { connection },
-        }
+        let entry = self.table.get(connection);
+        self.services.destination_mut(entry.destination).packet_out(pkt.len);
+        let verdict = match (entry.forwarding, entry.vip()) {
+            (Forwarding::Nat, (vip, vport)) => ReplyVerdict::Translate { vip, vport, connection },
+            (Forwarding::Dr | Forwarding::Tun, _) => ReplyVerdict::Counted { connection },
+        };
+        self.advance(now, connection, pkt, Direction::Output);
+        verdict
     }
 
     /// When [`Ipvs::on_deadline`] is to be called next. Every other call may bring it forward.
     /// `None`: never, nothing is pending.
     #[inline]
     pub fn next_deadline(&self) -> Option<Time> {
-        let next = self.table.next().min(self.flush_at).min(self.services.sweep_at());
+        let next = self.table.next().min(self.flush_at).min(self.services.work_at());
         (next != Time::NEVER).then_some(next)
     }
 
@@ -227,7 +245,7 @@ impl Ipvs {
         while let Some(entry) = self.table.expire(now) {
             self.services.end(entry.destination, entry.is_active());
         }
-        self.services.sweep(now);
+        self.services.work(now);
     }
 
     /// Ends the connections of deleted destinations (`ip_vs_expire_nodest_conn_flush`).
@@ -258,33 +276,31 @@ pub(super) const fn transmit(slot: Slot, entry: &Connection) -> Transmit {
     }
 }
 
-/// Moves a connection to its next state, counts the change, sets its timeout (`set_tcp_state`,
-/// `udp_state_transition`).
+/// Moves a connection to its next state (`set_tcp_state`; UDP has only one). If it became active
+/// or inactive by that, tells which.
 #[inline]
-fn advance(
+fn enter_next_state(
     entry: &mut Connection,
-    pkt: &Packet,
+    flags: Flags,
     mut direction: Direction,
-    services: &mut Services,
-    timeouts: &Timeouts,
     secure: bool,
-) {
-    if entry.state != State::Udp {
-        if entry.has(flag::NO_OUTPUT) {
-            if direction == Direction::Output {
-                entry.flags &= !flag::NO_OUTPUT;
-            } else {
-                direction = Direction::InputOnly;
-            }
-        }
-        let next = state::next(entry.state, Event::of(pkt.flags), direction, secure);
-        if next != entry.state {
-            entry.state = next;
-            if next.is_active() != entry.is_active() {
-                entry.flags ^= flag::INACTIVE;
-                services.flip(entry.destination, next.is_active());
-            }
+) -> Option<bool> {
+    if entry.has(flag::NO_OUTPUT) && entry.state != State::Udp {
+        if direction == Direction::Output {
+            entry.flags &= !flag::NO_OUTPUT;
+        } else {
+            direction = Direction::InputOnly;
         }
     }
-    entry.timeout_ms = timeouts.ms(entry.state);
+    let next = state::next(entry.state, Event::of(flags), direction, secure);
+    if next == entry.state {
+        return None;
+    }
+    entry.state = next;
+    let active = next.is_active();
+    if active == entry.is_active() {
+        return None;
+    }
+    entry.flags ^= flag::INACTIVE;
+    Some(active)
 }

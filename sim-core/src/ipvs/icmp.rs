@@ -20,11 +20,11 @@ impl Ipvs {
         let Some(tuple) = self.quoted_tuple(outer, quoted) else {
             return IcmpInVerdict::Accept;
         };
-        let Some(slot) = self.table.find_request(&tuple.reversed()) else {
+        let Some(slot) = self.table.find_request(tuple.reversed()) else {
             return IcmpInVerdict::Accept;
         };
         let entry = self.table.get_mut(slot);
-        self.services.packet_in(entry.destination, outer.len);
+        self.services.destination_mut(entry.destination).packet_in(outer.len);
         let (mut outer, mut quoted) = (*outer, *quoted);
         if entry.forwarding == Forwarding::Nat {
             outer.dst = entry.daddr;
@@ -41,11 +41,11 @@ impl Ipvs {
         let Some(tuple) = self.quoted_tuple(outer, quoted) else {
             return IcmpOutVerdict::Pass;
         };
-        let Some(connection) = self.table.find_reply(&tuple.reversed()) else {
+        let Some(connection) = self.table.find_reply(tuple.reversed()) else {
             return IcmpOutVerdict::Pass;
         };
         let entry = self.table.get(connection);
-        self.services.packet_out(entry.destination, outer.len);
+        self.services.destination_mut(entry.destination).packet_out(outer.len);
         if entry.forwarding != Forwarding::Nat {
             return IcmpOutVerdict::Counted { connection };
         }
@@ -81,7 +81,7 @@ impl Ipvs {
 
     /// The TUN connection of a packet of a client that travelled in `quoted`.
     fn tunnelled(&self, quoted: &Packet, inner: &Packet) -> Option<Slot> {
-        let slot = has_ports(inner).then(|| self.table.find_request(&Tuple::of(inner)))??;
+        let slot = has_ports(inner).then(|| self.table.find_request(Tuple::of(inner)))??;
         let entry = self.table.get(slot);
         (entry.forwarding == Forwarding::Tun && entry.daddr == quoted.dst).then_some(slot)
     }

@@ -71,6 +71,26 @@ pub(super) struct Destination {
     idle_since: Option<Time>,
 }
 
+impl Destination {
+    /// Counts a packet from a client (`ip_vs_in_stats`).
+    #[inline]
+    pub(super) fn packet_in(&mut self, len: u16) {
+        if self.available {
+            self.stats.packets_in += 1;
+            self.stats.bytes_in += u64::from(len);
+        }
+    }
+
+    /// Counts a packet from a real server (`ip_vs_out_stats`).
+    #[inline]
+    pub(super) fn packet_out(&mut self, len: u16) {
+        if self.available {
+            self.stats.packets_out += 1;
+            self.stats.bytes_out += u64::from(len);
+        }
+    }
+}
+
 /// A virtual service, or what is left of a deleted one.
 #[derive(Debug)]
 pub(super) struct Service {
@@ -81,10 +101,21 @@ pub(super) struct Service {
     /// Every destination of the pool, the trash included.
     ids: FxHashMap<DestId, DestinationId>,
     live: bool,
+    /// Next periodic work of the scheduler, if it has any.
+    timer_at: Option<Time>,
     /// How often the entry was used: destinations of a former use come back without statistics.
     epoch: u32,
     /// Statistics of destinations that were deleted.
     past: Stats,
+}
+
+impl Service {
+    /// Sets the timer of a scheduler that has just begun.
+    fn start_timer(&mut self, now: Time) {
+        let periodic =
+            matches!(self.scheduler.algorithm(), Some(Algorithm::Lblc | Algorithm::Lblcr));
+        self.timer_at = periodic.then(|| now + SCHEDULER_INTERVAL);
+    }
 }
 
 /// Why a change of the tables was refused; the caller adds where.
@@ -107,7 +138,7 @@ impl From<schedulers::Error> for Refused {
 
 /// All services of a director.
 #[derive(Debug, Default)]
-pub(super) struct Services {
+pub(super) struct ServiceTable {
     services: Vec<Service>,
     /// By key, deleted ones included while a destination of theirs is in the trash.
     by_key: FxHashMap<ServiceKey, u32>,
@@ -119,6 +150,8 @@ pub(super) struct Services {
     trash: Vec<DestinationId>,
     /// Next look at the trash.
     sweep_at: Option<Time>,
+    /// Earliest of `sweep_at` and the live services' `timer_at`.
+    work_at: Option<Time>,
     /// Statistics of deleted services.
     past: Stats,
 }
@@ -128,12 +161,14 @@ pub(super) struct Services {
 const TRASH_PERIOD: Span = Span::from_secs(120);
 /// The trash is looked through this often.
 const SWEEP_INTERVAL: Span = Span::from_secs(60);
+/// The schedulers lblc and lblcr look through their tables this often (`CHECK_EXPIRE_INTERVAL`).
+const SCHEDULER_INTERVAL: Span = Span::from_secs(60);
 
 fn pool_address(ip: Ip) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from(ip))
 }
 
-impl Services {
+impl ServiceTable {
     /// Whether no service is configured: then the kernel's hooks are not registered.
     #[inline]
     pub(super) const fn is_empty(&self) -> bool {
@@ -142,11 +177,11 @@ impl Services {
 
     /// The service of a packet without a connection (`ip_vs_service_find`).
     pub(super) fn find(&self, protocol: u8, vip: Ip, port: u16) -> Option<u32> {
-        self.live(&ServiceKey::Address { protocol, vip, port })
+        self.live(ServiceKey::Address { protocol, vip, port })
     }
 
-    fn live(&self, key: &ServiceKey) -> Option<u32> {
-        let index = *self.by_key.get(key)?;
+    fn live(&self, key: ServiceKey) -> Option<u32> {
+        let index = *self.by_key.get(&key)?;
         self.services[index as usize].live.then_some(index)
     }
 
@@ -163,6 +198,11 @@ impl Services {
         &self.destinations[id.0 as usize]
     }
 
+    #[inline]
+    pub(super) fn destination_mut(&mut self, id: DestinationId) -> &mut Destination {
+        &mut self.destinations[id.0 as usize]
+    }
+
     /// Whether the destination's weight is 0.
     pub(super) fn is_quiesced(&self, id: DestinationId) -> bool {
         let Destination { service, id: name, .. } = *self.destination(id);
@@ -175,8 +215,8 @@ impl Services {
     }
 
     /// Adds a service without destinations.
-    pub(super) fn add_service(&mut self, rule: &ServiceRule) -> Result<(), Refused> {
-        if self.live(&rule.key).is_some() {
+    pub(super) fn add_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), Refused> {
+        if self.live(rule.key).is_some() {
             return Err(Refused::Exists);
         }
         let flags = Flags::from_bits(rule.sched_flags);
@@ -195,6 +235,7 @@ impl Services {
                 order: Vec::new(),
                 ids: FxHashMap::default(),
                 live: true,
+                timer_at: None,
                 epoch: 0,
                 past: Stats::default(),
             };
@@ -203,6 +244,8 @@ impl Services {
             index
         };
         self.order.push(index);
+        self.service_mut(index).start_timer(now);
+        self.plan();
         Ok(())
     }
 
@@ -215,16 +258,22 @@ impl Services {
         self.services.len() as u32 - 1
     }
 
-    /// Changes scheduler and flags of a service.
-    pub(super) fn edit_service(&mut self, rule: &ServiceRule) -> Result<(), Refused> {
-        let index = self.live(&rule.key).ok_or(Refused::NoService)?;
-        let scheduler = &mut self.service_mut(index).scheduler;
-        scheduler.set_flags(Flags::from_bits(rule.sched_flags));
-        Ok(scheduler.set_algorithm(rule.scheduler)?)
+    /// Changes scheduler and flags of a service. The same scheduler again goes on as it is.
+    pub(super) fn edit_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), Refused> {
+        let index = self.live(rule.key).ok_or(Refused::NoService)?;
+        let service = self.service_mut(index);
+        service.scheduler.set_flags(Flags::from_bits(rule.sched_flags));
+        if service.scheduler.algorithm() == Some(rule.scheduler) {
+            return Ok(());
+        }
+        let changed = service.scheduler.set_algorithm(rule.scheduler);
+        service.start_timer(now);
+        self.plan();
+        Ok(changed?)
     }
 
     /// Deletes a service; its destinations go to the trash.
-    pub(super) fn delete_service(&mut self, now: Time, key: &ServiceKey) -> Result<(), Refused> {
+    pub(super) fn delete_service(&mut self, now: Time, key: ServiceKey) -> Result<(), Refused> {
         let index = self.live(key).ok_or(Refused::NoService)?;
         // The rule ends before the destinations leave: it does not see them go.
         self.service_mut(index).scheduler.set_algorithm(None::<Algorithm>)?;
@@ -234,17 +283,19 @@ impl Services {
         self.order.retain(|&i| i != index);
         let service = self.service_mut(index);
         service.live = false;
+        service.timer_at = None;
         service.epoch += 1;
         let past = core::mem::take(&mut service.past);
         self.past += past;
         self.forget_if_empty(index);
+        self.plan();
         Ok(())
     }
 
     /// Adds a destination; one that waits in the trash is taken back with its connections.
     pub(super) fn add_destination(
         &mut self,
-        key: &ServiceKey,
+        key: ServiceKey,
         rule: &ServerRule,
     ) -> Result<DestinationId, Refused> {
         let index = self.live(key).ok_or(Refused::NoService)?;
@@ -318,7 +369,7 @@ impl Services {
     }
 
     /// The listed destination of a live service.
-    fn listed(&self, key: &ServiceKey, rip: Ip, port: u16) -> Result<DestinationId, Refused> {
+    fn listed(&self, key: ServiceKey, rip: Ip, port: u16) -> Result<DestinationId, Refused> {
         let index = self.live(key).ok_or(Refused::NoService)?;
         let service = self.service(index);
         let found = service.order.iter().find(|&&id| {
@@ -331,7 +382,7 @@ impl Services {
     /// Changes weight, thresholds and method of a destination. Connections keep their method.
     pub(super) fn edit_destination(
         &mut self,
-        key: &ServiceKey,
+        key: ServiceKey,
         rule: &ServerRule,
     ) -> Result<(), Refused> {
         let id = self.listed(key, rule.rip, rule.port)?;
@@ -351,7 +402,7 @@ impl Services {
     pub(super) fn delete_destination(
         &mut self,
         now: Time,
-        key: &ServiceKey,
+        key: ServiceKey,
         (rip, port): (Ip, u16),
     ) -> Result<(), Refused> {
         let id = self.listed(key, rip, port)?;
@@ -369,22 +420,43 @@ impl Services {
         service.past += stats;
         if self.trash.is_empty() {
             self.sweep_at = Some(now + SWEEP_INTERVAL);
+            self.plan();
         }
         self.trash.push(id);
         Ok(())
     }
 
-    /// When the trash wants to be looked through.
+    /// When [`ServiceTable::work`] is to be called.
     #[inline]
-    pub(super) fn sweep_at(&self) -> Time {
-        self.sweep_at.unwrap_or(Time::NEVER)
+    pub(super) fn work_at(&self) -> Time {
+        self.work_at.unwrap_or(Time::NEVER)
+    }
+
+    fn plan(&mut self) {
+        let timers = self.iter().filter_map(|service| service.timer_at);
+        self.work_at = timers.chain(self.sweep_at).min();
+    }
+
+    /// Runs the schedulers' timers and looks through the trash, as far as it is time.
+    pub(super) fn work(&mut self, now: Time) {
+        if self.work_at() > now {
+            return;
+        }
+        for &index in &self.order {
+            let service = &mut self.services[index as usize];
+            if service.timer_at.is_some_and(|at| at <= now) {
+                service.scheduler.run_timer(now.as_nanos());
+                service.timer_at = Some(now + SCHEDULER_INTERVAL);
+            }
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep(now);
+        }
+        self.plan();
     }
 
     /// Forgets what was idle in the trash for two minutes (`ip_vs_dest_trash_expire`).
-    pub(super) fn sweep(&mut self, now: Time) {
-        if self.sweep_at() > now {
-            return;
-        }
+    fn sweep(&mut self, now: Time) {
         for id in core::mem::take(&mut self.trash) {
             if !self.forget(now, id) {
                 self.trash.push(id);
@@ -439,6 +511,7 @@ impl Services {
     }
 
     /// Counts a change between active and inactive.
+    #[inline(never)]
     pub(super) fn flip(&mut self, id: DestinationId, to_active: bool) {
         self.pool(id, |scheduler, name| {
             if to_active { scheduler.activate(name) } else { scheduler.deactivate(name) }
@@ -459,26 +532,6 @@ impl Services {
         let Destination { service, id: name, .. } = *self.destination(id);
         let counted = count(&mut self.service_mut(service).scheduler, name);
         debug_assert!(counted.is_ok(), "a connection is counted where it was bound: {counted:?}");
-    }
-
-    /// Counts a packet from a client (`ip_vs_in_stats`).
-    #[inline]
-    pub(super) fn packet_in(&mut self, id: DestinationId, len: u16) {
-        let destination = &mut self.destinations[id.0 as usize];
-        if destination.available {
-            destination.stats.packets_in += 1;
-            destination.stats.bytes_in += u64::from(len);
-        }
-    }
-
-    /// Counts a packet from a real server (`ip_vs_out_stats`).
-    #[inline]
-    pub(super) fn packet_out(&mut self, id: DestinationId, len: u16) {
-        let destination = &mut self.destinations[id.0 as usize];
-        if destination.available {
-            destination.stats.packets_out += 1;
-            destination.stats.bytes_out += u64::from(len);
-        }
     }
 
     /// Statistics of a live service: of its destinations, and of those it once had.

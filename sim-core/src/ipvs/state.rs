@@ -120,6 +120,10 @@ impl Event {
     /// The event of a packet with `flags`.
     #[inline]
     pub const fn of(flags: Flags) -> Self {
+        EVENTS[(flags.0 & 0x1f) as usize]
+    }
+
+    const fn decide(flags: Flags) -> Self {
         if flags.has(Flags::RST) {
             Self::Rst
         } else if flags.has(Flags::SYN) {
@@ -134,6 +138,17 @@ impl Event {
     }
 }
 
+/// [`Event::decide`] of the five low flags.
+const EVENTS: [Event; 32] = {
+    let mut events = [Event::None; 32];
+    let mut flags = 0;
+    while flags < 32 {
+        events[flags] = Event::decide(Flags(flags as u8));
+        flags += 1;
+    }
+    events
+};
+
 const ES: State = State::Established;
 const SS: State = State::SynSent;
 const SR: State = State::SynRecv;
@@ -147,6 +162,32 @@ const SA: State = State::SynAck;
 
 /// Rows: syn, fin, ack, rst; columns: the current state in the order of [`State::ALL`].
 type Table = [[State; 11]; 4];
+
+/// A table that can be indexed without a test: by [`Event`], by state.
+type Square = [[State; 16]; 8];
+
+/// By [`Direction`], first the normal tables, then those of `secure_tcp`.
+static NEXT: [[Square; 4]; 2] = [squares(&NORMAL), squares(&SECURE)];
+
+/// Adds what all tables have in common: UDP stays UDP, a packet without an event closes.
+const fn squares(tables: &[Table; 3]) -> [Square; 4] {
+    let mut squares = [[[State::Close; 16]; 8]; 4];
+    let mut direction = 0;
+    while direction < 3 {
+        let mut event = 0;
+        while event < 5 {
+            let mut state = 0;
+            while state < 11 && event < 4 {
+                squares[direction][event][state] = tables[direction][event][state];
+                state += 1;
+            }
+            squares[direction][event][State::Udp as usize] = State::Udp;
+            event += 1;
+        }
+        direction += 1;
+    }
+    squares
+}
 
 /// By [`Direction`].
 const NORMAL: [Table; 3] = [
@@ -203,23 +244,16 @@ const SECURE: [Table; 3] = [
 /// ```
 #[inline]
 pub fn next(state: State, event: Event, direction: Direction, secure: bool) -> State {
-    if state == State::Udp {
-        return state;
-    }
-    if event == Event::None {
-        return State::Close;
-    }
-    let tables = if secure { &SECURE } else { &NORMAL };
-    tables[direction as usize][event as usize][state as usize]
+    NEXT[usize::from(secure)][direction as usize][event as usize][state as usize]
 }
 
-/// How long an entry lives after a packet left it in a state, in whole milliseconds.
+/// How long an entry lives after a packet left it in a state.
 ///
 /// Source: `tcp_timeouts` and `udp_timeouts` of the kernel; `ip_vs_set_timeout` for what
 /// `ipvsadm --set` changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeouts {
-    ms: [u32; 12],
+    spans: [Span; 12],
 }
 
 impl Timeouts {
@@ -227,18 +261,13 @@ impl Timeouts {
     pub const MAX: Span = Span::from_millis(i32::MAX as u64);
 
     /// The timeout of `state`.
-    pub fn get(&self, state: State) -> Span {
-        Span::from_millis(u64::from(self.ms(state)))
-    }
-
-    /// The timeout of `state` in milliseconds.
     #[inline]
-    pub(super) fn ms(&self, state: State) -> u32 {
-        self.ms[state as usize]
+    pub const fn get(&self, state: State) -> Span {
+        self.spans[state as usize]
     }
 
     /// Applies `ipvsadm --set`: `ESTABLISHED`, `FIN_WAIT` and UDP only. `None` and zero leave a
-    /// value as it is. Other values are rounded up to whole milliseconds.
+    /// value as it is.
     ///
     /// # Errors
     /// The first span above [`Timeouts::MAX`]; then nothing is changed.
@@ -255,7 +284,7 @@ impl Timeouts {
         }
         for (state, span) in set {
             if let Some(span) = span.filter(|s| *s != Span::ZERO) {
-                self.ms[state as usize] = span.as_nanos().div_ceil(1_000_000) as u32;
+                self.spans[state as usize] = span;
             }
         }
         Ok(())
@@ -265,7 +294,8 @@ impl Timeouts {
 impl Default for Timeouts {
     /// The kernel's values.
     fn default() -> Self {
-        Self { ms: [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300].map(|s: u32| s * 1000) }
+        let seconds = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300];
+        Self { spans: seconds.map(Span::from_secs) }
     }
 }
 

@@ -120,24 +120,25 @@ impl Table {
     }
 
     /// The connection of a packet from a client; the newest of several.
-    #[inline]
-    pub(super) fn find_request(&self, tuple: &Tuple) -> Option<Slot> {
+    #[expect(clippy::inline_always, reason = "every packet of a connection passes here")]
+    #[inline(always)]
+    pub(super) fn find_request(&self, tuple: Tuple) -> Option<Slot> {
         let entries = &self.entries;
         self.requests
-            .find(tuple.hash(), |&slot| entries.get(Slot(slot)).tuple() == *tuple)
+            .find(tuple.hash(), |&slot| entries.get(Slot(slot)).tuple() == tuple)
             .map(|&slot| Slot(slot))
     }
 
     /// The connection of a packet from a real server; the newest of several.
     #[inline]
-    pub(super) fn find_reply(&self, tuple: &Tuple) -> Option<Slot> {
+    pub(super) fn find_reply(&self, tuple: Tuple) -> Option<Slot> {
         let entries = &self.entries;
         let nat = self
             .replies
-            .find(tuple.hash(), |&slot| entries.get(Slot(slot)).reply_tuple() == *tuple)
+            .find(tuple.hash(), |&slot| entries.get(Slot(slot)).reply_tuple() == tuple)
             .map(|&slot| Slot(slot));
         nat.or_else(|| {
-            self.find_request(&tuple.reversed())
+            self.find_request(tuple.reversed())
                 .filter(|&slot| entries.get(slot).forwarding != Forwarding::Nat)
         })
     }
@@ -188,7 +189,9 @@ impl Table {
         }
     }
 
-    fn arm(&mut self, slot: Slot, at: Time) {
+    /// Wakes the entry up at a time earlier than it is armed for.
+    #[inline(never)]
+    pub(super) fn arm(&mut self, slot: Slot, at: Time) {
         let at = at.max(self.popped);
         self.entries.get_mut(slot).armed = at;
         self.timers.push(at, slot.0);
@@ -294,11 +297,8 @@ mod tests {
     }
 
     fn tuple(client: u32, vip: u8) -> Tuple {
-        Tuple {
-            from: (Ip(0xac10_0000 + client / 1000), 1024 + (client % 1000) as u16),
-            to: (Ip::new(192, 168, 0, vip), 80),
-            protocol: 6,
-        }
+        let port = 1024 + (client % 1000) as u16;
+        Tuple::new((Ip(0xac10_0000 + client / 1000), port), (Ip::new(192, 168, 0, vip), 80), 6)
     }
 
     fn add(table: &mut Table, tuple: Tuple, forwarding: Forwarding, expires: Time) -> Slot {
@@ -311,17 +311,13 @@ mod tests {
         let mut table = Table::new();
         let dr = add(&mut table, tuple(1, 1), Forwarding::Dr, at(3));
         let nat = add(&mut table, tuple(2, 1), Forwarding::Nat, at(3));
-        assert_eq!(table.find_request(&tuple(1, 1)), Some(dr));
-        assert_eq!(table.find_request(&tuple(2, 1)), Some(nat));
-        assert_eq!(table.find_request(&tuple(3, 1)), None);
-        assert_eq!(table.find_reply(&tuple(1, 1).reversed()), Some(dr));
-        assert_eq!(
-            table.find_reply(&tuple(2, 1).reversed()),
-            None,
-            "NAT replies come from the RIP"
-        );
-        let reply = Tuple { from: RIP, to: tuple(2, 1).from, protocol: 6 };
-        assert_eq!(table.find_reply(&reply), Some(nat));
+        assert_eq!(table.find_request(tuple(1, 1)), Some(dr));
+        assert_eq!(table.find_request(tuple(2, 1)), Some(nat));
+        assert_eq!(table.find_request(tuple(3, 1)), None);
+        assert_eq!(table.find_reply(tuple(1, 1).reversed()), Some(dr));
+        assert_eq!(table.find_reply(tuple(2, 1).reversed()), None, "NAT replies come from the RIP");
+        let reply = Tuple::new(RIP, tuple(2, 1).from(), 6);
+        assert_eq!(table.find_reply(reply), Some(nat));
     }
 
     #[test]
@@ -375,15 +371,15 @@ mod tests {
         let old = add(&mut table, tuple(1, 1), Forwarding::Dr, at(1));
         let new = add(&mut table, tuple(1, 1), Forwarding::Dr, at(60));
         assert_ne!(old, new);
-        assert_eq!(table.find_request(&tuple(1, 1)), Some(new));
+        assert_eq!(table.find_request(tuple(1, 1)), Some(new));
         assert!(table.expire(at(1)).is_some());
-        assert_eq!(table.find_request(&tuple(1, 1)), Some(new));
+        assert_eq!(table.find_request(tuple(1, 1)), Some(new));
     }
 
     #[test]
     fn a_reply_finds_the_older_connection_when_the_newer_has_gone() {
         // One client port to two VIPs that both map to one real server.
-        let reply = Tuple { from: RIP, to: tuple(1, 1).from, protocol: 6 };
+        let reply = Tuple::new(RIP, tuple(1, 1).from(), 6);
         for expiry in [[5, 20, 30], [20, 5, 30], [20, 30, 5], [5, 5, 30]] {
             let mut table = Table::new();
             let slots: Vec<_> = (0..3_u8)
@@ -395,7 +391,7 @@ mod tests {
             for now in [0, 5, 20, 30] {
                 while table.expire(at(now)).is_some() {}
                 let newest = (0..3).rev().find(|&i| expiry[i] > now).map(|i| slots[i]);
-                assert_eq!(table.find_reply(&reply), newest, "{expiry:?} at {now} s");
+                assert_eq!(table.find_reply(reply), newest, "{expiry:?} at {now} s");
             }
             assert_eq!((table.replies.len(), table.requests.len()), (0, 0));
         }

@@ -2,6 +2,7 @@
 
 use super::Histogram;
 use crate::engine::Time;
+use crate::ipvs::DestinationEntry;
 use crate::ipvs::rules::{Forwarding, ServiceKey};
 use crate::wire::Ip;
 use core::fmt;
@@ -203,6 +204,27 @@ pub struct DestinationObservation {
     pub packets_out: u64,
     /// IP bytes from it (NAT only).
     pub bytes_out: u64,
+}
+
+impl From<DestinationEntry> for DestinationObservation {
+    /// The entry of a destination as it stands, without the name of its host.
+    fn from(entry: DestinationEntry) -> Self {
+        Self {
+            service: entry.service,
+            rip: entry.rip,
+            port: entry.port,
+            forwarding: entry.forwarding,
+            weight: entry.weight,
+            host: String::new(),
+            connections: entry.stats.connections,
+            active: entry.active,
+            inactive: entry.inactive,
+            packets_in: entry.stats.packets_in,
+            bytes_in: entry.stats.bytes_in,
+            packets_out: entry.stats.packets_out,
+            bytes_out: entry.stats.bytes_out,
+        }
+    }
 }
 
 /// One direction of a link.

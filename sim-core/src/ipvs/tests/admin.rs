@@ -4,8 +4,8 @@ use super::*;
 use crate::ipvs::rules::TimeoutRule;
 use crate::ipvs::{Command, DropReason, IpvsError, Stats, Timeouts};
 
-fn apply(ipvs: &mut Ipvs, seconds: u64, command: Command) -> Result<(), IpvsError> {
-    ipvs.apply(at(seconds), &command)
+fn apply(ipvs: &mut Ipvs, seconds: u64, command: &Command) -> Result<(), IpvsError> {
+    ipvs.apply(at(seconds), command)
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn an_edited_method_is_for_new_connections() {
     let before = sent(&mut ipvs, at(0), &tcp(1, SYN));
     for host in [11, 12] {
         let nat = server(host, 80, Forwarding::Nat);
-        assert_eq!(apply(&mut ipvs, 0, Command::EditServer(WEB, nat)), Ok(()));
+        assert_eq!(apply(&mut ipvs, 0, &Command::EditServer(WEB, nat)), Ok(()));
     }
     assert_eq!(sent(&mut ipvs, at(0), &tcp(1, ACK)), before);
     assert_eq!(sent(&mut ipvs, at(0), &tcp(2, SYN)).forwarding, Forwarding::Nat);
@@ -91,7 +91,7 @@ fn an_edited_method_is_for_new_connections() {
 fn an_edited_scheduler_takes_over() {
     let mut ipvs = director(Forwarding::Dr);
     let wlc = ServiceRule { scheduler: Algorithm::Wlc, ..service(WEB, vec![]) };
-    assert_eq!(apply(&mut ipvs, 0, Command::EditService(wlc)), Ok(()));
+    assert_eq!(apply(&mut ipvs, 0, &Command::EditService(wlc)), Ok(()));
     let schedulers: Vec<_> = ipvs.services().map(|s| s.scheduler).collect();
     assert_eq!(schedulers, [Some(Algorithm::Wlc), Some(Algorithm::Rr)]);
     let hosts = [1, 2, 3, 4].map(|port| sent(&mut ipvs, at(0), &tcp(port, SYN)).rip);
@@ -104,11 +104,11 @@ fn without_any_service_packets_bypass_ipvs() {
     let mut ipvs = director(Forwarding::Nat);
     let to = sent(&mut ipvs, at(0), &tcp(1, SYN));
     let reply = answer(&tcp(1, SYN), &to, SYN_ACK);
-    assert_eq!(apply(&mut ipvs, 1, Command::DeleteService(WEB)), Ok(()));
+    assert_eq!(apply(&mut ipvs, 1, &Command::DeleteService(WEB)), Ok(()));
     let gone = Verdict::Drop(DropReason::DestinationGone);
     assert_eq!(ipvs.request(at(1), &tcp(1, ACK)), gone);
     assert_eq!(ipvs.request(at(1), &tcp(2, SYN)), Verdict::Accept);
-    assert_eq!(apply(&mut ipvs, 1, Command::Clear), Ok(()));
+    assert_eq!(apply(&mut ipvs, 1, &Command::Clear), Ok(()));
     assert_eq!((ipvs.services().count(), ipvs.destinations().count()), (0, 0));
     assert_eq!(ipvs.request(at(1), &tcp(1, ACK)), Verdict::Accept);
     assert_eq!(ipvs.reply(at(1), &reply), crate::ipvs::ReplyVerdict::Pass);
@@ -120,12 +120,12 @@ fn a_service_added_again_gets_its_connections_back_without_statistics() {
     let mut ipvs = director(Forwarding::Dr);
     let to = sent(&mut ipvs, at(0), &tcp(1, SYN));
     let totals = ipvs.totals();
-    assert_eq!(apply(&mut ipvs, 1, Command::DeleteService(WEB)), Ok(()));
+    assert_eq!(apply(&mut ipvs, 1, &Command::DeleteService(WEB)), Ok(()));
     let wlc = ServiceRule {
         scheduler: Algorithm::Wlc,
         ..service(WEB, vec![server(12, 80, Forwarding::Dr)])
     };
-    assert_eq!(apply(&mut ipvs, 2, Command::AddService(wlc)), Ok(()));
+    assert_eq!(apply(&mut ipvs, 2, &Command::AddService(wlc)), Ok(()));
     assert_eq!((web(&ipvs, 12).active, web(&ipvs, 12).stats), (1, Stats::default()));
     assert_eq!(ipvs.totals(), totals, "what was counted once stays counted");
     assert_eq!(sent(&mut ipvs, at(2), &tcp(1, ACK)), to);
@@ -143,10 +143,10 @@ fn a_service_keeps_the_statistics_of_a_server_that_comes_and_goes() {
     assert_eq!(stats(&ipvs), Some(2));
     for seconds in 1..4 {
         let delete = Command::DeleteServer(WEB, rip(12), 80);
-        assert_eq!(apply(&mut ipvs, seconds, delete), Ok(()));
+        assert_eq!(apply(&mut ipvs, seconds, &delete), Ok(()));
         assert_eq!(stats(&ipvs), Some(2));
         let add = Command::AddServer(WEB, server(12, 80, Forwarding::Dr));
-        assert_eq!(apply(&mut ipvs, seconds, add), Ok(()));
+        assert_eq!(apply(&mut ipvs, seconds, &add), Ok(()));
         assert_eq!(stats(&ipvs), Some(2));
         assert_eq!(ipvs.totals().connections, 2);
     }
@@ -158,20 +158,20 @@ fn an_idle_deleted_server_is_forgotten_after_two_minutes() {
     let mut ipvs = director(Forwarding::Dr);
     let id = web(&ipvs, 12).id;
     sent(&mut ipvs, at(0), &tcp(1, SYN));
-    assert_eq!(apply(&mut ipvs, 10, Command::DeleteServer(WEB, rip(12), 80)), Ok(()));
+    assert_eq!(apply(&mut ipvs, 10, &Command::DeleteServer(WEB, rip(12), 80)), Ok(()));
     // The connection ends at 60; the sweeps of 70, 130, 190 find it idle; 120 s have passed at 190.
     pass(&mut ipvs, at(189));
     let add = Command::AddServer(WEB, server(12, 80, Forwarding::Dr));
     let delete = Command::DeleteServer(WEB, rip(12), 80);
-    assert_eq!(apply(&mut ipvs, 189, add.clone()), Ok(()));
+    assert_eq!(apply(&mut ipvs, 189, &add), Ok(()));
     assert_eq!((web(&ipvs, 12).id, web(&ipvs, 12).stats.connections), (id, 1));
-    assert_eq!(apply(&mut ipvs, 189, delete), Ok(()));
+    assert_eq!(apply(&mut ipvs, 189, &delete), Ok(()));
     // The empty trash had stopped its clock: swept at 249, 309, 369.
     pass(&mut ipvs, at(368));
     assert!(ipvs.next_deadline().is_some());
     pass(&mut ipvs, at(369));
     assert_eq!(ipvs.next_deadline(), None, "nothing is left to be done");
-    assert_eq!(apply(&mut ipvs, 370, add), Ok(()));
+    assert_eq!(apply(&mut ipvs, 370, &add), Ok(()));
     assert_eq!(web(&ipvs, 12).stats, Stats::default());
 }
 
@@ -181,14 +181,46 @@ fn a_deleted_service_is_forgotten_with_its_last_server() {
     for round in 0..100 {
         let now = 1000 * round;
         for key in [WEB, DNS] {
-            assert_eq!(apply(&mut ipvs, now, Command::DeleteService(key)), Ok(()));
+            assert_eq!(apply(&mut ipvs, now, &Command::DeleteService(key)), Ok(()));
         }
         pass(&mut ipvs, at(now + 500));
         assert_eq!(ipvs.next_deadline(), None);
         for rule in config(Forwarding::Dr).services {
-            assert_eq!(apply(&mut ipvs, now + 500, Command::AddService(rule)), Ok(()));
+            assert_eq!(apply(&mut ipvs, now + 500, &Command::AddService(rule)), Ok(()));
         }
     }
     let services = ipvs.memory_bytes() - Ipvs::memory_bytes(&build(&IpvsConfig::default()));
     assert!(services < 8 * 1024, "{services} bytes for two services with two servers each");
+}
+
+#[test]
+fn lblc_forgets_addresses_by_its_timer_and_the_timer_ends_with_it() {
+    let mut config = config(Forwarding::Dr);
+    config.services[0].scheduler = Algorithm::Lblc;
+    let mut ipvs = build(&config);
+    assert_eq!(ipvs.next_deadline(), Some(at(60)));
+    let first = sent(&mut ipvs, at(0), &tcp(1, SYN)).rip;
+    assert_eq!(sent(&mut ipvs, at(0), &tcp(2, SYN)).rip, first, "one VIP, one server");
+    // An address lives for a day, full checks come every half hour. One connection stays open, so
+    // that its server is not the least loaded one.
+    sent(&mut ipvs, at(0), &tcp(1, ACK));
+    let mut now = 0;
+    while now < 25 * 3600 {
+        now += 890;
+        pass(&mut ipvs, at(now));
+        sent(&mut ipvs, at(now), &tcp(1, ACK));
+    }
+    assert_ne!(sent(&mut ipvs, at(now), &tcp(3, SYN)).rip, first, "forgotten and chosen anew");
+    pass(&mut ipvs, at(30 * 3600));
+    assert_eq!(ipvs.next_deadline(), Some(at(30 * 3600 + 60)));
+    let rr = service(WEB, vec![]);
+    assert_eq!(apply(&mut ipvs, 30 * 3600, &Command::EditService(rr.clone())), Ok(()));
+    assert_eq!(ipvs.next_deadline(), None);
+    let lblc = ServiceRule { scheduler: Algorithm::Lblc, ..rr };
+    assert_eq!(apply(&mut ipvs, 31 * 3600, &Command::EditService(lblc.clone())), Ok(()));
+    assert_eq!(apply(&mut ipvs, 31 * 3600 + 30, &Command::EditService(lblc)), Ok(()));
+    assert_eq!(ipvs.next_deadline(), Some(at(31 * 3600 + 60)), "the same again changes nothing");
+    assert_eq!(apply(&mut ipvs, 31 * 3600 + 30, &Command::DeleteService(WEB)), Ok(()));
+    pass(&mut ipvs, at(32 * 3600));
+    assert_eq!(ipvs.next_deadline(), None);
 }

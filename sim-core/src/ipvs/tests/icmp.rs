@@ -1,7 +1,7 @@
 //! ICMP errors about connections.
 
 use super::*;
-use crate::ipvs::{IcmpAnswer, IcmpInVerdict, IcmpOutVerdict, State, TunnelVerdict};
+use crate::ipvs::{Connection, IcmpAnswer, IcmpInVerdict, IcmpOutVerdict, State, TunnelVerdict};
 use crate::wire::icmp;
 
 const ROUTER: Ip = Ip::new(10, 1, 1, 1);
@@ -47,7 +47,7 @@ fn an_error_about_a_dr_reply_is_sent_on_as_it_is() {
         (error(VIP, icmp::UNREACHABLE, icmp::PORT, 0), seen_by_client(&udp(1000)));
     let expected = IcmpInVerdict::Transmit { transmit: to, outer, quoted };
     assert_eq!(ipvs.icmp_in(&outer, &quoted), expected);
-    assert_eq!(ipvs.connection(to.connection).map(|c| c.packets_in()), Some(2));
+    assert_eq!(ipvs.connection(to.connection).map(Connection::packets_in), Some(2));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn an_error_about_a_nat_request_reaches_the_client_from_the_vip() {
     );
     let stats = ipvs.totals();
     assert_eq!((stats.packets_out, stats.bytes_out), (1, 56));
-    assert_eq!(ipvs.connection(to.connection).map(|c| c.expires()), Some(at(300)));
+    assert_eq!(ipvs.connection(to.connection).map(Connection::expires), Some(at(300)));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn other_icmp_is_not_looked_at() {
         assert_eq!(ipvs.icmp_in(&outer, &quoted), IcmpInVerdict::Accept);
         assert_eq!(ipvs.icmp_out(&outer, &quoted), IcmpOutVerdict::Pass);
     }
-    assert_eq!(ipvs.connection(to.connection).map(|c| c.packets_in()), Some(1));
+    assert_eq!(ipvs.connection(to.connection).map(Connection::packets_in), Some(1));
     assert_eq!(ipvs.totals().packets_in, 1);
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ipvs::rules::TimeoutRule;
-use crate::ipvs::{ReplyVerdict, State, Stats};
+use crate::ipvs::{Connection, ReplyVerdict, State, Stats};
 
 #[test]
 fn nat_translates_both_ways_and_sees_both_sides() {
@@ -35,7 +35,12 @@ fn nat_translates_both_ways_and_sees_both_sides() {
         Stats { connections: 1, packets_in: 4, bytes_in: 208, packets_out: 3, bytes_out: 120 }
     );
     assert_eq!(web(&ipvs, 11).stats, Stats::default());
-    assert_eq!(ipvs.connection(slot).map(|c| c.packets_in()), Some(4));
+    let seen = crate::observe::DestinationObservation::from(web(&ipvs, 12));
+    assert_eq!((seen.service, seen.rip, seen.port), (WEB, rip(12), 8080));
+    assert_eq!((seen.connections, seen.active, seen.inactive), (1, 0, 1));
+    assert_eq!((seen.packets_in, seen.bytes_in), (4, 208));
+    assert_eq!((seen.packets_out, seen.bytes_out), (3, 120));
+    assert_eq!(ipvs.connection(slot).map(Connection::packets_in), Some(4));
 }
 
 #[test]
@@ -87,10 +92,10 @@ fn packets_of_nobody_pass_untranslated() {
 fn every_packet_renews_the_entry_with_the_timeout_of_its_state() {
     let mut ipvs = director(Forwarding::Dr);
     let slot = sent(&mut ipvs, at(0), &tcp(40_000, SYN)).connection;
-    assert_eq!(ipvs.connection(slot).map(|c| c.expires()), Some(at(60)));
+    assert_eq!(ipvs.connection(slot).map(Connection::expires), Some(at(60)));
     pass(&mut ipvs, at(59));
     sent(&mut ipvs, at(59), &tcp(40_000, ACK));
-    assert_eq!(ipvs.connection(slot).map(|c| c.expires()), Some(at(959)));
+    assert_eq!(ipvs.connection(slot).map(Connection::expires), Some(at(959)));
     pass(&mut ipvs, at(958));
     assert_eq!(ipvs.entries(), 1);
     sent(&mut ipvs, at(958), &tcp(40_000, RST));
@@ -192,9 +197,9 @@ fn set_timeouts_act_from_the_next_packet() {
     sent(&mut ipvs, at(0), &tcp(40_000, ACK));
     let tcp_30 = TimeoutRule { tcp: Some(Span::from_secs(30)), ..TimeoutRule::default() };
     assert_eq!(ipvs.apply(at(0), &crate::ipvs::Command::SetTimeouts(tcp_30)), Ok(()));
-    assert_eq!(ipvs.connection(slot).map(|c| c.expires()), Some(at(900)));
+    assert_eq!(ipvs.connection(slot).map(Connection::expires), Some(at(900)));
     sent(&mut ipvs, at(1), &tcp(40_000, ACK));
-    assert_eq!(ipvs.connection(slot).map(|c| c.expires()), Some(at(31)));
+    assert_eq!(ipvs.connection(slot).map(Connection::expires), Some(at(31)));
     pass(&mut ipvs, at(31));
     assert_eq!(ipvs.entries(), 0, "the earlier deadline is kept");
 }

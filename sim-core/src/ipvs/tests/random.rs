@@ -124,7 +124,7 @@ impl World {
         assert_eq!(entry.rip(), (to.rip, to.rport));
         let reply = answer(pkt, to, ACK);
         let tuple = crate::ipvs::Tuple::of(&reply);
-        let found = self.ipvs.table.find_reply(&tuple).expect("no reply is lost");
+        let found = self.ipvs.table.find_reply(tuple).expect("no reply is lost");
         let found = self.ipvs.connection(found).expect("lives");
         assert_eq!(found.reply_tuple(), tuple);
     }

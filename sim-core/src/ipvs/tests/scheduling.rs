@@ -1,7 +1,7 @@
 //! Packets without a connection, and SYNs that find an old one.
 
 use super::*;
-use crate::ipvs::{Command, DropReason, ReplyVerdict, State};
+use crate::ipvs::{Command, Connection, DropReason, ReplyVerdict, State};
 
 #[test]
 fn what_is_not_for_ipvs_goes_to_the_own_stack() {
@@ -42,7 +42,7 @@ fn no_destination_is_answered_by_port_unreachable() {
     assert_eq!(ipvs.request(at(0), &tcp(40_000, SYN)), Verdict::Unreachable);
     assert_eq!(ipvs.request(at(0), &tcp(40_000, ACK)), Verdict::Accept);
     assert_eq!((ipvs.no_destination(), ipvs.entries()), (1, 0));
-    let quiesced = crate::ipvs::rules::ServerRule { weight: 0, ..server(11, 80, Forwarding::Nat) };
+    let quiesced = ServerRule { weight: 0, ..server(11, 80, Forwarding::Nat) };
     assert_eq!(ipvs.apply(at(0), &Command::AddServer(WEB, quiesced)), Ok(()));
     assert_eq!(ipvs.request(at(0), &tcp(40_000, SYN)), Verdict::Unreachable);
 }
@@ -79,8 +79,7 @@ fn in_state(ipvs: &mut Ipvs, wanted: State) -> Transmit {
         (State::Established, _) => (&[ACK], &[]),
         (State::Close, _) => (&[ACK, RST], &[]),
         (State::FinWait, Forwarding::Nat) => (&[ACK], &[FIN]),
-        (State::FinWait, _) => (&[ACK, FIN], &[]),
-        (State::CloseWait, _) => (&[ACK, FIN], &[]),
+        (State::FinWait | State::CloseWait, _) => (&[ACK, FIN], &[]),
         _ => (&[FIN], &[]),
     };
     for &flags in client {
@@ -154,8 +153,7 @@ fn without_a_destination_the_replaced_entry_is_gone_all_the_same() {
     let mut ipvs = director(Forwarding::Dr);
     in_state(&mut ipvs, State::Close);
     for host in [11, 12] {
-        let quiesced =
-            crate::ipvs::rules::ServerRule { weight: 0, ..server(host, 80, Forwarding::Dr) };
+        let quiesced = ServerRule { weight: 0, ..server(host, 80, Forwarding::Dr) };
         assert_eq!(ipvs.apply(at(1), &Command::EditServer(WEB, quiesced)), Ok(()));
     }
     assert_eq!(ipvs.request(at(1), &tcp(40_000, SYN)), Verdict::Unreachable);
@@ -170,8 +168,7 @@ fn a_quiesced_server_keeps_old_clients_unless_expire_nodest_conn() {
         config.sysctl.expire_nodest_conn = expire;
         let mut ipvs = build(&config);
         let before = in_state(&mut ipvs, State::Established);
-        let quiesced =
-            crate::ipvs::rules::ServerRule { weight: 0, ..server(12, 80, Forwarding::Dr) };
+        let quiesced = ServerRule { weight: 0, ..server(12, 80, Forwarding::Dr) };
         assert_eq!(ipvs.apply(at(1), &Command::EditServer(WEB, quiesced)), Ok(()));
         assert_eq!(sent(&mut ipvs, at(1), &tcp(40_000, ACK)), before);
         let after = sent(&mut ipvs, at(1), &tcp(40_000, SYN));
@@ -189,11 +186,11 @@ fn a_deleted_server_is_a_black_hole_until_it_is_added_again() {
         let verdict = ipvs.request(at(20), &tcp(40_000, flags));
         assert_eq!(verdict, Verdict::Drop(DropReason::DestinationGone));
     }
-    assert_eq!(ipvs.connection(to.connection).map(|c| c.expires()), Some(at(900)));
+    assert_eq!(ipvs.connection(to.connection).map(Connection::expires), Some(at(900)));
     // A reply is still translated, and renews the entry, but is not counted.
     let reply = answer(&tcp(40_000, SYN), &to, ACK);
     assert!(matches!(ipvs.reply(at(30), &reply), ReplyVerdict::Translate { .. }));
-    assert_eq!(ipvs.connection(to.connection).map(|c| c.expires()), Some(at(930)));
+    assert_eq!(ipvs.connection(to.connection).map(Connection::expires), Some(at(930)));
 
     let again = server(12, 8080, Forwarding::Nat);
     assert_eq!(ipvs.apply(at(40), &Command::AddServer(WEB, again)), Ok(()));
