@@ -5,6 +5,8 @@ use core::str::FromStr;
 
 /// A scheduling rule of Linux IPVS, by the kernel's own name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Algorithm {
     /// `rr`: round robin.
     Rr,

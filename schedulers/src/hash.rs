@@ -68,7 +68,7 @@ const fn round(v: [u64; 4]) -> [u64; 4] {
 mod tests {
     use super::*;
 
-    /// Address, fold, 8-bit hash, 8-bit hash with port 12345, 10-bit hash, SipHash with the first
+    /// Address, fold, 8-bit hash, 8-bit hash with port 12345, 10-bit hash, `SipHash` with the first
     /// key, that modulo 4093, the same with the port. Computed with an independent program.
     type Row = (&'static str, u32, u32, u32, u32, u32, u32, u32);
 

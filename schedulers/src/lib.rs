@@ -99,6 +99,7 @@ pub mod random;
 mod round_robin;
 mod rule;
 pub mod service;
+pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod two_choices;
@@ -113,3 +114,4 @@ pub use maglev::TableIndex;
 pub use pool::{Counting, Dest, DestEdit, DestId, DestSpec, Pool};
 pub use random::{NoRandom, RandomSource};
 pub use service::{Flags, Service};
+pub use state::ServiceState;

@@ -10,10 +10,12 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use crate::error::Error;
 use crate::hash::{fold, hash_32};
 use crate::index::{Load, Measure, Ranking};
 use crate::least_connection::{Wlc, may_be_chosen, overhead, wlc};
 use crate::pool::{Dest, DestId, Hot, Pool};
+use crate::state::{EntryState, MISMATCH, RuleState};
 
 /// Bits of a chain number.
 const CHAIN_BITS: u32 = 10;
@@ -143,6 +145,40 @@ impl<E: Remembered> Cache<E> {
         old.len() as i32
     }
 
+    fn save(&self, entry: impl Fn(IpAddr, &E) -> EntryState) -> RuleState {
+        RuleState::Cache {
+            entries: self.entries.iter().map(|(&(_, addr), e)| entry(addr, e)).collect(),
+            count: self.count,
+            rover: self.rover,
+            runs: self.runs,
+        }
+    }
+
+    fn restore(
+        pool: &mut Pool,
+        state: &RuleState,
+        entry: impl Fn(&EntryState, Vec<DestId>) -> Option<E>,
+    ) -> Result<Self, Error> {
+        let RuleState::Cache { entries, count, rover, runs } = state else { return Err(MISMATCH) };
+        if *rover >= CHAINS || !(1..=FULL_CHECK).contains(runs) {
+            return Err(Error::State("the timer of the cache stands nowhere"));
+        }
+        let mut new = Self { count: *count, rover: *rover, runs: *runs, ..Self::default() };
+        for saved in entries {
+            let known = |&raw: &u32| DestId::from_raw(raw).filter(|&id| pool.get(id).is_some());
+            let dests: Option<Vec<DestId>> = saved.dests.iter().map(known).collect();
+            let made = dests.and_then(|dests| entry(saved, dests));
+            let made = made.ok_or(Error::State("an address points at unknown destinations"))?;
+            for &id in made.dests() {
+                pool.hold(id);
+            }
+            if new.entries.insert(key(saved.addr), made).is_some() {
+                return Err(Error::State("the cache holds an address twice"));
+            }
+        }
+        Ok(new)
+    }
+
     fn clear(&mut self, pool: &mut Pool) {
         while let Some((_, entry)) = self.entries.pop_first() {
             forget(pool, entry.dests());
@@ -193,6 +229,27 @@ impl Lblc {
 
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.cache.clear(pool);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.cache.entries.len()
+    }
+
+    pub(crate) fn save(&self) -> RuleState {
+        self.cache.save(|addr, one| EntryState {
+            addr,
+            dests: alloc::vec![one.dest.to_raw()],
+            last_use: one.last_use,
+            last_change: 0,
+        })
+    }
+
+    pub(crate) fn restore(pool: &mut Pool, state: &RuleState) -> Result<Self, Error> {
+        let cache = Cache::restore(pool, state, |saved, dests| match dests[..] {
+            [dest] => Some(One { dest, last_use: saved.last_use }),
+            _ => None,
+        })?;
+        Ok(Self { view: View::default(), cache })
     }
 
     pub(crate) fn pick(&mut self, pool: &mut Pool, addr: IpAddr, now: u64) -> Option<DestId> {
@@ -320,6 +377,33 @@ impl Lblcr {
 
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.cache.clear(pool);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.cache.entries.len()
+    }
+
+    pub(crate) fn save(&self) -> RuleState {
+        self.cache.save(|addr, set| EntryState {
+            addr,
+            dests: set.dests.iter().map(|id| id.to_raw()).collect(),
+            last_use: set.last_use,
+            last_change: set.last_change,
+        })
+    }
+
+    pub(crate) fn restore(pool: &mut Pool, state: &RuleState) -> Result<Self, Error> {
+        let cache = Cache::restore(pool, state, |saved, dests| {
+            let mut sorted = dests.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            (sorted.len() == dests.len()).then_some(Set {
+                dests,
+                last_use: saved.last_use,
+                last_change: saved.last_change,
+            })
+        })?;
+        Ok(Self { view: View::default(), cache })
     }
 
     pub(crate) fn pick(

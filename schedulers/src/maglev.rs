@@ -105,8 +105,23 @@ impl Maglev {
         (0..self.index.slots() as usize).map(|i| self.slots.get(i).copied())
     }
 
-    pub(crate) const fn index(&self) -> TableIndex {
-        self.index
+    /// Are there more destinations than slots? Then the table does not follow from the list.
+    pub(crate) const fn is_overfull(&self, pool: &Pool) -> bool {
+        pool.len() > self.index.slots() as usize
+    }
+
+    /// A table that does not follow from the list.
+    pub(crate) fn restore(pool: &Pool, index: TableIndex, owners: &[u32]) -> Result<Self, Error> {
+        let ids: Option<Vec<DestId>> = owners.iter().map(|&raw| DestId::from_raw(raw)).collect();
+        let new = Self { index, slots: ids.unwrap_or_default(), stale: false };
+        let whole = new.slots.len() == owners.len();
+        if !new.is_overfull(pool)
+            || !whole
+            || !matches!(owners.len() as u32, n if n == 0 || n == index.slots())
+        {
+            return Err(Error::State("the mh table has another size, or follows from the list"));
+        }
+        Ok(new)
     }
 
     /// The slot of the source; with the fallback flag others, each found by hashing again with a

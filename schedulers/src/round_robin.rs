@@ -5,6 +5,7 @@
 
 use alloc::collections::BTreeMap;
 
+use crate::error::Error;
 use crate::index::Ranking;
 use crate::overflow::Fo;
 use crate::pool::{DestId, Pool};
@@ -152,9 +153,18 @@ impl WeightedRoundRobin {
         (self.cursor, self.current)
     }
 
-    /// The state of a walk that stood here.
-    pub(crate) fn restore(pool: &Pool, (cursor, current): (Option<DestId>, u32)) -> Self {
-        Self { cursor, current, ..Self::new(pool) }
+    /// A walk that stands at a listed destination and asks for a weight.
+    pub(crate) fn restore(
+        pool: &Pool,
+        cursor: Option<DestId>,
+        current: u32,
+    ) -> Result<Self, Error> {
+        let new = Self { cursor, current, ..Self::new(pool) };
+        let max = new.weights.max();
+        if current > max || (current == 0 && max > 0) {
+            return Err(Error::State("the walk asks for a weight that it cannot ask for"));
+        }
+        Ok(new)
     }
 }
 

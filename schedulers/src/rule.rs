@@ -174,6 +174,15 @@ impl Rule {
         }
     }
 
+    /// Addresses in the cache.
+    pub(crate) fn cached(&self) -> usize {
+        match self {
+            Self::Lblc(lblc) => lblc.len(),
+            Self::Lblcr(lblcr) => lblcr.len(),
+            _ => 0,
+        }
+    }
+
     /// The table of `dh`, `sh` and `mh`.
     pub(crate) fn table(&mut self, pool: &Pool) -> Option<Vec<Option<DestId>>> {
         match self {

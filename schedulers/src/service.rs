@@ -42,10 +42,10 @@ impl Flags {
 /// See the [first page](crate) for which call belongs to which moment.
 #[derive(Clone, Debug)]
 pub struct Service {
-    pool: Pool,
-    algorithm: Option<Algorithm>,
-    rule: Rule,
-    settings: Settings,
+    pub(crate) pool: Pool,
+    pub(crate) algorithm: Option<Algorithm>,
+    pub(crate) rule: Rule,
+    pub(crate) settings: Settings,
 }
 
 impl Service {
@@ -155,6 +155,11 @@ impl Service {
     /// Cost: O(chains · log entries) and what is dropped.
     pub fn run_timer(&mut self, now: u64) {
         self.rule.run_timer(&mut self.pool, self.settings, now);
+    }
+
+    /// How many addresses `lblc` or `lblcr` remembers; 0 with the other rules.
+    pub fn cached(&self) -> usize {
+        self.rule.cached()
     }
 
     /// Does now what the next choice would have to do first: `mh` fills its table. For a caller

@@ -13,6 +13,7 @@
 mod count;
 mod dest;
 mod list;
+mod saved;
 
 pub use dest::{Counting, Dest, DestEdit, DestId, DestSpec, MAX_INT};
 pub(crate) use list::Hot;

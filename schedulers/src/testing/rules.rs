@@ -86,11 +86,11 @@ impl Reference {
             Algorithm::Wrr => self.wrr(),
             // `min_by_key` takes the first of equals, `max_by_key` the last.
             Algorithm::Lc => weighted.min_by_key(|s| s.overhead() as u32).map(|s| s.key),
-            Algorithm::Wlc => fraction(self.list.iter(), Server::overhead),
-            Algorithm::Sed => fraction(self.list.iter(), |s| s.active.wrapping_add(1)),
+            Algorithm::Wlc => fraction(self.list.iter().copied(), Server::overhead),
+            Algorithm::Sed => fraction(self.list.iter().copied(), |s| s.active.wrapping_add(1)),
             Algorithm::Nq => match weighted.clone().find(|s| s.active == 0) {
                 Some(idle) => Some(idle.key),
-                None => fraction(weighted, |s| s.active.wrapping_add(1)),
+                None => fraction(weighted.copied(), |s| s.active.wrapping_add(1)),
             },
             Algorithm::Fo => weighted.rev().max_by_key(|s| s.weight).map(|s| s.key),
             Algorithm::Ovf => {
@@ -176,7 +176,7 @@ impl Reference {
 
     fn twos(&self, random: &mut (impl RandomSource + ?Sized)) -> Option<Key> {
         let eligible = || self.list.iter().filter(|s| !s.overload && s.weight > 0);
-        let mut first = eligible().last()?;
+        let mut first = eligible().next_back()?;
         let mut second = None;
         let total = eligible().fold(0i32, |sum, s| sum.wrapping_add(s.weight));
         let ceil = total.wrapping_add(1) as u32;
@@ -344,7 +344,7 @@ impl Reference {
         {
             return known;
         }
-        let found = fraction(self.list.iter(), Server::overhead)?;
+        let found = fraction(self.list.iter().copied(), Server::overhead)?;
         if known != Some(found) {
             self.remember(addr, found, now);
         }
@@ -353,13 +353,13 @@ impl Reference {
 
     fn lblcr(&mut self, addr: IpAddr, now: u64) -> Option<Key> {
         let Some(entry) = self.entry(addr) else {
-            let found = fraction(self.list.iter(), Server::overhead)?;
+            let found = fraction(self.list.iter().copied(), Server::overhead)?;
             self.remember(addr, found, now);
             return Some(found);
         };
         entry.last_use = now;
         let (set, last_change) = (entry.servers.clone(), entry.last_change);
-        let known = fraction(set.iter().filter_map(|&k| self.listed(k)), Server::overhead);
+        let known = fraction(set.iter().filter_map(|&k| self.listed(k)).copied(), Server::overhead);
         if set.len() > 1 && now > last_change.saturating_add(self.expiration) {
             let all = self.list.iter().chain(&self.trash);
             let find = |key: &Key| all.clone().find(|s| s.key == *key && s.weight > 0);
@@ -380,7 +380,7 @@ impl Reference {
         {
             return known;
         }
-        let found = fraction(self.list.iter(), Server::overhead)?;
+        let found = fraction(self.list.iter().copied(), Server::overhead)?;
         if let Some(entry) = self.entry(addr)
             && !entry.servers.contains(&found)
         {
@@ -431,13 +431,12 @@ impl Reference {
 
 /// The least of `cost / weight`, as the kernel's loop finds it: the first candidate must be
 /// eligible, a later one only has to compare better.
-fn fraction<'a>(
-    mut list: impl Iterator<Item = &'a Server>,
-    cost: impl Fn(&Server) -> i32,
-) -> Option<Key> {
+fn fraction(list: impl IntoIterator<Item = Server>, cost: impl Fn(&Server) -> i32) -> Option<Key> {
+    let mut list = list.into_iter();
     let mut best = list.find(|s| !s.overload && s.weight > 0)?;
     for s in list.filter(|s| !s.overload) {
-        if i64::from(cost(best)) * i64::from(s.weight) > i64::from(cost(s)) * i64::from(best.weight)
+        if i64::from(cost(&best)) * i64::from(s.weight)
+            > i64::from(cost(&s)) * i64::from(best.weight)
         {
             best = s;
         }

@@ -4,18 +4,30 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use crate::Algorithm;
 use crate::testing::{Mix, Op, Pair, sequence};
+use crate::{Algorithm, Service};
 
-fn replay(ops: &[Op]) -> Result<(), TestCaseError> {
+/// With `restores` the service is saved and restored now and then: its indexes are built anew, which
+/// would hide that they had gone stale.
+fn replay_with(ops: &[Op], restores: bool) -> Result<(), TestCaseError> {
     let mut pair = Pair::new();
     for (i, op) in ops.iter().enumerate() {
         pair.apply(op).map_err(|e| TestCaseError::fail(std::format!("operation {i}: {e}")))?;
         if i % 16 == 0 {
             pair.compare_tables().map_err(TestCaseError::fail)?;
         }
+        if restores && i % 16 == 0 {
+            let state = pair.fast.save();
+            pair.fast = Service::restore(&state)
+                .map_err(|e| TestCaseError::fail(std::format!("operation {i}: {e}")))?;
+            prop_assert_eq!(pair.fast.save(), state);
+        }
     }
     pair.compare_tables().map_err(TestCaseError::fail)
+}
+
+fn replay(ops: &[Op]) -> Result<(), TestCaseError> {
+    replay_with(ops, false)
 }
 
 /// All rules but `wrr`, whose reference walks as many sweeps as the largest weight says.
@@ -24,7 +36,7 @@ fn but_wrr() -> Vec<Algorithm> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
     fn every_rule_chooses_and_counts_like_its_reference(ops in sequence(Mix::default())) {
@@ -47,7 +59,16 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20))]
+    #![proptest_config(ProptestConfig::with_cases(30))]
+
+    #[test]
+    fn a_restored_service_goes_on_like_the_one_that_was_saved(ops in sequence(Mix::default())) {
+        replay_with(&ops, true)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5))]
 
     #[test]
     fn thousands_of_operations_leave_both_alike(
@@ -61,7 +82,7 @@ proptest! {
 macro_rules! alone {
     ($($name:ident: $algorithm:ident,)*) => {$(
         proptest! {
-            #![proptest_config(ProptestConfig::with_cases(60))]
+            #![proptest_config(ProptestConfig::with_cases(25))]
 
             #[test]
             fn $name(
