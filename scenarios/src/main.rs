@@ -1,1 +1,3 @@
+//! The command `lvsim`.
+
 fn main() {}
