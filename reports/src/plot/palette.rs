@@ -1,0 +1,41 @@
+//! Colours and dashes of series.
+
+/// Seven colours people with any colour vision tell apart, visible on white and on near black.
+/// After Okabe and Ito, "Color Universal Design" (2008), without yellow (lost on white) and with
+/// grey for black (lost on a dark page).
+pub(super) const COLOURS: [(u8, u8, u8); 7] = [
+    (0x00, 0x72, 0xB2),
+    (0xD5, 0x5E, 0x00),
+    (0x00, 0x9E, 0x73),
+    (0xCC, 0x79, 0xA7),
+    (0xE6, 0x9F, 0x00),
+    (0x56, 0xB4, 0xE9),
+    (0x80, 0x80, 0x80),
+];
+
+/// Dash patterns, in pixels drawn and left out; one for each time round the colours.
+const DASHES: [&[f64]; 4] = [&[], &[7.0, 4.0], &[2.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
+
+/// What to draw with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Paint {
+    /// The colour of text on the page, with an opacity from 0 to 1.
+    Ink(f64),
+    /// The colour of a series, with an opacity from 0 to 1.
+    Series(usize, f64),
+}
+
+/// The dash pattern of a series; empty for a solid line.
+pub(super) fn dash_of(series: usize) -> &'static [f64] {
+    DASHES.get(series / COLOURS.len() % DASHES.len()).copied().unwrap_or(&[])
+}
+
+/// The fill of a series: lighter each time round the colours, as areas cannot be dashed.
+pub(super) fn fill_of(series: usize) -> Paint {
+    let opacity = match series / COLOURS.len() % 3 {
+        0 => 1.0,
+        1 => 0.6,
+        _ => 0.35,
+    };
+    Paint::Series(series, opacity)
+}
