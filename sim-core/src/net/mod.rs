@@ -1,1 +1,5 @@
 //! The `net` room.
+
+pub mod fragment;
+pub mod icmp;
+pub mod topology;

@@ -1,5 +1,6 @@
 //! What a run leaves behind: counters, histograms, time series, captures.
 
+pub mod capture;
 pub mod histogram;
 pub mod outcome;
 

@@ -1,0 +1,546 @@
+//! Packets to bytes: the Ethernet frame of a [`Packet`], as a capture shows it.
+//!
+//! Bytes are made nowhere else. What a packet does not carry is filled in the way Linux would:
+//! payload is a fixed ASCII pattern, TCP options follow from their length, and every checksum (IPv4
+//! header, ICMP, UDP and TCP with pseudo-header) is right.
+
+use super::addr::{Ip, Mac, MacId};
+use super::packet::{Flags, Kind, Packet, PacketId, proto};
+use crate::engine::Time;
+use etherparse::checksum::Sum16BitWords;
+
+/// Shift of the TCP window scale option announced by a SYN that carries options.
+pub const WINDOW_SHIFT: u32 = 7;
+
+/// Bytes of an Ethernet header.
+pub const ETHERNET_HEADER: usize = 14;
+
+/// Deepest chain of packets inside packets that is written out; what lies deeper becomes filler.
+const MAX_DEPTH: u8 = 8;
+
+/// The TCP option of one byte that means nothing.
+const NOP: u8 = 1;
+
+/// The port whose UDP payload begins with an empty DNS message: dissectors take whatever goes there
+/// for DNS, and letters are not. (Less than the 12 bytes of its header cannot be mended.)
+const DNS: u16 = 53;
+
+/// Letters of the payload. Not a number, not a zero, not a control character: few protocols that a
+/// dissector guesses from a port accept it as theirs, so it is shown as plain data.
+const PATTERN: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
+
+/// Where the packets inside packets are found.
+///
+/// Implemented for every `Fn(PacketId) -> Option<Packet>`.
+pub trait Bodies {
+    /// The packet of this number, if there is one. Never asked for [`PacketId::NONE`].
+    fn body(&self, id: PacketId) -> Option<Packet>;
+}
+
+impl<F: Fn(PacketId) -> Option<Packet>> Bodies for F {
+    fn body(&self, id: PacketId) -> Option<Packet> {
+        self(id)
+    }
+}
+
+/// Appends the Ethernet frame of `packet` (without padding and frame check sequence) to `out`.
+///
+/// `now` is the source of TCP timestamps (milliseconds, as Linux). `macs` is the world's table of
+/// addresses; a number beyond its end is written as `00:00:00:00:00:00`. The IP part is exactly
+/// `packet.len` bytes, but at least 20.
+///
+/// - TCP options: 20 bytes in a SYN are MSS, SACK-permitted, timestamps, NOP, window scale; 12 bytes
+///   are NOP, NOP, timestamps; any other number is the MSS option of a SYN, if there is one and room
+///   for it, and NOPs.
+/// - The TCP window is scaled by [`WINDOW_SHIFT`] in segments with timestamps that are not a SYN,
+///   and is at most 65535 on the wire.
+/// - ICMP errors quote the packet in `body`, as much as `len` leaves room for.
+/// - A fragment is cut from the bytes of the whole datagram in `body`: the first one holds the
+///   header of TCP or UDP, with the checksum of the whole.
+///
+/// ```
+/// use sim_core::engine::Time;
+/// use sim_core::wire::{Ip, Packet, encode, proto};
+/// let p = Packet::ipv4(Ip::new(10, 0, 0, 1), Ip::new(10, 0, 0, 2), proto::UDP, 28 + 5);
+/// let mut frame = Vec::new();
+/// encode::frame(&mut frame, Time::ZERO, &p, &|_| None, &[]);
+/// assert_eq!(frame.len(), 14 + 33);
+/// assert_eq!(&frame[42..], b"abcde");
+/// ```
+pub fn frame<B: Bodies>(out: &mut Vec<u8>, now: Time, packet: &Packet, bodies: &B, macs: &[Mac]) {
+    let mac = |id: MacId| match id {
+        MacId::BROADCAST => Mac([0xff; 6]),
+        MacId(n) => macs.get(n as usize).copied().unwrap_or(Mac([0; 6])),
+    };
+    out.extend(mac(packet.dst_mac).0);
+    out.extend(mac(packet.src_mac).0);
+    let operation: u16 = match packet.kind {
+        Kind::Ipv4 => {
+            out.extend([0x08, 0x00]);
+            return Encoder { now, bodies }.ipv4(out, packet, 0);
+        }
+        Kind::ArpRequest => 1,
+        Kind::ArpReply => 2,
+    };
+    // EtherType 0x0806; hardware 1 (Ethernet), protocol 0x0800, lengths 6 and 4
+    out.extend([0x08, 0x06, 0x00, 0x01, 0x08, 0x00, 6, 4]);
+    out.extend(operation.to_be_bytes());
+    out.extend(mac(MacId(packet.seq)).0);
+    out.extend(packet.src.0.to_be_bytes());
+    out.extend(mac(MacId(packet.ack)).0);
+    out.extend(packet.dst.0.to_be_bytes());
+}
+
+struct Encoder<'a, B> {
+    now: Time,
+    bodies: &'a B,
+}
+
+impl<B: Bodies> Encoder<'_, B> {
+    /// Appends an IPv4 packet of exactly `max(packet.len, 20)` bytes.
+    fn ipv4(&self, out: &mut Vec<u8>, packet: &Packet, depth: u8) {
+        let start = out.len();
+        let len = packet.len.max(Packet::IP_HEADER);
+        out.extend([0x45, packet.tos]);
+        out.extend(len.to_be_bytes());
+        out.extend(packet.id.to_be_bytes());
+        out.extend(packet.frag.to_be_bytes());
+        out.extend([packet.ttl, packet.proto, 0, 0]);
+        out.extend(packet.src.0.to_be_bytes());
+        out.extend(packet.dst.0.to_be_bytes());
+        let sum = Sum16BitWords::new().add_slice(&out[start..]).ones_complement().to_be();
+        put(out, start + 10, sum);
+
+        let room = usize::from(len - Packet::IP_HEADER);
+        if packet.is_fragment() {
+            self.slice(out, packet, room, depth);
+        } else {
+            self.payload(out, packet, room, depth);
+        }
+        debug_assert_eq!(out.len(), start + usize::from(len), "a packet is as long as it says");
+    }
+
+    /// Appends the `room` bytes of a fragment, cut from the datagram it is a part of.
+    fn slice(&self, out: &mut Vec<u8>, fragment: &Packet, room: usize, depth: u8) {
+        let end = out.len() + room;
+        if let Some(whole) = self.inner(fragment, depth) {
+            let mut bytes = Vec::new();
+            let length = usize::from(whole.len.saturating_sub(Packet::IP_HEADER));
+            self.payload(&mut bytes, &whole, length, depth + 1);
+            let from = usize::from(fragment.frag & Packet::OFFSET) * 8;
+            out.extend(bytes.iter().skip(from).take(room));
+        }
+        fill(out, end, 0);
+    }
+
+    /// Appends the `room` bytes above the IPv4 header of an unfragmented datagram.
+    fn payload(&self, out: &mut Vec<u8>, packet: &Packet, room: usize, depth: u8) {
+        let start = out.len();
+        let end = start + room;
+        let checksum_at = match packet.proto {
+            proto::TCP => {
+                self.tcp(out, packet);
+                fill(out, end, packet.seq);
+                Some(start + 16)
+            }
+            proto::UDP => {
+                out.extend(packet.sport.to_be_bytes());
+                out.extend(packet.dport.to_be_bytes());
+                out.extend((room as u16).to_be_bytes());
+                out.extend([0, 0]);
+                if packet.sport == DNS || packet.dport == DNS {
+                    // recursion desired; or a response, recursion available
+                    let flags = if packet.dport == DNS { [0x01, 0x00] } else { [0x81, 0x80] };
+                    out.extend([
+                        PATTERN[0], PATTERN[1], flags[0], flags[1], 0, 0, 0, 0, 0, 0, 0, 0,
+                    ]);
+                }
+                fill(out, end, 0);
+                Some(start + 6)
+            }
+            proto::ICMP => {
+                out.extend([packet.sport as u8, packet.dport as u8, 0, 0]);
+                out.extend(packet.seq.to_be_bytes());
+                if let Some(quoted) = self.inner(packet, depth) {
+                    self.ipv4(out, &quoted, depth + 1);
+                    if out.len() > end {
+                        mend(&mut out[start..end], 8);
+                    }
+                }
+                fill(out, end, 0);
+                Some(start + 2)
+            }
+            proto::IPIP => {
+                if let Some(inner) = self.inner(packet, depth) {
+                    self.ipv4(out, &inner, depth + 1);
+                }
+                fill(out, end, 0);
+                None
+            }
+            _ => {
+                fill(out, end, 0);
+                None
+            }
+        };
+        // a header cut short by `len` has no room for its checksum
+        if let Some(at) = checksum_at.filter(|at| at + 2 <= end) {
+            let sum = checksum(packet.src, packet.dst, packet.proto, &out[start..end]);
+            put(out, at, sum);
+        }
+    }
+
+    fn inner(&self, packet: &Packet, depth: u8) -> Option<Packet> {
+        if packet.body == PacketId::NONE || depth >= MAX_DEPTH {
+            return None;
+        }
+        self.bodies.body(packet.body)
+    }
+
+    /// Appends a TCP header with options, checksum zero.
+    fn tcp(&self, out: &mut Vec<u8>, packet: &Packet) {
+        let options = usize::from(packet.opt.min(40) & !3);
+        let syn = packet.flags.has(Flags::SYN);
+        let shift = if options >= 12 && !syn { WINDOW_SHIFT } else { 0 };
+        let window = (packet.window >> shift).min(u32::from(u16::MAX)) as u16;
+        out.extend(packet.sport.to_be_bytes());
+        out.extend(packet.dport.to_be_bytes());
+        out.extend(packet.seq.to_be_bytes());
+        out.extend(if packet.flags.has(Flags::ACK) { packet.ack } else { 0 }.to_be_bytes());
+        out.extend([((20 + options) as u8) << 2, packet.flags.0]);
+        out.extend(window.to_be_bytes());
+        out.extend([0, 0, 0, 0]);
+
+        let end = out.len() + options;
+        if syn && packet.mss != 0 && options >= 4 {
+            out.extend([2, 4]);
+            out.extend(packet.mss.to_be_bytes());
+        }
+        if syn && options == 20 {
+            out.resize(end - 16, NOP);
+            out.extend([4, 2]);
+            self.timestamps(out, packet);
+            out.extend([NOP, 3, 3, WINDOW_SHIFT as u8]);
+        } else if options == 12 && !(syn && packet.mss != 0) {
+            out.extend([NOP, NOP]);
+            self.timestamps(out, packet);
+        }
+        out.resize(end, NOP);
+    }
+
+    /// Appends the ten bytes of the timestamps option. The echoed value is zero in a first SYN, and
+    /// otherwise the present one: a packet does not carry what its peer last said.
+    fn timestamps(&self, out: &mut Vec<u8>, packet: &Packet) {
+        let value = (self.now.as_nanos() / 1_000_000) as u32;
+        out.extend([8, 10]);
+        out.extend(value.to_be_bytes());
+        out.extend(if packet.flags.has(Flags::ACK) { value } else { 0 }.to_be_bytes());
+    }
+}
+
+/// Cuts or fills `out` to `end` bytes. The letter of a byte depends on its place in the stream that
+/// begins at `from`, so that a retransmission repeats what it retransmits.
+fn fill(out: &mut Vec<u8>, end: usize, from: u32) {
+    out.truncate(end);
+    let mut letters = &PATTERN[from as usize % PATTERN.len()..];
+    while out.len() < end {
+        out.extend_from_slice(&letters[..letters.len().min(end - out.len())]);
+        letters = PATTERN;
+    }
+}
+
+/// The checksum of TCP, UDP (RFC 768: 0 is sent as `0xffff`) or ICMP (no pseudo-header), ready for
+/// the wire.
+fn checksum(src: Ip, dst: Ip, protocol: u8, bytes: &[u8]) -> u16 {
+    let mut sum = Sum16BitWords::new().add_slice(bytes);
+    if protocol != proto::ICMP {
+        sum = sum.add_4bytes(src.0.to_be_bytes());
+        sum = sum.add_4bytes(dst.0.to_be_bytes());
+        sum = sum.add_2bytes([0, protocol]).add_2bytes((bytes.len() as u16).to_be_bytes());
+    }
+    if protocol == proto::UDP {
+        sum.to_ones_complement_with_no_zero().to_be()
+    } else {
+        sum.ones_complement().to_be()
+    }
+}
+
+/// Makes the checksum of a quoted TCP segment, which is that of the whole segment, hold for the part
+/// that is quoted as well: the last two bytes of payload are chosen so. Wireshark checks it although
+/// the segment is cut, and would call the error of a real kernel bad. `at` is where the quoted IPv4
+/// header begins in the ICMP message.
+fn mend(message: &mut [u8], at: usize) {
+    let Some((header, segment)) = message.get_mut(at..).and_then(|b| b.split_at_mut_checked(20))
+    else {
+        return;
+    };
+    let word =
+        |i: usize| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
+    let fragment = header[6] & 0x3f != 0 || header[7] != 0;
+    match header[9] {
+        _ if fragment => {}
+        proto::IPIP => mend(message, at + 20),
+        proto::TCP => {
+            let Some(data) = segment.get(12).map(|b| usize::from(b >> 4) * 4) else { return };
+            let tail = (segment.len() & !1).saturating_sub(2);
+            if tail >= data {
+                put(segment, tail, 0);
+                let sum = checksum(Ip(word(12)), Ip(word(16)), proto::TCP, segment);
+                put(segment, tail, sum);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn put(out: &mut [u8], at: usize, value: u16) {
+    out[at..at + 2].copy_from_slice(&value.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::icmp;
+    use proptest::prelude::*;
+
+    const CLIENT: Ip = Ip::new(172, 16, 0, 10);
+    const VIP: Ip = Ip::new(192, 168, 10, 200);
+    const ROUTER: Ip = Ip::new(172, 16, 0, 1);
+    const MACS: [Mac; 2] = [Mac([2, 0, 0, 0, 1, 10]), Mac([2, 0, 0, 0, 1, 1])];
+
+    fn hex(bytes: &[u8]) -> String {
+        let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
+        bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
+    }
+
+    fn encoded(now: Time, packet: &Packet, others: &[Packet]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let find = |id: PacketId| others.get(id.0 as usize).copied();
+        frame(&mut out, now, packet, &find, &MACS);
+        out
+    }
+
+    fn bytes(packet: &Packet, others: &[Packet]) -> Vec<u8> {
+        encoded(Time::ZERO, packet, others).split_off(ETHERNET_HEADER)
+    }
+
+    /// The one's complement sum of RFC 1071, done the slow way; 0xffff over correct data.
+    fn sum(parts: &[&[u8]]) -> u16 {
+        let mut sum = 0u32;
+        for part in parts {
+            for pair in part.chunks(2) {
+                sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+                sum = (sum & 0xffff) + (sum >> 16);
+            }
+        }
+        sum as u16
+    }
+
+    fn good(ip: &[u8]) -> bool {
+        let l4 = &ip[20..];
+        let length = (l4.len() as u16).to_be_bytes();
+        let fragment = ip[6] & 0x3f != 0 || ip[7] != 0;
+        sum(&[&ip[..20]]) == 0xffff
+            && match ip[9] {
+                _ if fragment => true,
+                proto::ICMP => sum(&[l4]) == 0xffff,
+                proto::TCP | proto::UDP => sum(&[&ip[12..20], &[0, ip[9]], &length, l4]) == 0xffff,
+                proto::IPIP => {
+                    l4.get(..usize::from(u16::from_be_bytes([l4[2], l4[3]]))).is_none_or(good)
+                }
+                _ => true,
+            }
+    }
+
+    fn packet(protocol: u8, len: u16) -> Packet {
+        let mut p = Packet::ipv4(CLIENT, VIP, protocol, len);
+        (p.src_mac, p.dst_mac) = (MacId(0), MacId(1));
+        (p.sport, p.dport) = (0xe662, 80);
+        p
+    }
+
+    fn syn() -> Packet {
+        let mut p = packet(proto::TCP, 60);
+        (p.id, p.frag, p.seq, p.window) = (0xd6cc, Packet::DF, 0xb31d_4dca, 64_240);
+        (p.flags, p.mss, p.opt) = (Flags::SYN, 1460, 20);
+        p
+    }
+
+    fn error(kind: u8, code: u8, len: u16) -> Packet {
+        let mut p = Packet::ipv4(VIP, CLIENT, proto::ICMP, len);
+        (p.sport, p.dport, p.body) = (u16::from(kind), u16::from(code), PacketId(0));
+        p
+    }
+
+    // The three frames below were recorded on a Linux 6.1 host in front of a director.
+
+    #[test]
+    fn a_syn_is_the_one_linux_sends() {
+        let now = Time::from_nanos(0x2163_e89d * 1_000_000);
+        assert_eq!(
+            hex(&encoded(now, &syn(), &[])),
+            "02000000010102000000010a08004500003cd6cc40004006ec64ac10000ac0a80ac8e6620050b31d4dca\
+             00000000a002faf0e3e80000020405b40402080a2163e89d0000000001030307"
+        );
+    }
+
+    #[test]
+    fn an_arp_request_is_the_one_linux_sends() {
+        let mut p = Packet::ipv4(CLIENT, ROUTER, 0, 28);
+        (p.kind, p.seq, p.ack) = (Kind::ArpRequest, 0, MacId::ZERO.0);
+        (p.src_mac, p.dst_mac) = (MacId(0), MacId::BROADCAST);
+        assert_eq!(
+            hex(&encoded(Time::ZERO, &p, &[])),
+            "ffffffffffff02000000010a0806000108000604000102000000010aac10000a000000000000ac100001"
+        );
+        p.kind = Kind::ArpReply;
+        assert_eq!(encoded(Time::ZERO, &p, &[])[21], 2);
+    }
+
+    #[test]
+    fn a_host_unreachable_quotes_as_linux_does() {
+        let mut offending = syn();
+        (offending.id, offending.ttl, offending.sport) = (0xd2e2, 63, 0xed1c);
+        offending.seq = 0x5699_24b7;
+        let mut p = error(icmp::UNREACHABLE, icmp::HOST, 88);
+        (p.tos, p.ttl, p.id) = (0xc0, 63, 0xe081);
+        let now = Time::from_nanos(0x01d7_9a74 * 1_000_000);
+        assert_eq!(
+            hex(&encoded(now, &p, &[offending])[ETHERNET_HEADER..]),
+            "45c00058e08100003f0122d9c0a80ac8ac10000a030174b8000000004500003cd2e240003f06f14eac10\
+             000ac0a80ac8ed1c0050569924b700000000a002faf0d07b0000020405b40402080a01d79a7400000000\
+             01030307"
+        );
+    }
+
+    #[test]
+    fn options_follow_from_their_length() {
+        let mut p = packet(proto::TCP, 52);
+        (p.flags, p.opt, p.window) = (Flags::ACK, 12, 65_536);
+        let b = bytes(&p, &[]);
+        assert_eq!(b[32], 0x80);
+        assert_eq!(&b[34..36], &512u16.to_be_bytes(), "scaled by 7");
+        assert_eq!(&b[40..44], &[1, 1, 8, 10]);
+
+        (p.opt, p.len) = (0, 40);
+        let b = bytes(&p, &[]);
+        assert_eq!(b[32], 0x50);
+        assert_eq!(&b[34..36], &[0xff, 0xff], "clamped");
+
+        (p.opt, p.len) = (8, 48);
+        assert_eq!(&bytes(&p, &[])[40..], &[1; 8]);
+
+        (p.flags, p.mss) = (Flags::SYN, 536);
+        assert_eq!(&bytes(&p, &[])[40..], &[2, 4, 2, 24, 1, 1, 1, 1]);
+        (p.opt, p.len) = (0, 40);
+        assert_eq!(bytes(&p, &[]).len(), 40, "an MSS without room is left out");
+        assert!(good(&bytes(&p, &[])));
+    }
+
+    #[test]
+    fn udp_to_port_53_looks_like_dns() {
+        let mut p = packet(proto::UDP, 28 + 14);
+        p.dport = 53;
+        let b = bytes(&p, &[]);
+        assert_eq!(&b[28..], b"ab\x01\0\0\0\0\0\0\0\0\0ab");
+        assert!(good(&b));
+        (p.sport, p.dport, p.len) = (53, 4000, 28 + 5);
+        assert_eq!(&bytes(&p, &[])[28..], b"ab\x81\x80\0");
+    }
+
+    #[test]
+    fn a_retransmission_repeats_its_bytes() {
+        let mut p = packet(proto::TCP, 1040);
+        p.seq = 5_000;
+        let whole = bytes(&p, &[]);
+        (p.seq, p.len) = (5_400, 640);
+        assert_eq!(bytes(&p, &[])[40..], whole[440..]);
+    }
+
+    #[test]
+    fn fragments_are_cut_from_the_whole() {
+        let mut whole = packet(proto::UDP, 3028);
+        whole.id = 7;
+        let all = bytes(&whole, &[]);
+        assert!(good(&all));
+        let mut joined = Vec::new();
+        for (frag, len) in [(Packet::MF, 1500), (Packet::MF | 0xb9, 1500), (0x172, 68)] {
+            let mut f = Packet { frag, len, body: PacketId(0), ..whole };
+            (f.sport, f.dport) = (0, 0);
+            let b = bytes(&f, &[whole]);
+            assert!(good(&b));
+            joined.extend_from_slice(&b[20..]);
+        }
+        assert_eq!(joined, all[20..]);
+    }
+
+    #[test]
+    fn a_tunnel_holds_the_inner_packet() {
+        let outer = Packet { body: PacketId(0), ..packet(proto::IPIP, 80) };
+        let b = bytes(&outer, &[syn()]);
+        assert!(good(&b));
+        assert_eq!(b[20..], bytes(&syn(), &[]));
+    }
+
+    #[test]
+    fn an_error_about_a_tunnel_packet_quotes_both_headers() {
+        let outer = Packet { body: PacketId(1), ..packet(proto::IPIP, 1500) };
+        let inner = packet(proto::TCP, 1480);
+        let b = bytes(&error(icmp::UNREACHABLE, icmp::FRAG_NEEDED, 576), &[outer, inner]);
+        assert_eq!((b.len(), b[28 + 9], b[48 + 9]), (576, proto::IPIP, proto::TCP));
+        assert!(good(&b));
+    }
+
+    #[test]
+    fn a_cut_quote_keeps_the_header_and_satisfies_a_dissector() {
+        let mut p = packet(proto::TCP, 1500);
+        (p.flags, p.opt, p.seq) = (Flags::ACK, 12, 99);
+        let whole = bytes(&p, &[]);
+        for len in [576, 575, 80] {
+            let b = bytes(&error(icmp::TIME_EXCEEDED, 0, len), &[p]);
+            let quote = &b[28..];
+            assert_eq!(quote[..50.min(quote.len())], whole[..50.min(quote.len())]);
+            assert!(good(&b));
+            assert_eq!(good(quote), len > 80, "80 bytes leave no payload");
+        }
+        let tunnel = Packet { body: PacketId(1), ..packet(proto::IPIP, 1520) };
+        let b = bytes(&error(icmp::TIME_EXCEEDED, 0, 576), &[tunnel, p]);
+        assert_eq!(b[48..98], whole[..50]);
+        assert!(good(&b) && good(&b[48..]));
+    }
+
+    #[test]
+    fn a_packet_that_contains_itself_ends() {
+        for protocol in [proto::IPIP, proto::ICMP] {
+            let p = Packet { body: PacketId(0), ..packet(protocol, 9000) };
+            assert!(bytes(&p, &[p]).len() == 9000);
+            let f = Packet { frag: Packet::MF, ..p };
+            assert!(bytes(&f, &[f]).len() == 9000);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_frame_is_as_long_as_it_says_and_its_checksums_are_right(
+            protocol in prop::sample::select(vec![
+                proto::TCP, proto::UDP, proto::ICMP, proto::IPIP, 47,
+            ]),
+            inner in prop::sample::select(vec![proto::TCP, proto::UDP, proto::ICMP, proto::IPIP]),
+            len: u16, inner_len in 20u16..2000, frag: u16, seq: u32, ports: (u16, u16),
+            flags: u8, opt: u8, body in 0u32..3,
+        ) {
+            let mut p = packet(protocol, len);
+            (p.seq, p.flags, p.opt, p.body) = (seq, Flags(flags), opt, PacketId(body));
+            (p.sport, p.dport) = ports;
+            if body == 1 {
+                p.frag = frag;
+            }
+            let q = packet(inner, inner_len);
+            let b = bytes(&p, &[q, q]);
+            prop_assert_eq!(b.len(), usize::from(len.max(20)));
+            // less than a header has no room for the checksum
+            let cut = !p.is_fragment() && len < 60;
+            let cut = cut || protocol == proto::IPIP && (inner_len < 60 || len < inner_len + 20);
+            prop_assert!(cut || body == 2 && protocol == proto::IPIP || good(&b), "{}", hex(&b));
+        }
+    }
+}
