@@ -7,3 +7,5 @@ pub mod expect;
 pub mod format;
 pub mod import;
 pub mod model;
+pub mod results;
+pub mod study;

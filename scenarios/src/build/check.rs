@@ -3,13 +3,12 @@
 use super::Builder;
 use super::applications::addresses;
 use crate::diagnostic::{Place, Problem};
-use sim_core::config::HostConfig;
-use sim_core::ipvs::rules::ServiceKey;
+use sim_core::config::{HostConfig, WorldConfig};
+use sim_core::net::topology::{Severity, Topology};
 use sim_core::wire::{Ip, Prefix};
 
 impl Builder<'_> {
     pub(super) fn check(&mut self) {
-        self.check_addresses();
         self.check_routes();
         self.check_rules();
     }
@@ -27,36 +26,22 @@ impl Builder<'_> {
             .map_or_else(|| self.record.place_of("cluster").clone(), |t| t.place_of("name").clone())
     }
 
-    /// No two interfaces have one address; a VIP that DR needs twice stands on `lo`.
-    fn check_addresses(&mut self) {
-        let mut seen: Vec<(Ip, String)> = self
-            .hosts
-            .iter()
-            .flat_map(|h| h.interfaces.iter().map(move |i| (h, i)))
-            .flat_map(|(h, i)| i.addresses.iter().map(move |a| (a.ip, h.name.clone())))
-            .collect();
-        seen.sort();
-        let vips: Vec<Ip> = self.vips();
-        let twice: Vec<_> = seen
-            .windows(2)
-            .filter(|w| w[0].0 == w[1].0 && !vips.contains(&w[0].0))
-            .map(|w| (w[0].0, w[0].1.clone(), w[1].1.clone()))
-            .collect();
-        for (ip, first, second) in twice {
-            let place = self.place_of_host(&second);
-            let message = format!("`{first}` and `{second}` both have the address {ip}");
-            self.wrong(&place, message, "two hosts with one address");
+    /// What the network itself finds impossible; only asked if nothing else is wrong.
+    pub(super) fn check_network(&mut self, config: &WorldConfig) {
+        for finding in Topology::new(config).check() {
+            if finding.severity != Severity::Error {
+                continue;
+            }
+            let message = format!("{}: {}", finding.place, finding.explanation);
+            let word = |c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c));
+            let text = format!("{} {}", finding.place, finding.explanation);
+            let named = |h: &&HostConfig| text.split(word).any(|w| w == h.name);
+            let place = match self.hosts.iter().find(named) {
+                Some(host) => self.place_of_host(&host.name.clone()),
+                None => self.record.place_of("link").clone(),
+            };
+            self.wrong(&place, message, finding.problem.name());
         }
-    }
-
-    fn vips(&self) -> Vec<Ip> {
-        let services = self.directors.iter().flat_map(|d| &d.rules.config.services);
-        services
-            .filter_map(|s| match s.key {
-                ServiceKey::Address { vip, .. } => Some(vip),
-                ServiceKey::Fwmark(_) => None,
-            })
-            .collect()
     }
 
     /// A gateway must be a neighbour, an interface must exist.

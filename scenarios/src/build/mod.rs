@@ -41,20 +41,24 @@ pub fn world(
         builder.wrong(record.place_of("warmup"), "nothing is left after the warm-up", label);
     }
     let link_events = builder.link_events();
-    problems.append(&mut builder.problems);
-    WorldConfig {
+    let config = WorldConfig {
         seed,
         duration,
         drain: record.value("drain"),
         warmup,
-        hosts: builder.hosts,
-        switches: builder.switches,
-        links: builder.links,
+        hosts: builder.hosts.clone(),
+        switches: builder.switches.clone(),
+        links: builder.links.clone(),
         series_interval: record.get("series").unwrap_or_else(|| hundredth(duration)),
         connections: false,
         captures: Vec::new(),
         link_events,
+    };
+    if builder.problems.is_empty() && problems.is_empty() {
+        builder.check_network(&config);
     }
+    problems.append(&mut builder.problems);
+    config
 }
 
 /// A hundredth of the duration in whole milliseconds, at least one.
