@@ -1,6 +1,7 @@
 //! What is wrong with an input, where, and what would be right.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use std::fmt::Write as _;
 use std::ops::Range;
 
 /// A file of [`Sources`] by its number.
@@ -159,7 +160,7 @@ pub fn render(sources: &Sources, problems: &[Problem], styled: bool) -> String {
     }
     let count = problems.len();
     let plural = if count == 1 { "" } else { "s" };
-    out.push_str(&format!("{count} problem{plural} found\n"));
+    let _infallible = writeln!(out, "{count} problem{plural} found");
     out
 }
 
@@ -222,7 +223,7 @@ mod tests {
     fn spans_beyond_the_text_or_inside_a_character_do_no_harm() {
         let mut sources = Sources::default();
         let file = sources.add("a", "\u{fc}\u{fc}");
-        for span in [1..3, 0..99, 50..99, 3..1] {
+        for span in [1..3, 0..99, 50..99, Range { start: 3, end: 1 }] {
             let text = render(&sources, &[Problem::new(&Place::new(file, span), "m", "l")], false);
             assert!(text.contains("error: m"), "{text}");
         }

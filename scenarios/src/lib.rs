@@ -2,6 +2,8 @@
 //! command `lvsim`.
 
 pub mod build;
+pub mod catalogue;
+pub mod cli;
 pub mod diagnostic;
 pub mod expect;
 pub mod format;

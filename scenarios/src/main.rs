@@ -1,3 +1,7 @@
 //! The command `lvsim`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    scenarios::cli::main(std::env::args_os())
+}

@@ -109,17 +109,16 @@ impl Builder<'_> {
     fn cluster_rules(&mut self, tables: &Tables) -> usize {
         let name: String = tables.director.value("name");
         let mine = |d: &DirectorRules| d.host.as_deref().is_none_or(|h| h == name);
-        match self.directors.iter().position(mine) {
-            Some(index) => index,
-            None => {
-                self.directors.push(DirectorRules {
-                    host: None,
-                    place: tables.cluster.place.clone(),
-                    rules: crate::import::ipvsadm::Rules::default(),
-                    given: false,
-                });
-                self.directors.len() - 1
-            }
+        if let Some(index) = self.directors.iter().position(mine) {
+            index
+        } else {
+            self.directors.push(DirectorRules {
+                host: None,
+                place: tables.cluster.place.clone(),
+                rules: crate::import::ipvsadm::Rules::default(),
+                given: false,
+            });
+            self.directors.len() - 1
         }
     }
 
@@ -235,7 +234,7 @@ impl Builder<'_> {
         let name: String = tables.cluster.value("scheduler");
         let scheduler = SCHEDULERS.into_iter().find(|a| a.name() == name);
         let Some(scheduler) = scheduler else {
-            let known = words::list(SCHEDULERS.map(|a| a.name()));
+            let known = words::list(SCHEDULERS.map(schedulers::Algorithm::name));
             let place = tables.cluster.place_of("scheduler").clone();
             let message = format!("`{name}` is no scheduler that can be simulated");
             self.wrong(&place, message, format!("expected one of {known}"));

@@ -4,6 +4,7 @@ use super::student::Interval;
 use super::{Condition, Expectation, Operand, Tolerance, metric};
 use serde_json::{Value, json};
 use sim_core::observe::SeriesPoint;
+use std::fmt::Write as _;
 
 /// What one run of one variant measured.
 #[derive(Clone, Debug, Default)]
@@ -253,7 +254,7 @@ fn expected(e: &Expectation) -> String {
     }
     if let Some(than) = &e.than {
         let variant = than.variant.as_deref().unwrap_or("the same variant");
-        out.push_str(&format!(" times {} of {variant}", than.metric));
+        let _infallible = write!(out, " times {} of {variant}", than.metric);
     }
     out
 }

@@ -173,9 +173,12 @@ fn check_variant(name: &str, place: &Place, variants: &[&str], problems: &mut Ve
     }
 }
 
+/// Makes a condition of its operand.
+type Make = fn(Operand) -> Condition;
+
 fn conditions(table: &Record, than: bool, problems: &mut Vec<Problem>) -> Vec<Condition> {
     let mut conditions = Vec::new();
-    let kinds: [(&str, fn(Operand) -> Condition, bool); 5] = [
+    let kinds: [(&str, Make, bool); 5] = [
         ("is", Condition::Is, false),
         ("below", Condition::Below, true),
         ("above", Condition::Above, true),
@@ -195,16 +198,15 @@ fn conditions(table: &Record, than: bool, problems: &mut Vec<Problem>) -> Vec<Co
         }
     }
     if let Some(at) = table.at::<String>("within") {
-        match within(&at.value, than) {
-            Some(condition) => conditions.push(condition),
-            None => {
-                let allowed = if than {
-                    "with `than`: \"5%\" or \"1ms\""
-                } else {
-                    "expected \"TOLERANCE of VALUE\": \"5% of 12ms\", \"1ms of 12ms\""
-                };
-                problems.push(Problem::new(&at.place, "this is no tolerance", allowed));
-            }
+        if let Some(condition) = within(&at.value, than) {
+            conditions.push(condition);
+        } else {
+            let allowed = if than {
+                "with `than`: \"5%\" or \"1ms\""
+            } else {
+                "expected \"TOLERANCE of VALUE\": \"5% of 12ms\", \"1ms of 12ms\""
+            };
+            problems.push(Problem::new(&at.place, "this is no tolerance", allowed));
         }
     }
     conditions

@@ -113,7 +113,7 @@ fn write_section(section: &'static Section, out: &mut String, done: &mut Vec<&'s
         return;
     }
     done.push(section.name);
-    out.push_str(&format!("\n## {}\n\n{}\n\n", section.name, section.help));
+    let _infallible = write!(out, "\n## {}\n\n{}\n\n", section.name, section.help);
     out.push_str("| key | takes | if absent | |\n|---|---|---|---|\n");
     for f in section.fields {
         let absent = match f.default {

@@ -101,6 +101,9 @@ pub fn parse(sources: &Sources, file: FileId) -> (Table, Vec<Problem>) {
 }
 
 /// Reads `KEY=VALUE` as the command line has it: a TOML value, or else a text.
+///
+/// # Errors
+/// There is no `=`.
 pub fn parse_setting(text: &str, sources: &mut Sources) -> Result<(String, Node), Problem> {
     let file = sources.add("--set", text);
     let Some((key, value)) = text.split_once('=') else {

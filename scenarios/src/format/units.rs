@@ -50,7 +50,7 @@ fn split(text: &str) -> Option<(f64, &str)> {
 }
 
 fn exponent_end(text: &str, end: usize) -> usize {
-    let rest = text[end..].as_bytes();
+    let rest = &text.as_bytes()[end..];
     if end == 0 || !matches!(rest.first(), Some(b'e' | b'E')) {
         return end;
     }

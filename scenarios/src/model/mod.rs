@@ -56,6 +56,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure without a text to show.
+    #[expect(clippy::unnecessary_box_returns, reason = "failures travel in boxes")]
     pub fn nowhere(message: impl Into<String>) -> Box<Self> {
         Box::new(Self { sources: Sources::default(), problems: vec![Problem::nowhere(message)] })
     }

@@ -61,15 +61,12 @@ fn texts(table: &Record, reading: &mut Reading<'_>) -> (Option<Rules>, bool) {
         let source = reading.sources.text(at.place.file);
         let quoted = source.get(at.place.span.clone()).unwrap_or("");
         // a text without escapes stands in the file as it is, and problems can point into it
-        let rules = match quoted.find(&at.value) {
-            Some(offset) => {
-                let base = at.place.span.start + offset;
-                ipvsadm::read(at.place.file, base, &at.value, &mut reading.problems)
-            }
-            None => {
-                let id = reading.sources.add("rules", at.value.as_str());
-                ipvsadm::read(id, 0, &at.value, &mut reading.problems)
-            }
+        let rules = if let Some(offset) = quoted.find(&at.value) {
+            let base = at.place.span.start + offset;
+            ipvsadm::read(at.place.file, base, &at.value, &mut reading.problems)
+        } else {
+            let id = reading.sources.add("rules", at.value.as_str());
+            ipvsadm::read(id, 0, &at.value, &mut reading.problems)
         };
         return (Some(rules), true);
     }

@@ -66,9 +66,13 @@ fn real_servers_are_set_up_for_the_forwarding_method() {
 #[test]
 fn manual_setup_leaves_everything_to_the_person() {
     let text = SMALL.replace("[cluster]\n", "[cluster]\nsetup = \"manual\"\n");
+    let failure = load("a", &text, &Embedded(&[]), &Settings::default()).unwrap_err();
+    assert!(failure.problems[0].message.contains("does not hold it"));
+    let vip = "interfaces = { addresses = \"192.168.10.200/32\" }";
+    let text = format!("{text}[[host]]\nname = \"director\"\n{vip}\n");
     let config = load_text(&text).variants.remove(0).config;
     assert!(host(&config, "rs1").loopback.is_empty());
-    assert_eq!(host(&config, "director").interfaces[0].addresses.len(), 1);
+    assert_eq!(host(&config, "director").interfaces[0].addresses.len(), 2);
     assert!(!host(&config, "director").sysctl.ip_forward);
 }
 

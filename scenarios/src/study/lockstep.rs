@@ -48,7 +48,7 @@ where
         // captured bytes are of no interest here and must not pile up
         drop((a.take_captures(), b.take_captures()));
         if state(&a) != state(&b) || more[0] != more[1] {
-            return pinpoint(first()?, second()?, agreed, &a, &b).map(Some).map_or(Ok(None), Ok);
+            return Ok(Some(pinpoint(first()?, second()?, agreed, &a, &b)));
         }
         if !more[0] {
             return Ok(None);
@@ -68,7 +68,7 @@ fn pinpoint<A: Simulation, B: Simulation>(
     agreed: u64,
     late_a: &A,
     late_b: &B,
-) -> Option<Difference> {
+) -> Difference {
     if agreed > 0 {
         let _more = (a.run(agreed), b.run(agreed));
     }
@@ -77,14 +77,14 @@ fn pinpoint<A: Simulation, B: Simulation>(
         let more = [a.run(1), b.run(1)];
         drop((a.take_captures(), b.take_captures()));
         if state(&a) != state(&b) {
-            return Some(difference(event, &a, &b));
+            return difference(event, &a, &b);
         }
         if more == [false, false] {
             break;
         }
     }
     // the second pass agreed: the difference comes and goes, so the end of the piece is all we know
-    Some(difference(last, late_a, late_b))
+    difference(last, late_a, late_b)
 }
 
 fn difference<A: Simulation, B: Simulation>(event: u64, a: &A, b: &B) -> Difference {

@@ -147,12 +147,11 @@ impl<'a> Line<'a> {
 
     fn allows(&self, role: Role) -> bool {
         match role {
-            Role::Command => true,
+            // ipvsadm-save -n is what people run; -n in a rule does no harm
+            Role::Command | Role::Listing => true,
             Role::Service => matches!(self.command, Command::AddService | Command::AddServer),
             Role::ServiceOption => self.command == Command::AddService,
             Role::RealServer | Role::ServerOption => self.command == Command::AddServer,
-            // ipvsadm-save -n is what people run; -n in a rule does no harm
-            Role::Listing => true,
             Role::OtherCommand | Role::Other => false,
         }
     }

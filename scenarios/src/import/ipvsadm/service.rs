@@ -129,7 +129,7 @@ fn scheduler(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<Algorithm> 
     match text.parse::<Algorithm>() {
         Ok(a) if SCHEDULERS.contains(&a) => return Some(a),
         Ok(a) => {
-            problems.push(not_simulated(place, &format!("the scheduler {a}")).labelled(allowed))
+            problems.push(not_simulated(place, &format!("the scheduler {a}")).labelled(allowed));
         }
         Err(_) => {
             let problem = Problem::new(place, format!("`{text}` is no scheduler"), allowed);
@@ -168,7 +168,7 @@ fn flags(line: &Line<'_>, scheduler: Option<Algorithm>, problems: &mut Vec<Probl
 
 fn persistence(line: &Line<'_>, problems: &mut Vec<Problem>) {
     if let Some((text, place)) = line.argument("netmask") {
-        let mask = text.parse::<std::net::Ipv4Addr>().map(|m| m.to_bits());
+        let mask = text.parse::<std::net::Ipv4Addr>().map(std::net::Ipv4Addr::to_bits);
         if !mask.is_ok_and(|m| m.leading_ones() + m.trailing_zeros() == 32) {
             let message = format!("illegal netmask `{text}'");
             problems.push(Problem::new(place, message, "a mask such as 255.255.255.0"));
