@@ -37,6 +37,9 @@ pub(super) fn addresses(host: &HostConfig) -> impl Iterator<Item = Ip> + '_ {
 impl Builder<'_> {
     /// Puts the rules onto the hosts.
     pub(super) fn directors(&mut self) {
+        if self.lacks_cluster() {
+            return;
+        }
         for director in self.directors.clone() {
             let own = self.cluster.as_ref().map(|c| c.director.clone());
             let Some(name) = director.host.clone().or(own) else {
@@ -49,9 +52,7 @@ impl Builder<'_> {
             };
             if self.host(&name).is_none() {
                 let at = At::new(name, director.place);
-                if !self.record.has("cluster") || self.cluster.is_some() {
-                    self.unknown_host(&at);
-                }
+                self.unknown_host(&at);
                 continue;
             }
             if !director.given && director.rules.config.services.is_empty() {
@@ -74,6 +75,9 @@ impl Builder<'_> {
     }
 
     pub(super) fn applications(&mut self) {
+        if self.lacks_cluster() {
+            return;
+        }
         for table in self.record.tables("server") {
             self.server(table);
         }

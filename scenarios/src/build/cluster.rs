@@ -10,7 +10,7 @@
 
 use super::Builder;
 use super::hosts::{bare, cpu, later, patch_sysctl, patch_tcp};
-use crate::diagnostic::{Place, Problem};
+use crate::diagnostic::{At, Place, Problem};
 use crate::format::sections::{CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
 use crate::format::{Record, words};
 use crate::import::ipvsadm::SCHEDULERS;
@@ -108,18 +108,29 @@ impl Builder<'_> {
     /// The director table of the cluster's director; made if there is none.
     fn cluster_rules(&mut self, tables: &Tables) -> usize {
         let name: String = tables.director.value("name");
+        let own: Vec<String> =
+            self.record.tables("host").iter().map(|h| h.value::<String>("name")).collect();
         let mine = |d: &DirectorRules| d.host.as_deref().is_none_or(|h| h == name);
         if let Some(index) = self.directors.iter().position(mine) {
-            index
-        } else {
-            self.directors.push(DirectorRules {
-                host: None,
-                place: tables.cluster.place.clone(),
-                rules: crate::import::ipvsadm::Rules::default(),
-                given: false,
-            });
-            self.directors.len() - 1
+            return index;
         }
+        // one for a host that is nowhere is most likely meant for this director
+        let lost = |d: &DirectorRules| d.host.as_ref().is_some_and(|h| !own.contains(h));
+        if let Some(index) = self.directors.iter().position(lost) {
+            let host = self.directors[index].host.take().unwrap_or_default();
+            let place = self.directors[index].place.clone();
+            let known: Vec<&str> =
+                std::iter::once(name.as_str()).chain(own.iter().map(String::as_str)).collect();
+            self.unknown_host_of(&At::new(host, place), &known);
+            return index;
+        }
+        self.directors.push(DirectorRules {
+            host: None,
+            place: tables.cluster.place.clone(),
+            rules: crate::import::ipvsadm::Rules::default(),
+            given: false,
+        });
+        self.directors.len() - 1
     }
 
     fn plan(&mut self, tables: &Tables, index: usize) -> Option<Plan> {

@@ -111,6 +111,11 @@ impl<'a> Builder<'a> {
         self.problems.push(Problem::new(place, message, label));
     }
 
+    /// Whether the cluster could not be expanded: what needs it is then no further mistake.
+    fn lacks_cluster(&self) -> bool {
+        self.record.has("cluster") && self.cluster.is_none()
+    }
+
     fn host(&self, name: &str) -> Option<&HostConfig> {
         self.hosts.iter().find(|h| h.name == name)
     }
@@ -136,12 +141,17 @@ impl<'a> Builder<'a> {
     }
 
     fn unknown_host(&mut self, name: &At<String>) {
-        let known: Vec<&str> = self.hosts.iter().map(|h| h.name.as_str()).collect();
+        let known: Vec<String> = self.hosts.iter().map(|h| h.name.clone()).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        self.unknown_host_of(name, &known);
+    }
+
+    fn unknown_host_of(&mut self, name: &At<String>, known: &[&str]) {
         let near = words::nearest(&name.value, known.iter().copied());
         let problem = Problem::new(
             &name.place,
             format!("there is no host `{}`", name.value),
-            format!("hosts are {}", shortened(&known)),
+            format!("hosts are {}", shortened(known)),
         );
         self.problems.push(match near {
             Some(near) => problem.help(format!("did you mean `{near}`?")),

@@ -73,7 +73,7 @@ fn judge_one(e: &Expectation, variant: &str, replications: &[Vec<Measured>]) -> 
         values(&e.metric, variant, replications)
             .and_then(|values| compare(e, variant, &values, replications))
     };
-    let (pass, measured) = result.unwrap_or_else(|problem| (false, problem));
+    let (pass, measured) = result.unwrap_or_else(|problem| (false, format!("nothing: {problem}")));
     Verdict {
         variant: variant.to_owned(),
         metric: e.metric.clone(),
@@ -85,7 +85,7 @@ fn judge_one(e: &Expectation, variant: &str, replications: &[Vec<Measured>]) -> 
 
 fn of<'m>(variant: &str, run: &'m [Measured]) -> Result<&'m Measured, String> {
     let found = run.iter().find(|m| m.variant == variant);
-    found.ok_or_else(|| format!("nothing: the variant {variant} was not run"))
+    found.ok_or_else(|| format!("the variant {variant} was not run"))
 }
 
 fn values<'m>(
@@ -244,7 +244,7 @@ fn expected(e: &Expectation) -> String {
                     Tolerance::Share(s) => format!("{} %", rounded(s * 100.0)),
                     Tolerance::Absolute(a) => rounded(*a),
                 };
-                format!("{} within {distance}", text(value))
+                format!("within {distance} of {}", text(value))
             }
         })
         .collect();

@@ -59,6 +59,9 @@ pub fn find<'v>(root: &'v Value, path: &str) -> Result<&'v Value, String> {
                 rest.split('.').next().unwrap_or(""),
                 map.keys().map(String::as_str),
             );
+            if map.is_empty() {
+                return Err(format!("there is no metric `{path}`: there is nothing in it"));
+            }
             let hint = near.map_or_else(
                 || format!("; there are {}", words::list(map.keys().take(12))),
                 |n| format!("; did you mean `{n}`?"),

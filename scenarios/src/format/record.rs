@@ -35,6 +35,7 @@ impl Record {
         problems: &mut Vec<Problem>,
     ) -> Self {
         let mut record = Self::empty(section, place);
+        let mut meant = Vec::new();
         for entry in &table.entries {
             match section.fields.iter().find(|f| f.name == entry.key) {
                 Some(field) => {
@@ -43,11 +44,15 @@ impl Record {
                         record.values.push((field.name, at));
                     }
                 }
-                None => problems.push(unknown_key(section, &entry.key, &entry.place)),
+                None => {
+                    meant.extend(words::nearest(&entry.key, section.fields.iter().map(|f| f.name)));
+                    problems.push(unknown_key(section, &entry.key, &entry.place));
+                }
             }
         }
         for field in section.fields {
-            if field.default == Absent::Required && table.get(field.name).is_none() {
+            let there = table.get(field.name).is_some() || meant.contains(&field.name);
+            if field.default == Absent::Required && !there {
                 problems.push(missing_key(section, field, place));
             }
         }

@@ -39,7 +39,8 @@ pub(super) fn read(record: &Record, reading: &mut Reading<'_>) -> Vec<DirectorRu
             };
         }
         let host = table.get("host");
-        directors.push(DirectorRules { host, place: table.place.clone(), rules, given });
+        let place = if host.is_some() { table.place_of("host") } else { &table.place };
+        directors.push(DirectorRules { host, place: place.clone(), rules, given });
     }
     directors
 }
