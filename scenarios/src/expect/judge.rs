@@ -4,7 +4,6 @@ use super::student::Interval;
 use super::{Condition, Expectation, Operand, Tolerance, metric};
 use serde_json::{Value, json};
 use sim_core::observe::SeriesPoint;
-use std::fmt::Write as _;
 
 /// What one run of one variant measured.
 #[derive(Clone, Debug, Default)]
@@ -226,37 +225,33 @@ fn shown_words(values: &[&Value]) -> String {
 }
 
 fn expected(e: &Expectation) -> String {
-    let text = |o: &Operand| match o {
-        Operand::Number(_, t) | Operand::Text(t) => t.clone(),
-        Operand::Bool(b) => b.to_string(),
-    };
-    let conditions: Vec<String> = e
-        .conditions
-        .iter()
-        .map(|c| match c {
-            Condition::Is(o) => text(o),
-            Condition::Below(o) => format!("below {}", text(o)),
-            Condition::Above(o) => format!("above {}", text(o)),
-            Condition::AtLeast(o) => format!("at least {}", text(o)),
-            Condition::AtMost(o) => format!("at most {}", text(o)),
-            Condition::Within { value, tolerance } => {
-                let distance = match tolerance {
-                    Tolerance::Share(s) => format!("{} %", rounded(s * 100.0)),
-                    Tolerance::Absolute(a) => rounded(*a),
-                };
-                format!("within {distance} of {}", text(value))
-            }
-        })
-        .collect();
-    let mut out = conditions.join(" and ");
-    if e.always {
-        out = format!("always {out}");
-    }
-    if let Some(than) = &e.than {
+    let other = e.than.as_ref().map(|than| {
         let variant = than.variant.as_deref().unwrap_or("the same variant");
-        let _infallible = write!(out, " times {} of {variant}", than.metric);
-    }
-    out
+        format!("{} of {variant}", than.metric)
+    });
+    let text = |o: &Operand| match (o, &other) {
+        (Operand::Number(n, _), Some(other)) if (n - 1.0).abs() < f64::EPSILON => other.clone(),
+        (Operand::Number(_, t), Some(other)) => format!("{t} times {other}"),
+        (Operand::Number(_, t) | Operand::Text(t), _) => t.clone(),
+        (Operand::Bool(b), _) => b.to_string(),
+    };
+    let distance = |t: &Tolerance| match t {
+        Tolerance::Share(s) => format!("{} %", rounded(s * 100.0)),
+        Tolerance::Absolute(a) => rounded(*a),
+    };
+    let condition = |c: &Condition| match c {
+        Condition::Is(o) => text(o),
+        Condition::Below(o) => format!("below {}", text(o)),
+        Condition::Above(o) => format!("above {}", text(o)),
+        Condition::AtLeast(o) => format!("at least {}", text(o)),
+        Condition::AtMost(o) => format!("at most {}", text(o)),
+        Condition::Within { value, tolerance } => {
+            format!("within {} of {}", distance(tolerance), text(value))
+        }
+    };
+    let conditions: Vec<String> = e.conditions.iter().map(condition).collect();
+    let always = if e.always { "always " } else { "" };
+    format!("{always}{}", conditions.join(" and "))
 }
 
 #[cfg(test)]

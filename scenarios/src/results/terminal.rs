@@ -1,11 +1,19 @@
 //! The table a person reads: a metric a row, a variant a column.
 
 use super::Study;
-use super::summary::{busiest, link_name, observed_s, server_names, total};
+use super::summary::{busiest, observed_s, server_names, total};
 use super::tables::measured;
 use crate::study::Outcome;
 use reports::{Cell, Comparison, Sense, Unit};
-use sim_core::observe::{ClientObservation, DirectorObservation, Failure, Histogram};
+use sim_core::observe::{
+    ClientObservation, DirectorObservation, Failure, Histogram, LinkObservation,
+};
+
+/// `director>switch`: a link direction without its interfaces.
+fn short_name(link: &LinkObservation) -> String {
+    let host = |end: &str| end.split(':').next().unwrap_or(end).to_owned();
+    format!("{}>{}", host(&link.from), host(&link.to))
+}
 
 /// Adds a row with a cell for each variant.
 fn row(
@@ -82,7 +90,7 @@ fn throughput(t: &mut Comparison, outcomes: &[Outcome]) {
         per_s(all(o).bytes_received, o)
     });
     row(t, outcomes, "busiest link", Unit::None, Sense::Neutral, |o| {
-        busiest(&o.observations.links).map(link_name).into()
+        busiest(&o.observations.links).map(short_name).into()
     });
     row(t, outcomes, "  busy", Unit::Ratio, Sense::Neutral, |o| {
         busiest(&o.observations.links).map(|l| l.utilisation).into()
