@@ -1,1 +1,13 @@
-//! What people write, what they ask.
+//! What people write, what they ask: scenario files, rules, expectations, results, and the
+//! command `lvsim`.
+
+pub mod build;
+pub mod catalogue;
+pub mod cli;
+pub mod diagnostic;
+pub mod expect;
+pub mod format;
+pub mod import;
+pub mod model;
+pub mod results;
+pub mod study;

@@ -1,0 +1,119 @@
+//! What must fit together: addresses, gateways, rules.
+
+use super::Builder;
+use super::applications::addresses;
+use crate::diagnostic::{Place, Problem};
+use sim_core::config::{HostConfig, WorldConfig};
+use sim_core::net::topology::{Severity, Topology};
+use sim_core::wire::{Ip, Prefix};
+
+impl Builder<'_> {
+    pub(super) fn check(&mut self) {
+        self.check_routes();
+        self.check_rules();
+    }
+
+    /// The place of the table that describes a host.
+    fn place_of_host(&self, name: &str) -> Place {
+        let tables = self.record.tables("host");
+        let named = |t: &&&crate::format::Record| {
+            let own: String = t.value("name");
+            own == name || (t.has("count") && name.starts_with(&own))
+        };
+        tables
+            .iter()
+            .find(named)
+            .map_or_else(|| self.record.place_of("cluster").clone(), |t| t.place_of("name").clone())
+    }
+
+    /// What the network itself finds impossible; only asked if nothing else is wrong.
+    pub(super) fn check_network(&mut self, config: &WorldConfig) {
+        for finding in Topology::new(config).check() {
+            if finding.severity != Severity::Error {
+                continue;
+            }
+            let message = format!("{}: {}", finding.place, finding.explanation);
+            let word = |c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c));
+            let text = format!("{} {}", finding.place, finding.explanation);
+            let named = |h: &&HostConfig| text.split(word).any(|w| w == h.name);
+            let place = match self.hosts.iter().find(named) {
+                Some(host) => self.place_of_host(&host.name.clone()),
+                None => self.record.place_of("link").clone(),
+            };
+            self.wrong(&place, message, finding.problem.name());
+        }
+    }
+
+    /// A gateway must be a neighbour, an interface must exist.
+    fn check_routes(&mut self) {
+        let mut found = Vec::new();
+        for host in &self.hosts {
+            for hop in host.routes.iter().flat_map(|r| &r.hops) {
+                if let Some(dev) = &hop.dev
+                    && !host.interfaces.iter().any(|i| i.name == *dev)
+                {
+                    found.push((
+                        host.name.clone(),
+                        format!(
+                            "a route of `{}` goes out of `{dev}`, which it does not have",
+                            host.name
+                        ),
+                    ));
+                } else if let Some(via) = hop.via
+                    && hop.dev.is_none()
+                    && !reaches(host, via)
+                {
+                    found.push((
+                        host.name.clone(),
+                        format!("the gateway {via} of `{}` is in none of its networks", host.name),
+                    ));
+                }
+            }
+            for (dev, _, _) in &host.neighbours {
+                if !host.interfaces.iter().any(|i| i.name == *dev) {
+                    found.push((
+                        host.name.clone(),
+                        format!(
+                            "a neighbour of `{}` is on `{dev}`, which it does not have",
+                            host.name
+                        ),
+                    ));
+                }
+            }
+        }
+        for (host, message) in found {
+            let place = self.place_of_host(&host);
+            self.wrong(&place, message, "this host");
+        }
+    }
+
+    /// In a cluster, every destination of the rules is a host.
+    fn check_rules(&mut self) {
+        if self.cluster.is_none() {
+            return;
+        }
+        let mut found = Vec::new();
+        for director in &self.directors {
+            let services = director.rules.config.services.iter().zip(&director.rules.servers);
+            for (service, places) in services {
+                for (server, place) in service.servers.iter().zip(places) {
+                    let held = self.hosts.iter().any(|h| addresses(h).any(|a| a == server.rip));
+                    if !held {
+                        let message = format!("no host has the address {}", server.rip);
+                        let problem = Problem::new(place, message, "this real server")
+                            .help("give [cluster.real_servers] its address, or add a [[host]]");
+                        found.push(problem);
+                    }
+                }
+            }
+        }
+        self.problems.append(&mut found);
+    }
+}
+
+fn reaches(host: &HostConfig, gateway: Ip) -> bool {
+    host.interfaces
+        .iter()
+        .flat_map(|i| &i.addresses)
+        .any(|a| a.len < 32 && Prefix::new(a.ip, a.len).contains(gateway))
+}

@@ -1,0 +1,460 @@
+//! The shorthand for the usual cluster.
+//!
+//! Clients reach a router, each on a link of its own or over one switch; the router, the director
+//! and the real servers share a second switch, plugged in in this order. The forwarding methods of
+//! the rules decide what is set on the real servers:
+//!
+//! - NAT: the default gateway is the DIP;
+//! - DR: the VIPs on `lo`, `arp_ignore` 1 and `arp_announce` 2;
+//! - TUN: the VIPs on `tunl0`, the same ARP settings, `rp_filter` 0.
+
+use super::Builder;
+use super::hosts::{bare, cpu, later, patch_sysctl, patch_tcp};
+use crate::diagnostic::{At, Place, Problem};
+use crate::format::sections::{CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
+use crate::format::{Record, words};
+use crate::import::ipvsadm::SCHEDULERS;
+use crate::model::DirectorRules;
+use sim_core::config::{
+    HopConfig, HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, LinkEnd,
+    RouteConfig, SwitchConfig,
+};
+use sim_core::engine::Span;
+use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
+use sim_core::wire::{Ip, Prefix, proto};
+
+/// The hosts of the cluster.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parts {
+    pub(super) router: String,
+    pub(super) director: String,
+    pub(super) real_servers: Vec<String>,
+    pub(super) clients: Vec<String>,
+}
+
+impl Parts {
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &String> {
+        [&self.router, &self.director].into_iter().chain(&self.real_servers).chain(&self.clients)
+    }
+}
+
+const SWITCH: &str = "switch";
+const CLIENT_SWITCH: &str = "client-switch";
+
+/// The tables below `[cluster]`, empty ones where they are absent.
+struct Tables {
+    cluster: Record,
+    router: Record,
+    director: Record,
+    servers: Record,
+    clients: Record,
+}
+
+/// Addresses of the cluster's network.
+struct Plan {
+    subnet: Prefix,
+    router: Ip,
+    director: Ip,
+    real_servers: Vec<Ip>,
+    vips: Vec<Ip>,
+}
+
+impl Builder<'_> {
+    pub(super) fn cluster(&mut self) {
+        let Some(cluster) = self.record.table("cluster") else { return };
+        let below = |name, section| {
+            cluster.table(name).cloned().unwrap_or_else(|| Record::empty(section, &cluster.place))
+        };
+        let tables = Tables {
+            router: below("router", &CLUSTER_ROUTER),
+            director: below("director", &CLUSTER_DIRECTOR),
+            servers: below("real_servers", &CLUSTER_SERVERS),
+            clients: below("clients", &CLUSTER_CLIENTS),
+            cluster: cluster.clone(),
+        };
+        let index = self.cluster_rules(&tables);
+        let Some(plan) = self.plan(&tables, index) else { return };
+        self.make_rules(&tables, &plan, index);
+        let mut parts = Parts {
+            router: tables.router.value("name"),
+            director: tables.director.value("name"),
+            ..Parts::default()
+        };
+        self.switches.push(switch(SWITCH));
+        self.clients(&tables, &mut parts);
+        self.router(&tables, &plan, &parts);
+        self.director(&tables, &plan, &parts);
+        self.real_servers(&tables, &plan, &mut parts);
+        if tables.cluster.value::<String>("setup") == "auto" {
+            self.set_up(&plan, &parts, index);
+        }
+        // what a table says is stronger than what the forwarding method needs
+        for (table, names) in [
+            (&tables.servers, parts.real_servers.clone()),
+            (&tables.director, vec![parts.director.clone()]),
+            (&tables.router, vec![parts.router.clone()]),
+            (&tables.clients, parts.clients.clone()),
+        ] {
+            for name in names {
+                if let (Some(t), Some(host)) = (table.table("sysctl"), self.host_mut(&name)) {
+                    patch_sysctl(host, t);
+                }
+            }
+        }
+        self.cluster = Some(parts);
+    }
+
+    /// The director table of the cluster's director; made if there is none.
+    fn cluster_rules(&mut self, tables: &Tables) -> usize {
+        let name: String = tables.director.value("name");
+        let own: Vec<String> =
+            self.record.tables("host").iter().map(|h| h.value::<String>("name")).collect();
+        let mine = |d: &DirectorRules| d.host.as_deref().is_none_or(|h| h == name);
+        if let Some(index) = self.directors.iter().position(mine) {
+            return index;
+        }
+        // one for a host that is nowhere is most likely meant for this director
+        let lost = |d: &DirectorRules| d.host.as_ref().is_some_and(|h| !own.contains(h));
+        if let Some(index) = self.directors.iter().position(lost) {
+            let host = self.directors[index].host.take().unwrap_or_default();
+            let place = self.directors[index].place.clone();
+            let known: Vec<&str> =
+                std::iter::once(name.as_str()).chain(own.iter().map(String::as_str)).collect();
+            self.unknown_host_of(&At::new(host, place), &known);
+            return index;
+        }
+        self.directors.push(DirectorRules {
+            host: None,
+            place: tables.cluster.place.clone(),
+            rules: crate::import::ipvsadm::Rules::default(),
+            given: false,
+        });
+        self.directors.len() - 1
+    }
+
+    fn plan(&mut self, tables: &Tables, index: usize) -> Option<Plan> {
+        let director = &self.directors[index];
+        let mut vips: Vec<Ip> = Vec::new();
+        for service in &director.rules.config.services {
+            if let ServiceKey::Address { vip, .. } = service.key
+                && !vips.contains(&vip)
+            {
+                vips.push(vip);
+            }
+        }
+        if let Some((vip, _)) = tables.cluster.get::<(Ip, u16)>("vip")
+            && !director.given
+        {
+            vips = vec![vip];
+        }
+        let Some(&first) = vips.first() else {
+            let message = "the cluster has no service";
+            let problem = Problem::new(&tables.cluster.place, message, "this cluster")
+                .help("give [director] `rules` or `rules_file`, or [cluster] a `vip`")
+                .derived();
+            self.problems.push(problem);
+            return None;
+        };
+        let subnet = tables.cluster.get("subnet").unwrap_or_else(|| Prefix::new(first, 24));
+        if subnet.len > 29 {
+            let place = tables.cluster.place_of("subnet").clone();
+            self.wrong(&place, "the subnet is too small", "expected /29 or more addresses");
+            return None;
+        }
+        let router = tables.router.get("address").unwrap_or_else(|| later(subnet.addr, 1));
+        let dip = tables.director.get("address").unwrap_or_else(|| later(subnet.addr, 2));
+        let real_servers = self.real_addresses(tables, subnet, index);
+        let plan = Plan { subnet, router, director: dip, real_servers, vips };
+        self.check_plan(tables, &plan);
+        Some(plan)
+    }
+
+    fn real_addresses(&mut self, tables: &Tables, subnet: Prefix, index: usize) -> Vec<Ip> {
+        let servers = &tables.servers;
+        let listed = servers.list::<Ip>("addresses");
+        if !listed.is_empty() {
+            return listed.into_iter().map(|a| a.value).collect();
+        }
+        let offset = if subnet.len <= 27 { 11 } else { 3 };
+        let first = servers.get("first_address").unwrap_or_else(|| later(subnet.addr, offset));
+        if let Some(count) = servers.get::<u32>("count") {
+            return (0..count).map(|i| later(first, i)).collect();
+        }
+        // one for each RIP of the rules that no [[host]] has
+        let own: Vec<Ip> = self
+            .record
+            .tables("host")
+            .iter()
+            .flat_map(|h| h.tables("interfaces"))
+            .flat_map(|i| i.list::<InterfaceAddress>("addresses"))
+            .map(|a| a.value.ip)
+            .collect();
+        let mut rips: Vec<Ip> = Vec::new();
+        for server in self.directors[index].rules.config.services.iter().flat_map(|s| &s.servers) {
+            if !rips.contains(&server.rip) && !own.contains(&server.rip) {
+                rips.push(server.rip);
+            }
+        }
+        if rips.is_empty() && !self.directors[index].given {
+            rips = vec![first, later(first, 1)];
+        }
+        rips
+    }
+
+    fn check_plan(&mut self, tables: &Tables, plan: &Plan) {
+        let mut taken: Vec<Ip> = vec![plan.router];
+        let mut check = |builder: &mut Self, ip: Ip, place: &Place, what: &str| {
+            let place = place.clone();
+            if !plan.subnet.contains(ip) {
+                let message = format!("{what} {ip} is not in the cluster's subnet {}", plan.subnet);
+                let problem = Problem::new(&place, message, "set `subnet`, or make it a [[host]]");
+                builder.problems.push(problem);
+            } else if taken.contains(&ip) {
+                builder.wrong(&place, format!("{what} {ip} is taken"), "another host has it");
+            }
+            taken.push(ip);
+        };
+        check(self, plan.director, tables.director.place_of("address"), "the DIP");
+        for ip in &plan.real_servers {
+            let servers = &tables.servers;
+            let name = ["addresses", "first_address", "count"].into_iter().find(|n| servers.has(n));
+            let place = name.map_or(&tables.cluster.place, |n| servers.place_of(n));
+            check(self, *ip, place, "the RIP");
+        }
+        for vip in &plan.vips {
+            if taken.contains(vip) {
+                let place = tables.cluster.place_of("vip").clone();
+                self.wrong(&place, format!("the VIP {vip} is taken"), "another host has it");
+            }
+        }
+    }
+
+    /// Rules for `vip` and all real servers, if the director has none of its own.
+    fn make_rules(&mut self, tables: &Tables, plan: &Plan, index: usize) {
+        let Some((vip, port)) = tables.cluster.get::<(Ip, u16)>("vip") else { return };
+        if self.directors[index].given {
+            let place = tables.cluster.place_of("vip").clone();
+            let key = |s: &ServiceRule| matches!(s.key, ServiceKey::Address { vip: v, port: p, .. } if (v, p) == (vip, port));
+            if !self.directors[index].rules.config.services.iter().any(key) {
+                let message = format!("the rules have no service {vip}:{port}");
+                self.wrong(&place, message, "leave it out: the rules name the services");
+            }
+            return;
+        }
+        let name: String = tables.cluster.value("scheduler");
+        let scheduler = SCHEDULERS.into_iter().find(|a| a.name() == name);
+        let Some(scheduler) = scheduler else {
+            let known = words::list(SCHEDULERS.map(schedulers::Algorithm::name));
+            let place = tables.cluster.place_of("scheduler").clone();
+            let message = format!("`{name}` is no scheduler that can be simulated");
+            self.wrong(&place, message, format!("expected one of {known}"));
+            return;
+        };
+        let forwarding = crate::model::forwarding_of(self.record).unwrap_or(Forwarding::Dr);
+        let servers = plan.real_servers.iter().map(|rip| ServerRule {
+            rip: *rip,
+            port,
+            forwarding,
+            weight: 1,
+            upper_threshold: 0,
+            lower_threshold: 0,
+        });
+        let rules = &mut self.directors[index].rules;
+        rules.services.push(tables.cluster.place_of("vip").clone());
+        rules.servers.push(vec![tables.cluster.place.clone(); plan.real_servers.len()]);
+        rules.config.services.push(ServiceRule {
+            key: ServiceKey::Address { protocol: proto::TCP, vip, port },
+            scheduler,
+            sched_flags: 0,
+            persistent: None,
+            netmask_len: 32,
+            one_packet: false,
+            servers: servers.collect(),
+        });
+    }
+
+    /// The client hosts; the ends of their links to the router come later.
+    fn clients(&mut self, tables: &Tables, parts: &mut Parts) {
+        let t = &tables.clients;
+        let name: String = t.value("name");
+        let count: u32 = t.value::<u32>("count").max(1);
+        let subnet = t.get("subnet").or_else(|| t.default("subnet")).unwrap_or(Prefix::ALL);
+        let shared = t.value::<String>("connect") == "switch";
+        let size = 1_u64 << (32 - subnet.len);
+        let room = if shared { size.saturating_sub(3) } else { u64::from(count) };
+        if subnet.len > 30 || subnet.len == 0 || u64::from(count) > room {
+            let place = t.place_of("subnet").clone();
+            self.wrong(
+                &place,
+                "the clients do not fit into their subnet",
+                "expected a larger block",
+            );
+            return;
+        }
+        for index in 0..count {
+            let block = if shared { subnet.addr } else { later(subnet.addr, index * size as u32) };
+            let host_number = if shared { 2 + index } else { 2 };
+            let member = if count == 1 { name.clone() } else { format!("{name}{}", index + 1) };
+            let mut host = self.cluster_host(&member, later(block, host_number), subnet.len, t);
+            host.routes.push(default_via(later(block, 1)));
+            self.hosts.push(host);
+            parts.clients.push(member);
+        }
+        if count > 1 {
+            self.add_group(&name, parts.clients.clone());
+        }
+        if shared {
+            self.switches.push(switch(CLIENT_SWITCH));
+        }
+    }
+
+    fn router(&mut self, tables: &Tables, plan: &Plan, parts: &Parts) {
+        let name = &parts.router;
+        let mut host = self.cluster_host(name, plan.router, plan.subnet.len, &tables.router);
+        let shared = self.switches.iter().any(|s| s.name == CLIENT_SWITCH);
+        let clients: Vec<InterfaceAddress> = parts
+            .clients
+            .iter()
+            .filter_map(|c| self.host(c)?.interfaces.first()?.addresses.first().copied())
+            .collect();
+        let legs = if shared { clients.len().min(1) } else { clients.len() };
+        for (index, client) in clients.iter().take(legs).enumerate() {
+            let gateway = later(Prefix::new(client.ip, client.len).addr, 1);
+            let address = InterfaceAddress { ip: gateway, len: client.len };
+            host.interfaces.push(self.interface(&format!("eth{}", index + 1), address));
+        }
+        host.sysctl.ip_forward = true;
+        no_redirects(&mut host);
+        self.hosts.push(host);
+        let link = tables.clients.table("link");
+        if shared {
+            self.add_link(None, end(name, "eth1"), LinkEnd::Switch(CLIENT_SWITCH.into()), link);
+        }
+        for (index, client) in parts.clients.iter().enumerate() {
+            let to = if shared {
+                LinkEnd::Switch(CLIENT_SWITCH.into())
+            } else {
+                end(name, &format!("eth{}", index + 1))
+            };
+            self.add_link(None, end(client, "eth0"), to, link);
+        }
+        self.plug(name, tables.router.table("link"));
+    }
+
+    fn director(&mut self, tables: &Tables, plan: &Plan, parts: &Parts) {
+        let name = &parts.director;
+        let mut host = self.cluster_host(name, plan.director, plan.subnet.len, &tables.director);
+        host.routes.push(default_via(plan.router));
+        self.hosts.push(host);
+        self.plug(name, tables.director.table("link"));
+    }
+
+    fn real_servers(&mut self, tables: &Tables, plan: &Plan, parts: &mut Parts) {
+        let name: String = tables.servers.value("name");
+        for (index, rip) in plan.real_servers.iter().enumerate() {
+            let member = format!("{name}{}", index + 1);
+            let mut host = self.cluster_host(&member, *rip, plan.subnet.len, &tables.servers);
+            host.routes.push(default_via(plan.router));
+            self.hosts.push(host);
+            self.plug(&member, tables.servers.table("link"));
+            parts.real_servers.push(member);
+        }
+        self.add_group(&name, parts.real_servers.clone());
+    }
+
+    /// VIPs, gateways and ARP settings as the forwarding methods need them.
+    fn set_up(&mut self, plan: &Plan, parts: &Parts, index: usize) {
+        let services = self.directors[index].rules.config.services.clone();
+        if let Some(director) = self.host_mut(&parts.director) {
+            director.sysctl.ip_forward = true;
+            no_redirects(director);
+            let vips = plan.vips.iter().map(|ip| InterfaceAddress { ip: *ip, len: 32 });
+            if let Some(interface) = director.interfaces.first_mut() {
+                interface.addresses.extend(vips);
+            }
+        }
+        for service in &services {
+            let ServiceKey::Address { vip, .. } = service.key else { continue };
+            for server in &service.servers {
+                let position = plan.real_servers.iter().position(|r| *r == server.rip);
+                let name = position.and_then(|p| parts.real_servers.get(p));
+                if let Some(host) = name.cloned().and_then(|n| self.host_mut(&n)) {
+                    set_up_server(host, server.forwarding, vip, plan.director);
+                }
+            }
+        }
+    }
+
+    fn cluster_host(&mut self, name: &str, ip: Ip, len: u8, table: &Record) -> HostConfig {
+        if self.host(name).is_some() {
+            let place = table.place.clone();
+            self.wrong(&place, format!("two hosts are called `{name}`"), "the second one");
+        }
+        let mut host = bare(name, self.tcp);
+        if table.has_field("tcp")
+            && let Some(t) = table.table("tcp")
+        {
+            patch_tcp(&mut host.tcp, t);
+        }
+        if table.has_field("cpu")
+            && let Some(t) = table.table("cpu")
+        {
+            host.cpu = Some(cpu(t));
+        }
+        host.interfaces.push(self.interface("eth0", InterfaceAddress { ip, len }));
+        host
+    }
+
+    fn interface(&self, name: &str, address: InterfaceAddress) -> InterfaceConfig {
+        InterfaceConfig {
+            name: name.to_owned(),
+            mac: None,
+            addresses: vec![address],
+            mtu: self.defaults.mtu,
+            sysctl: InterfaceSysctl::default(),
+        }
+    }
+
+    fn plug(&mut self, host: &str, table: Option<&Record>) {
+        self.add_link(None, end(host, "eth0"), LinkEnd::Switch(SWITCH.into()), table);
+    }
+}
+
+fn set_up_server(host: &mut HostConfig, method: Forwarding, vip: Ip, dip: Ip) {
+    let address = InterfaceAddress { ip: vip, len: 32 };
+    let list = match method {
+        Forwarding::Nat => {
+            host.routes = vec![default_via(dip)];
+            return;
+        }
+        Forwarding::Dr => &mut host.loopback,
+        Forwarding::Tun => {
+            host.sysctl.all.rp_filter = 0;
+            host.tunnel.get_or_insert_default()
+        }
+    };
+    if !list.contains(&address) {
+        list.push(address);
+    }
+    host.sysctl.all.arp_ignore = 1;
+    host.sysctl.all.arp_announce = 2;
+}
+
+fn no_redirects(host: &mut HostConfig) {
+    host.sysctl.all.send_redirects = false;
+    host.interfaces.iter_mut().for_each(|i| i.sysctl.send_redirects = false);
+}
+
+fn default_via(gateway: Ip) -> RouteConfig {
+    let hop = HopConfig { via: Some(gateway), dev: None };
+    RouteConfig { to: Prefix::ALL, hops: vec![hop], metric: 0 }
+}
+
+fn end(host: &str, dev: &str) -> LinkEnd {
+    LinkEnd::Interface(host.to_owned(), dev.to_owned())
+}
+
+fn switch(name: &str) -> SwitchConfig {
+    SwitchConfig { name: name.to_owned(), ageing: Span::from_secs(300), spanning_tree: false }
+}

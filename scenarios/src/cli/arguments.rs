@@ -1,0 +1,141 @@
+//! The arguments of the command.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The wind tunnel for Linux Virtual Server: plays a cluster packet by packet in virtual time.
+#[derive(Debug, Parser)]
+#[command(name = "lvsim", version, after_help = "Example:\n  lvsim run nat-dr-tun\n  lvsim list")]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a scenario, show the answer, leave a results folder.
+    #[command(after_help = "Examples:\n  lvsim run nat-dr-tun\n  \
+        lvsim run my.toml --out /tmp/r --set client.load='poisson(100/s)' --capture director")]
+    Run(RunArguments),
+    /// List the scenarios that ship with the program.
+    #[command(after_help = "Example:\n  lvsim list --json")]
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a scenario, or copy it with its files into a folder to start from.
+    #[command(after_help = "Examples:\n  lvsim show nat-dr-tun\n  \
+        lvsim show nat-dr-tun --out my-cluster\n  lvsim show w1 --dot | dot -Tsvg > w1.svg")]
+    Show {
+        /// A shipped scenario; with --dot also a file.
+        name: String,
+        /// Copy its files into this folder; files that are there stay as they are.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Draw its network in the language of Graphviz.
+        #[arg(long, conflicts_with = "out")]
+        dot: bool,
+        /// The variant to draw, by default the first.
+        #[arg(long, requires = "dot")]
+        variant: Option<String>,
+    },
+    /// Print the JSON Schema of scenario files, for editors.
+    #[command(after_help = "Example:\n  lvsim schema > lvsim.schema.json")]
+    Schema {
+        /// Print the reference page for people instead, in Markdown.
+        #[arg(long)]
+        reference: bool,
+    },
+    /// Look for mistakes in scenarios and rules, without running anything.
+    #[command(after_help = "Example:\n  lvsim check my.toml rules.ipvsadm")]
+    Check {
+        /// Scenarios or rules of ipvsadm, recognised by their content.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<String>,
+        /// Read every file as this kind.
+        #[arg(long = "as", value_name = "KIND")]
+        kind: Option<Kind>,
+    },
+    /// Run scenarios and judge their expectations.
+    #[command(after_help = "Examples:\n  lvsim test mm1 --seeds 10\n  \
+        lvsim test my-cluster/ --junit report.xml")]
+    Test(TestArguments),
+}
+
+/// Kinds of files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Kind {
+    Scenario,
+    Ipvsadm,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// A shipped scenario (see `lvsim list`) or a file.
+    #[arg(value_name = "NAME|FILE")]
+    pub(super) scenario: String,
+    /// The results folder, by default results/NAME.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Seed of the random streams.
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// Replace a key of the scenario, in every variant that does not set it itself.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Capture the packets of a host, an interface, or of all.
+    #[arg(long, value_name = "HOST[:IFACE]|all")]
+    pub(super) capture: Vec<String>,
+    /// Write a row for each connection.
+    #[arg(long)]
+    pub(super) connections: bool,
+    /// Variants that run at the same time, by default one for each processor.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(super) threads: usize,
+    /// First run everything twice, side by side, and stop at the first difference.
+    #[arg(long)]
+    pub(super) check_determinism: bool,
+    /// Show no progress and no table.
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TestArguments {
+    /// Scenarios: shipped ones, files, or folders of them.
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<String>,
+    /// Replications with seeds one after another: means with 99 % confidence intervals.
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(super) seeds: u64,
+    /// Write the outcome as `JUnit` XML.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Replace a key of every scenario.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Variants that run at the same time, by default one for each processor.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(super) threads: usize,
+    /// Show no progress and only what failed.
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_commands_fit_together_and_each_has_an_example() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands() {
+            let after = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Example"), "{}", sub.get_name());
+        }
+    }
+}

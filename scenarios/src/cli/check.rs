@@ -1,0 +1,107 @@
+//! `lvsim check`.
+
+use super::arguments::Kind;
+use super::input::{Input, read};
+use super::output::Output;
+use super::{Answer, io};
+use crate::catalogue;
+use crate::diagnostic::{Sources, tidy};
+use crate::format::sections::SCENARIO;
+use crate::format::tree;
+use crate::import::ipvsadm;
+use crate::model::{Failure, Scenario, Settings};
+use sim_core::net::topology::Topology;
+use std::path::Path;
+
+pub(super) fn check(files: &[String], kind: Option<Kind>, out: &mut Output) -> io::Result<Answer> {
+    let mut worst = Answer::Good;
+    for file in files {
+        let answer = check_one(file, kind, out)?;
+        if answer.code() > worst.code() {
+            worst = answer;
+        }
+    }
+    Ok(worst)
+}
+
+fn check_one(file: &str, kind: Option<Kind>, out: &mut Output) -> io::Result<Answer> {
+    let shipped = catalogue::find(file).is_some();
+    let text = if shipped { Ok(String::new()) } else { read(Path::new(file)) };
+    let text = match text {
+        Ok(text) => text,
+        Err(failure) => return out.failure(&failure).map(|()| Answer::Wrong),
+    };
+    let kind = kind.or_else(|| if shipped { Some(Kind::Scenario) } else { recognise(&text) });
+    match kind {
+        Some(Kind::Ipvsadm) => rules(file, &text, out),
+        Some(Kind::Scenario) => {
+            match Input::find(file).and_then(|i| i.load(&Settings::default())) {
+                Ok(scenario) => findings(file, &scenario, out),
+                Err(failure) => out.failure(&failure).map(|()| Answer::Wrong),
+            }
+        }
+        None => {
+            let message = format!("`{file}` is neither a scenario nor rules of ipvsadm");
+            let mut failure = Failure::nowhere(message);
+            if let Some(problem) = failure.problems.first_mut() {
+                problem.help = Some("`--as scenario` or `--as ipvsadm` decides".to_owned());
+            }
+            out.failure(&failure).map(|()| Answer::Wrong)
+        }
+    }
+}
+
+/// What a text is, by its content.
+fn recognise(text: &str) -> Option<Kind> {
+    if ipvsadm::looks_like(text) {
+        return Some(Kind::Ipvsadm);
+    }
+    let mut sources = Sources::default();
+    let file = sources.add("", text);
+    let (table, _) = tree::parse(&sources, file);
+    let known = |key: &str| SCENARIO.fields.iter().any(|f| f.name == key);
+    table.entries.iter().any(|e| known(&e.key)).then_some(Kind::Scenario)
+}
+
+fn rules(file: &str, text: &str, out: &mut Output) -> io::Result<Answer> {
+    let mut sources = Sources::default();
+    let id = sources.add(file, text);
+    let mut problems = Vec::new();
+    let rules = ipvsadm::read_file(&sources, id, &mut problems);
+    if !problems.is_empty() {
+        tidy(&mut problems);
+        out.problems(&sources, &problems)?;
+        return Ok(Answer::Wrong);
+    }
+    let services = &rules.config.services;
+    let servers: usize = services.iter().map(|s| s.servers.len()).sum();
+    let empty: Vec<String> = services
+        .iter()
+        .filter(|s| s.servers.is_empty())
+        .map(|s| format!("{file}: the service {} has no real server", ipvsadm::key_text(s.key)))
+        .collect();
+    for line in &empty {
+        out.line(line)?;
+    }
+    out.line(&format!("{file}: {} services, {servers} real servers", services.len()))?;
+    Ok(Answer::of(empty.is_empty()))
+}
+
+/// What is doubtful about the networks of a scenario.
+fn findings(file: &str, scenario: &Scenario, out: &mut Output) -> io::Result<Answer> {
+    let mut seen: Vec<String> = Vec::new();
+    for variant in &scenario.variants {
+        for finding in Topology::new(&variant.config).check() {
+            let name = finding.problem.name();
+            let line = format!("{}: {} ({name})", finding.place, finding.explanation);
+            if !seen.contains(&line) {
+                out.line(&format!("{file}: {}: {line}", variant.name))?;
+                seen.push(line);
+            }
+        }
+    }
+    let variants = scenario.variants.len();
+    let plural = if variants == 1 { "" } else { "s" };
+    out.line(&format!("{file}: {variants} variant{plural}, {} findings", seen.len()))?;
+    Ok(Answer::of(seen.is_empty()))
+}

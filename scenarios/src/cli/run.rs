@@ -1,0 +1,214 @@
+//! `lvsim run`.
+
+use super::arguments::RunArguments;
+use super::input::Input;
+use super::output::Output;
+use super::{Answer, io};
+use crate::diagnostic::Problem;
+use crate::expect::{Measured, judge};
+use crate::format::words::{list, nearest};
+use crate::model::{Failure, Scenario, Settings};
+use crate::results::{Folder, Study, answer, summary};
+use crate::study::progress::{Bars, Silent};
+use crate::study::run::{CHUNK, configuration};
+use crate::study::{Outcome, Progress, RunOptions, lockstep, run as run_variants, world};
+use indicatif::ProgressDrawTarget;
+use sim_core::config::CaptureConfig;
+use std::path::{Path, PathBuf};
+
+pub(super) fn run(arguments: &RunArguments, out: &mut Output) -> io::Result<Answer> {
+    match run_inner(arguments, out) {
+        Ok(answer) => answer,
+        Err(failure) => out.failure(&failure).map(|()| Answer::Wrong),
+    }
+}
+
+fn run_inner(
+    arguments: &RunArguments,
+    out: &mut Output,
+) -> Result<io::Result<Answer>, Box<Failure>> {
+    let input = Input::find(&arguments.scenario)?;
+    let settings = Settings { set: arguments.set.clone(), seed: arguments.seed };
+    let scenario = input.load(&settings)?;
+    let options = RunOptions {
+        connections: arguments.connections,
+        captures: captures(&arguments.capture, &scenario)?,
+        threads: arguments.threads,
+    };
+    let target =
+        arguments.out.clone().unwrap_or_else(|| PathBuf::from("results").join(&scenario.name));
+    let folder = Folder::start(&target).map_err(Failure::nowhere)?;
+    let watched = out.watched() && !arguments.quiet;
+    if arguments.check_determinism
+        && let Some(difference) = compare(&scenario, &options, watched)?
+    {
+        return Ok(out.line(&difference).map(|()| Answer::No));
+    }
+    let outcomes = play(&scenario, &options, &folder, watched)?;
+    let study = study(&scenario, &outcomes, command(arguments, &input), arguments.connections);
+    study
+        .write(&folder)
+        .map_err(|e| Failure::nowhere(format!("cannot write `{}`: {e}", target.display())))?;
+    folder.finish().map_err(Failure::nowhere)?;
+    Ok(print(&study, &target, arguments.quiet, out))
+}
+
+/// Runs all variants with a progress line each if a person watches.
+pub(super) fn play(
+    scenario: &Scenario,
+    options: &RunOptions,
+    captures: &dyn crate::study::Captures,
+    watched: bool,
+) -> Result<Vec<Outcome>, Box<Failure>> {
+    if !watched {
+        return run_variants(scenario, options, captures, &Silent);
+    }
+    let ends: Vec<_> = scenario
+        .variants
+        .iter()
+        .map(|v| (v.name.clone(), v.config.duration + v.config.drain))
+        .collect();
+    let bars = Bars::new(&ends, ProgressDrawTarget::stderr());
+    let outcomes = run_variants(scenario, options, captures, &bars);
+    bars.clear();
+    outcomes
+}
+
+/// Plays every variant twice; the first difference in words.
+fn compare(
+    scenario: &Scenario,
+    options: &RunOptions,
+    watched: bool,
+) -> Result<Option<String>, Box<Failure>> {
+    for variant in &scenario.variants {
+        let config = configuration(variant, options);
+        let target =
+            if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let end = variant.config.duration + variant.config.drain;
+        let bars = Bars::new(&[(format!("{} twice", variant.name), end)], target);
+        let build = || world::build(&config);
+        let found = lockstep::compare(build, build, CHUNK, |now, events| bars.at(0, now, events))?;
+        bars.clear();
+        if let Some(difference) = found {
+            return Ok(Some(format!("{}: {difference}", variant.name)));
+        }
+    }
+    Ok(None)
+}
+
+/// Judges the outcomes.
+fn study<'a>(
+    scenario: &'a Scenario,
+    outcomes: &'a [Outcome],
+    command: String,
+    connections: bool,
+) -> Study<'a> {
+    let measured = measured(outcomes);
+    let summaries = measured.iter().map(|m| m.summary.clone()).collect();
+    let verdicts = judge(&scenario.expectations, &[measured]);
+    Study { scenario, outcomes, summaries, verdicts, command, connections }
+}
+
+/// What expectations are judged by.
+pub(super) fn measured(outcomes: &[Outcome]) -> Vec<Measured> {
+    outcomes
+        .iter()
+        .map(|o| Measured {
+            variant: o.variant.name.clone(),
+            summary: summary::variant(o),
+            series: o.observations.series.clone(),
+        })
+        .collect()
+}
+
+fn print(study: &Study<'_>, target: &Path, quiet: bool, out: &mut Output) -> io::Result<Answer> {
+    let good = study.verdicts.iter().all(|v| v.pass);
+    if !quiet {
+        if !study.scenario.question.is_empty() {
+            out.line(&study.scenario.question)?;
+            out.line("")?;
+        }
+        out.comparison(&answer(study))?;
+        if !study.verdicts.is_empty() {
+            out.line("\nExpectations")?;
+        }
+    }
+    for verdict in study.verdicts.iter().filter(|v| !quiet || !v.pass) {
+        out.verdict(verdict.pass, &verdict.line())?;
+    }
+    if !quiet {
+        out.line(&format!("\nResults: {}", target.display()))?;
+    }
+    Ok(Answer::of(good))
+}
+
+/// What to capture; every name must be there in some variant.
+fn captures(texts: &[String], scenario: &Scenario) -> Result<Vec<CaptureConfig>, Box<Failure>> {
+    texts.iter().map(|text| capture(text, scenario)).collect()
+}
+
+fn capture(text: &str, scenario: &Scenario) -> Result<CaptureConfig, Box<Failure>> {
+    if text == "all" {
+        return Ok(CaptureConfig::All);
+    }
+    let (name, dev) = text.split_once(':').map_or((text, None), |(h, d)| (h, Some(d)));
+    let hosts = || scenario.variants.iter().flat_map(|v| &v.config.hosts);
+    let wrong = |message: String, known: Vec<&str>, word: &str| {
+        let mut problem = Problem::nowhere(message);
+        problem.help = Some(match nearest(word, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known are {}", list(known.iter().take(12))),
+        });
+        let mut failure = Failure::nowhere("");
+        failure.problems = vec![problem];
+        failure
+    };
+    if !hosts().any(|h| h.name == name) {
+        let known = hosts().map(|h| h.name.as_str()).collect();
+        return Err(wrong(format!("--capture: there is no host `{name}`"), known, name));
+    }
+    let Some(dev) = dev else { return Ok(CaptureConfig::Host(name.to_owned())) };
+    let known: Vec<&str> = hosts()
+        .filter(|h| h.name == name)
+        .flat_map(|h| &h.interfaces)
+        .map(|i| i.name.as_str())
+        .collect();
+    if !known.contains(&dev) {
+        let message = format!("--capture: host `{name}` has no interface `{dev}`");
+        return Err(wrong(message, known, dev));
+    }
+    Ok(CaptureConfig::Interface(name.to_owned(), dev.to_owned()))
+}
+
+/// The command without what does not change the result.
+fn command(arguments: &RunArguments, input: &Input) -> String {
+    let mut words = vec!["lvsim run".to_owned(), quoted(&input.shown())];
+    words.extend(arguments.seed.map(|s| format!("--seed {s}")));
+    words.extend(arguments.set.iter().map(|s| format!("--set {}", quoted(s))));
+    if arguments.connections {
+        words.push("--connections".to_owned());
+    }
+    words.join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        assert_eq!(quoted("a.b=4"), "a.b=4");
+        assert_eq!(quoted("client.load=poisson(1/s)"), "'client.load=poisson(1/s)'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+    }
+}

@@ -1,0 +1,347 @@
+//! Does what was measured fulfil what was expected?
+
+use super::student::Interval;
+use super::{Condition, Expectation, Operand, Tolerance, metric};
+use serde_json::{Value, json};
+use sim_core::observe::SeriesPoint;
+
+/// What one run of one variant measured.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Name of the variant.
+    pub variant: String,
+    /// Its part of `summary.json`.
+    pub summary: Value,
+    /// Its time series.
+    pub series: Vec<SeriesPoint>,
+}
+
+/// The outcome of an expectation for one variant.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Verdict {
+    /// The variant.
+    pub variant: String,
+    /// The metric.
+    pub metric: String,
+    /// What was expected, in words.
+    pub expected: String,
+    /// What was measured, in words.
+    pub measured: String,
+    /// Whether it holds.
+    pub pass: bool,
+}
+
+impl Verdict {
+    /// One line: `NAT latency.complete.p99: expected below 10ms, measured 0.0123`.
+    pub fn line(&self) -> String {
+        let Self { variant, metric, expected, measured, .. } = self;
+        format!("{variant}: {metric}: expected {expected}, measured {measured}")
+    }
+
+    /// For `summary.json`.
+    pub fn json(&self) -> Value {
+        json!({
+            "variant": self.variant,
+            "metric": self.metric,
+            "expected": self.expected,
+            "measured": self.measured,
+            "pass": self.pass,
+        })
+    }
+}
+
+/// Judges all expectations. `replications` holds, for each seed, what each variant measured.
+///
+/// With one replication a condition must hold exactly. With several, `below`, `above`, `at_least`
+/// and `at_most` must hold for the mean, while `is` and `within` hold if the 99 % confidence
+/// interval of the mean reaches the allowed values.
+pub fn judge(expectations: &[Expectation], replications: &[Vec<Measured>]) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for expectation in expectations {
+        for variant in &expectation.of {
+            verdicts.push(judge_one(expectation, variant, replications));
+        }
+    }
+    verdicts
+}
+
+fn judge_one(e: &Expectation, variant: &str, replications: &[Vec<Measured>]) -> Verdict {
+    let result = if e.always {
+        always(e, variant, replications)
+    } else {
+        values(&e.metric, variant, replications)
+            .and_then(|values| compare(e, variant, &values, replications))
+    };
+    let (pass, measured) = result.unwrap_or_else(|problem| (false, format!("nothing: {problem}")));
+    Verdict {
+        variant: variant.to_owned(),
+        metric: e.metric.clone(),
+        expected: expected(e),
+        measured,
+        pass,
+    }
+}
+
+fn of<'m>(variant: &str, run: &'m [Measured]) -> Result<&'m Measured, String> {
+    let found = run.iter().find(|m| m.variant == variant);
+    found.ok_or_else(|| format!("the variant {variant} was not run"))
+}
+
+fn values<'m>(
+    path: &str,
+    variant: &str,
+    replications: &'m [Vec<Measured>],
+) -> Result<Vec<&'m Value>, String> {
+    replications.iter().map(|run| metric::find(&of(variant, run)?.summary, path)).collect()
+}
+
+fn numbers(values: &[&Value], path: &str) -> Result<Vec<f64>, String> {
+    values
+        .iter()
+        .map(|v| v.as_f64().ok_or_else(|| format!("`{path}` is {v}, not a number")))
+        .collect()
+}
+
+fn compare(
+    e: &Expectation,
+    variant: &str,
+    values: &[&Value],
+    replications: &[Vec<Measured>],
+) -> Result<(bool, String), String> {
+    let words = |c: &Condition| matches!(c, Condition::Is(Operand::Text(_) | Operand::Bool(_)));
+    if e.conditions.iter().all(words) {
+        let all = values.iter().all(|v| e.conditions.iter().all(|c| is(c, v)));
+        return Ok((all, shown_words(values)));
+    }
+    let own = numbers(values, &e.metric)?;
+    let Some(than) = &e.than else {
+        let interval = Interval::of(&own);
+        return Ok((e.conditions.iter().all(|c| holds(c, interval)), shown(interval)));
+    };
+    // replication by replication: both ran with the same random numbers
+    let other_variant = than.variant.as_deref().unwrap_or(variant);
+    let others = self::values(&than.metric, other_variant, replications)?;
+    let others = numbers(&others, &than.metric)?;
+    if others.iter().any(|o| o.abs() < f64::MIN_POSITIVE) {
+        let text = format!("{} beside 0 of {other_variant}", shown(Interval::of(&own)));
+        let zero = own.iter().all(|o| o.abs() < f64::MIN_POSITIVE);
+        let equal = e.conditions.iter().all(|c| {
+            matches!(
+                c,
+                Condition::Is(_)
+                    | Condition::Within { .. }
+                    | Condition::AtMost(_)
+                    | Condition::AtLeast(_)
+            )
+        });
+        return Ok((zero && equal, text));
+    }
+    let ratios: Vec<f64> = own.iter().zip(&others).map(|(a, b)| a / b).collect();
+    let other = Interval::of(&others);
+    // a distance in the unit of the metric becomes one of the ratio
+    let pass = e.conditions.iter().all(|c| match c {
+        Condition::Within { value, tolerance: Tolerance::Absolute(t) } => {
+            let relative = Tolerance::Absolute(t / other.mean.abs());
+            let c = Condition::Within { value: value.clone(), tolerance: relative };
+            holds(&c, Interval::of(&ratios))
+        }
+        _ => holds(c, Interval::of(&ratios)),
+    });
+    let text = format!(
+        "{}, which is {} times {} of {other_variant}",
+        shown(Interval::of(&own)),
+        shown(Interval::of(&ratios)),
+        shown(other),
+    );
+    Ok((pass, text))
+}
+
+fn always(
+    e: &Expectation,
+    variant: &str,
+    replications: &[Vec<Measured>],
+) -> Result<(bool, String), String> {
+    let mut count = 0;
+    for run in replications {
+        for (time, value) in metric::series(&of(variant, run)?.series, &e.metric)? {
+            count += 1;
+            let at = Interval { mean: value, half: 0.0, count: 1 };
+            if !e.conditions.iter().all(|c| holds(c, at)) {
+                return Ok((false, format!("{} at {time}s", rounded(value))));
+            }
+        }
+    }
+    Ok((true, format!("so at all {count} points")))
+}
+
+fn is(condition: &Condition, value: &Value) -> bool {
+    match condition {
+        Condition::Is(Operand::Text(t)) => value.as_str() == Some(t),
+        Condition::Is(Operand::Bool(b)) => value.as_bool() == Some(*b),
+        _ => false,
+    }
+}
+
+/// Whether a condition holds for a mean; rounding of the last digits does not count.
+fn holds(condition: &Condition, measured: Interval) -> bool {
+    let Interval { mean, half, .. } = measured;
+    let near = |distance: f64, value: f64| {
+        (mean - value).abs() <= distance + half + 1e-9 * value.abs().max(mean.abs())
+    };
+    match condition {
+        Condition::Is(Operand::Number(v, _)) => near(0.0, *v),
+        Condition::Below(Operand::Number(v, _)) => mean < *v,
+        Condition::Above(Operand::Number(v, _)) => mean > *v,
+        Condition::AtLeast(Operand::Number(v, _)) => mean >= *v || near(0.0, *v) && half <= 0.0,
+        Condition::AtMost(Operand::Number(v, _)) => mean <= *v || near(0.0, *v) && half <= 0.0,
+        Condition::Within { value: Operand::Number(v, _), tolerance } => match tolerance {
+            Tolerance::Share(s) => near(s * v.abs(), *v),
+            Tolerance::Absolute(a) => near(*a, *v),
+        },
+        _ => false,
+    }
+}
+
+fn rounded(value: f64) -> String {
+    if value.abs() >= 1e6 || value.fract().abs() <= 0.0 {
+        format!("{value}")
+    } else {
+        format!("{value:.6}").trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+}
+
+fn shown(i: Interval) -> String {
+    if i.count < 2 {
+        rounded(i.mean)
+    } else {
+        format!("{} +- {} (99 %, {} runs)", rounded(i.mean), rounded(i.half), i.count)
+    }
+}
+
+fn shown_words(values: &[&Value]) -> String {
+    let mut all: Vec<String> = values.iter().map(ToString::to_string).collect();
+    all.dedup();
+    all.join(", ")
+}
+
+fn expected(e: &Expectation) -> String {
+    let other = e.than.as_ref().map(|than| {
+        let variant = than.variant.as_deref().unwrap_or("the same variant");
+        format!("{} of {variant}", than.metric)
+    });
+    let text = |o: &Operand| match (o, &other) {
+        (Operand::Number(n, _), Some(other)) if (n - 1.0).abs() < f64::EPSILON => other.clone(),
+        (Operand::Number(_, t), Some(other)) => format!("{t} times {other}"),
+        (Operand::Number(_, t) | Operand::Text(t), _) => t.clone(),
+        (Operand::Bool(b), _) => b.to_string(),
+    };
+    let distance = |t: &Tolerance| match t {
+        Tolerance::Share(s) => format!("{} %", rounded(s * 100.0)),
+        Tolerance::Absolute(a) => rounded(*a),
+    };
+    let condition = |c: &Condition| match c {
+        Condition::Is(o) => text(o),
+        Condition::Below(o) => format!("below {}", text(o)),
+        Condition::Above(o) => format!("above {}", text(o)),
+        Condition::AtLeast(o) => format!("at least {}", text(o)),
+        Condition::AtMost(o) => format!("at most {}", text(o)),
+        Condition::Within { value, tolerance } => {
+            format!("within {} of {}", distance(tolerance), text(value))
+        }
+    };
+    let conditions: Vec<String> = e.conditions.iter().map(condition).collect();
+    let always = if e.always { "always " } else { "" };
+    format!("{always}{}", conditions.join(" and "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Sources;
+    use crate::format::{Record, sections, tree};
+    use sim_core::engine::Time;
+
+    fn expectations(text: &str) -> Vec<Expectation> {
+        let mut sources = Sources::default();
+        let file = sources.add("a.toml", text);
+        let (table, mut problems) = tree::parse(&sources, file);
+        let place = crate::diagnostic::Place::new(file, 0..0);
+        let record = Record::read(&sections::SCENARIO, &table, &place, &mut problems);
+        let found = super::super::read(&record, &["a", "b"], &mut problems);
+        assert_eq!(problems, []);
+        found
+    }
+
+    fn run(a: f64, b: f64) -> Vec<Measured> {
+        let one = |name: &str, v: f64| Measured {
+            variant: name.into(),
+            summary: json!({"latency": {"complete": {"p99": v}}, "busiest_link": {"name": "x"}}),
+            series: vec![SeriesPoint {
+                time: Time::from_nanos(5),
+                kind: "server",
+                entity: "rs1".into(),
+                metric: "connections",
+                value: v,
+            }],
+        };
+        vec![one("a", a), one("b", b)]
+    }
+
+    fn passes(conditions: &str, runs: &[Vec<Measured>]) -> Vec<bool> {
+        let text = format!("[[expect]]\nmetric = \"latency.complete.p99\"\n{conditions}\n");
+        judge(&expectations(&text), runs).iter().map(|v| v.pass).collect()
+    }
+
+    #[test]
+    fn conditions_hold_or_not() {
+        let runs = [run(0.010, 0.020)];
+        assert_eq!(passes("below = \"15ms\"", &runs), [true, false]);
+        assert_eq!(passes("above = 0.015", &runs), [false, true]);
+        assert_eq!(passes("at_least = 0.01\nat_most = \"10ms\"", &runs), [true, false]);
+        assert_eq!(passes("is = \"20ms\"\nof = \"b\"", &runs), [true]);
+        assert_eq!(passes("within = \"5% of 10.4ms\"", &runs), [true, false]);
+        assert_eq!(passes("within = \"0.1ms of 10.4ms\"", &runs), [false, false]);
+    }
+
+    #[test]
+    fn variants_are_compared_by_their_ratio() {
+        let runs = [run(0.010, 0.020)];
+        assert_eq!(passes("of = \"b\"\nis = 2\nthan = { variant = \"a\" }", &runs), [true]);
+        assert_eq!(passes("of = \"b\"\nbelow = 1.5\nthan = { variant = \"a\" }", &runs), [false]);
+        assert_eq!(
+            passes("of = \"b\"\nwithin = \"11ms\"\nthan = { variant = \"a\" }", &runs),
+            [true]
+        );
+        assert_eq!(
+            passes("of = \"b\"\nwithin = \"9ms\"\nthan = { variant = \"a\" }", &runs),
+            [false]
+        );
+    }
+
+    #[test]
+    fn with_replications_the_interval_decides() {
+        let runs = [run(0.009, 1.0), run(0.010, 1.0), run(0.011, 1.0)];
+        // mean 10 ms, half width 9.925 * 1 ms / sqrt(3) = 5.7 ms
+        assert_eq!(passes("of = \"a\"\nis = \"15ms\"", &runs), [true]);
+        assert_eq!(passes("of = \"a\"\nis = \"16ms\"", &runs), [false]);
+        assert_eq!(passes("of = \"a\"\nbelow = \"10.5ms\"", &runs), [true]);
+    }
+
+    #[test]
+    fn every_point_of_a_series_counts() {
+        let text =
+            "[[expect]]\nmetric = \"series.server.rs1.connections\"\nalways = true\nbelow = 5\n";
+        let verdicts = judge(&expectations(text), &[run(1.0, 7.0)]);
+        assert!(verdicts[0].pass && !verdicts[1].pass);
+        assert!(verdicts[1].line().contains("expected always below 5, measured 7 at"));
+    }
+
+    #[test]
+    fn a_failure_says_what_was_expected_and_what_was_measured() {
+        let text = "[[expect]]\nmetric = \"latency.complete.p98\"\nbelow = 5\n\
+                    [[expect]]\nmetric = \"busiest_link.name\"\nis = \"y\"\n";
+        let verdicts = judge(&expectations(text), &[run(1.0, 7.0)]);
+        assert!(verdicts[0].line().contains("did you mean `p99`"), "{}", verdicts[0].line());
+        assert_eq!(verdicts[2].line(), "a: busiest_link.name: expected y, measured \"x\"");
+    }
+}

@@ -1,0 +1,123 @@
+//! Paths into a variant of `summary.json`.
+
+use crate::format::words;
+use serde_json::Value;
+use sim_core::observe::SeriesPoint;
+
+/// The first words of paths.
+pub const ROOTS: [&str; 15] = [
+    "connections",
+    "requests",
+    "throughput",
+    "latency",
+    "clients",
+    "servers",
+    "directors",
+    "links",
+    "busiest_link",
+    "drops",
+    "packets",
+    "hops",
+    "events",
+    "end",
+    "series",
+];
+
+/// Whether the first word of a path is known.
+///
+/// # Errors
+/// A sentence that says so.
+pub fn check(path: &str) -> Result<(), String> {
+    let root = path.split('.').next().unwrap_or("");
+    if ROOTS.contains(&root) {
+        return Ok(());
+    }
+    let hint = words::nearest(root, ROOTS).map(|n| format!("; did you mean `{n}`?"));
+    Err(format!(
+        "there is no metric `{path}`{}",
+        hint.unwrap_or_else(|| format!("; metrics start with {}", words::list(ROOTS)))
+    ))
+}
+
+/// The value at a path of keys with dots. Keys may have dots themselves: the longest key that fits
+/// is taken.
+///
+/// # Errors
+/// A sentence that says how far the path led and what there is.
+pub fn find<'v>(root: &'v Value, path: &str) -> Result<&'v Value, String> {
+    let mut value = root;
+    let mut rest = path;
+    while !rest.is_empty() {
+        let Value::Object(map) = value else {
+            return Err(format!("there is no metric `{path}`: nothing below `{rest}`"));
+        };
+        let fits = |key: &&String| {
+            rest.strip_prefix(key.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('.'))
+        };
+        let Some(key) = map.keys().filter(fits).max_by_key(|k| k.len()) else {
+            let near = words::nearest(
+                rest.split('.').next().unwrap_or(""),
+                map.keys().map(String::as_str),
+            );
+            if map.is_empty() {
+                return Err(format!("there is no metric `{path}`: there is nothing in it"));
+            }
+            let hint = near.map_or_else(
+                || format!("; there are {}", words::list(map.keys().take(12))),
+                |n| format!("; did you mean `{n}`?"),
+            );
+            return Err(format!("there is no metric `{path}`: no `{rest}`{hint}"));
+        };
+        value = &map[key];
+        rest = rest[key.len()..].trim_start_matches('.');
+    }
+    Ok(value)
+}
+
+/// The points of the series `series.KIND.NAME.METRIC`: seconds and value.
+///
+/// # Errors
+/// There is no such series.
+pub fn series(points: &[SeriesPoint], path: &str) -> Result<Vec<(f64, f64)>, String> {
+    let wanted = path.strip_prefix("series.").unwrap_or(path);
+    let name = |p: &SeriesPoint| format!("{}.{}.{}", p.kind, p.entity, p.metric);
+    let found: Vec<(f64, f64)> = points
+        .iter()
+        .filter(|p| name(p) == wanted)
+        .map(|p| (p.time.as_secs_f64(), p.value))
+        .collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let mut known: Vec<String> = points.iter().map(name).collect();
+    known.sort();
+    known.dedup();
+    let near = words::nearest(wanted, known.iter().map(String::as_str));
+    let hint = near.map(|n| format!("; did you mean `series.{n}`?")).unwrap_or_default();
+    Err(format!("there is no time series `{path}`{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_with_dots_are_found() {
+        let v =
+            json!({"directors": {"d": {"destinations": {"10.0.0.1:80": {"weight": 3}, "10": 1}}}});
+        let found = find(&v, "directors.d.destinations.10.0.0.1:80.weight");
+        assert_eq!(found, Ok(&json!(3)));
+    }
+
+    #[test]
+    fn a_wrong_path_says_where_it_ends() {
+        let v = json!({"latency": {"complete": {"p99": 1.0}}});
+        assert!(
+            find(&v, "latency.complet.p99").is_err_and(|e| e.contains("did you mean `complete`"))
+        );
+        assert!(find(&v, "latency.complete.p99.x").is_err());
+        assert!(check("latncy.x").is_err_and(|e| e.contains("latency")));
+        assert_eq!(check("latency.x"), Ok(()));
+    }
+}

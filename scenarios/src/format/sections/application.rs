@@ -1,0 +1,176 @@
+//! What runs on hosts: IPVS, servers, clients.
+
+use super::{BYTES, COUNT, TEXTS, TIME, field};
+use crate::format::field::Absent::{Default, Means, Required};
+use crate::format::field::{Kind, Section};
+
+/// IPVS of a director.
+pub static DIRECTOR: Section = Section {
+    name: "director",
+    help: "Load balancing rules of a host, as ipvsadm-save -n prints them.",
+    fields: &[
+        field("host", Kind::Text, Means("the director of [cluster]"), "The host."),
+        field("rules", Kind::Text, Means("none"), "The rules as a text."),
+        field(
+            "rules_file",
+            Kind::Text,
+            Means("none"),
+            "The file with the rules, relative to the scenario.",
+        ),
+        field("sysctl", Kind::Table(&IPVS_SYSCTL), Means("kernel defaults"), "net.ipv4.vs.*"),
+    ],
+};
+
+/// Settings of IPVS.
+pub static IPVS_SYSCTL: Section = Section {
+    name: "director.sysctl",
+    help: "Settings of IPVS (net.ipv4.vs.*).",
+    fields: &[
+        field(
+            "conn_reuse_mode",
+            Kind::Integer(0, 3),
+            Default("1"),
+            "0 a SYN for an entry goes where it points, 1 a closed entry is scheduled anew, bit 2 also FIN_WAIT entries.",
+        ),
+        field(
+            "expire_nodest_conn",
+            Kind::Bool,
+            Default("false"),
+            "Drop entries of a deleted real server at once.",
+        ),
+        field(
+            "sloppy_tcp",
+            Kind::Bool,
+            Default("false"),
+            "Schedule TCP packets that are not a SYN.",
+        ),
+        field("pmtu_disc", Kind::Bool, Default("true"), "Tunnels copy DF and learn the path MTU."),
+    ],
+};
+
+/// The transports.
+const TRANSPORT: Kind = Kind::OneOf(&["tcp", "udp"]);
+
+/// An application that answers.
+pub static SERVER: Section = Section {
+    name: "server",
+    help: "An application that answers requests.",
+    fields: &[
+        field(
+            "hosts",
+            TEXTS,
+            Means("the real servers of [cluster]"),
+            "The hosts it runs on; the name of hosts with `count` means all of them.",
+        ),
+        field(
+            "transport",
+            TRANSPORT,
+            Means("tcp, or what the rules say when `port` is absent"),
+            "TCP or UDP.",
+        ),
+        field(
+            "port",
+            Kind::Integer(1, 65_535),
+            Means("every port the rules send to the host"),
+            "Port it listens to on every local address.",
+        ),
+        field(
+            "workers",
+            Kind::Integer(1, u32::MAX as u64),
+            Default("16"),
+            "Requests served at a time.",
+        ),
+        field(
+            "discipline",
+            Kind::OneOf(&["fifo", "ps"]),
+            Default("fifo"),
+            "fifo: a worker takes one request to its end; ps: all requests share the workers evenly.",
+        ),
+        field("service", TIME, Default("1ms"), "Work of a request in time of one worker."),
+        field("response", BYTES, Default("10KiB"), "Size of a response."),
+        field(
+            "backlog",
+            Kind::Integer(1, u32::MAX as u64),
+            Default("4096"),
+            "Connections that may wait for accept; more SYNs are dropped (somaxconn).",
+        ),
+        field(
+            "queue",
+            Kind::Integer(0, u32::MAX as u64),
+            Means("no limit"),
+            "Requests that may wait for a worker; more are refused.",
+        ),
+        field(
+            "closes",
+            Kind::Bool,
+            Default("false"),
+            "The server closes the connection after its response (HTTP/1.0).",
+        ),
+    ],
+};
+
+/// An application that asks.
+pub static CLIENT: Section = Section {
+    name: "client",
+    help: "An application that makes requests.",
+    fields: &[
+        field(
+            "hosts",
+            TEXTS,
+            Means("the clients of [cluster]"),
+            "The hosts it runs on; the load is divided among them.",
+        ),
+        field("name", Kind::Text, Default("clients"), "Name in results; equal names are summed."),
+        field(
+            "transport",
+            TRANSPORT,
+            Means("that of the first service, tcp with a `target`"),
+            "TCP or UDP.",
+        ),
+        field(
+            "target",
+            Kind::Endpoint,
+            Means("the first service of the rules"),
+            "Where to, usually the VIP.",
+        ),
+        field("load", Kind::Load, Required, "When connections start, all hosts together."),
+        field(
+            "sources",
+            Kind::List(&Kind::Addresses),
+            Means("the address routing selects"),
+            "Local addresses to use; the host's interface gets them.",
+        ),
+        field("requests", COUNT, Default("1"), "Requests on one connection."),
+        field("request", BYTES, Default("200B"), "Size of a request."),
+        field(
+            "think",
+            TIME,
+            Default("0s"),
+            "Pause between a response and the next request on the same connection.",
+        ),
+        field(
+            "close_delay",
+            TIME,
+            Default("0s"),
+            "Pause between the server's FIN and the own close.",
+        ),
+        field(
+            "closes",
+            Kind::Bool,
+            Default("true"),
+            "The client closes after the last response; false: it waits for the server to close.",
+        ),
+        field(
+            "timeout",
+            Kind::Span,
+            Means("as long as TCP tries; 5s with UDP"),
+            "A connection that takes longer has failed.",
+        ),
+        field(
+            "limit",
+            Kind::Integer(1, u64::MAX),
+            Means("no limit"),
+            "At most this many connections of each host.",
+        ),
+    ],
+};

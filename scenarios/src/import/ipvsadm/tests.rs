@@ -1,0 +1,154 @@
+use super::*;
+
+fn rules(text: &str) -> (Rules, Vec<Problem>) {
+    let mut sources = Sources::default();
+    let file = sources.add("a.ipvsadm", text);
+    let mut problems = Vec::new();
+    let rules = read_file(&sources, file, &mut problems);
+    (rules, problems)
+}
+
+fn message(text: &str) -> String {
+    let (_, problems) = rules(text);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0].message.clone()
+}
+
+const HEAD: &str = "-A -t 10.0.0.1:80 -s rr\n";
+
+#[test]
+fn what_ipvsadm_save_prints_is_read() {
+    let (rules, problems) = rules(
+        "# saved\n\n-A -t 10.0.0.1:80 -s wlc\n-a -t 10.0.0.1:80 -r 192.168.0.2:80 -m -w 1\n\
+         -a -t 10.0.0.1:80 -r 192.168.0.3:8080 -m -w 2\n\
+         -A -u 10.0.0.1:53 -s rr\n-a -u 10.0.0.1:53 -r 192.168.0.2:53 -i -w 1 --tun-type ipip\n",
+    );
+    assert_eq!(problems, []);
+    let [tcp, udp] = &rules.config.services[..] else { unreachable!("two services") };
+    assert_eq!(tcp.scheduler, Algorithm::Wlc);
+    assert_eq!(tcp.servers[1].port, 8080);
+    assert_eq!(tcp.servers[1].weight, 2);
+    assert_eq!(udp.servers[0].forwarding, Forwarding::Tun);
+    assert_eq!(rules.servers[0].len(), 2);
+}
+
+#[test]
+fn long_options_combined_words_and_the_name_of_the_program_are_read() {
+    let (rules, problems) = rules(
+        "ipvsadm -C\nipvsadm --add-service --tcp-service=10.0.0.1:80 --scheduler rr\n\
+         ipvsadm -at 10.0.0.1:80 --real-server 192.168.0.2 --masquerading -w5 -x 10 -y 5\n\
+         --set 900 0 300\n",
+    );
+    assert_eq!(problems, []);
+    let server = rules.config.services[0].servers[0];
+    assert_eq!((server.port, server.weight), (80, 5));
+    assert_eq!((server.upper_threshold, server.lower_threshold), (10, 5));
+    assert_eq!(rules.config.timeouts.tcp, Some(Span::from_secs(900)));
+    assert_eq!(rules.config.timeouts.tcp_fin, None);
+}
+
+#[test]
+fn defaults_are_those_of_ipvsadm() {
+    let (rules, _) = rules("-A -t 10.0.0.1:80\n-a -t 10.0.0.1:80 -r 192.168.0.2:8080\n");
+    let service = &rules.config.services[0];
+    assert_eq!(service.scheduler, Algorithm::Wlc);
+    // gatewaying, weight 1, and the port forced to that of the service
+    assert_eq!(service.servers[0].forwarding, Forwarding::Dr);
+    assert_eq!(service.servers[0].weight, 1);
+    assert_eq!(service.servers[0].port, 80);
+}
+
+#[test]
+fn another_method_for_all_forces_the_port_where_it_cannot_be_mapped() {
+    let (mut rules, _) = rules(&format!("{HEAD}-a -t 10.0.0.1:80 -r 192.168.0.2:8080 -m\n"));
+    set_forwarding(&mut rules.config, Forwarding::Nat);
+    assert_eq!(rules.config.services[0].servers[0].port, 8080);
+    set_forwarding(&mut rules.config, Forwarding::Tun);
+    assert_eq!(rules.config.services[0].servers[0].port, 80);
+}
+
+#[test]
+fn a_wrong_line_says_what_ipvsadm_would_say() {
+    let with_head = |line: &str| message(&format!("{HEAD}{line}\n"));
+    assert_eq!(with_head(HEAD.trim()), "Service already exists");
+    assert_eq!(with_head("-a -t 10.0.0.9:80 -r 192.168.0.2"), "Service not defined");
+    assert_eq!(with_head("-a -t 10.0.0.1:80 -r 192.168.0.2 -w 70000"), "illegal weight specified");
+    assert_eq!(
+        with_head("-a -t 10.0.0.1:80 -m"),
+        "You need to supply the 'real-server' option for the 'add-server' command"
+    );
+    assert_eq!(
+        with_head("-a -t 10.0.0.1:80 -r 192.168.0.2 -s rr"),
+        "Illegal 'scheduler' option with the 'add-server' command"
+    );
+    assert_eq!(
+        with_head("-a -t 10.0.0.1:80 -r 192.168.0.2 -m -i"),
+        "multiple 'forwarding-method' options specified"
+    );
+    assert_eq!(with_head("-a -t 10.0.0.1:80 -r 192.168.0.2 foo"), "unexpected argument foo");
+    assert_eq!(
+        with_head("-a -t 10.0.0.1:80 -r 192.168.0.2 --wieght 3"),
+        "--wieght: unknown option"
+    );
+    assert_eq!(message("-A -t 10.0.0.1"), "Zero port specified for non-persistent service");
+    assert_eq!(
+        message("-A -t 10.0.0.1:80 -o"),
+        "One-Packet Scheduling is only for UDP virtual services"
+    );
+    assert_eq!(message("-A -t 10.0.0.1:80 -s rrr"), "`rrr` is no scheduler");
+    assert_eq!(message("-A -t 10.0.0.1:80 -b sh-port"), "incompatible scheduler flag `sh-port'");
+    assert_eq!(message("--set 1 2"), "--set option requires 3 timeout values");
+    assert_eq!(message("hello"), "`hello` is no command of ipvsadm");
+    assert_eq!(message("-D -t 10.0.0.1:80"), "the command --delete-service has no place in rules");
+    assert_eq!(message("-A -t web:80"), "illegal virtual server address[:port] specified");
+    assert_eq!(
+        with_head("-a -t 10.0.0.1:80 -r 192.168.0.2 -x 5 -y 9"),
+        "Numerical result out of range"
+    );
+}
+
+#[test]
+fn what_cannot_be_played_yet_is_named() {
+    for (line, what) in [
+        ("-A -t [2001:db8::1]:80 -s rr", "IPv6"),
+        ("-A --sctp-service 10.0.0.1:80 -s rr", "SCTP"),
+        ("-A -f 5 -s rr", "a firewall mark service"),
+        ("-A -t 10.0.0.1:80 -s rr -p 360", "persistence"),
+        ("-A -t 10.0.0.1:80 -p", "persistence"),
+        ("-A -u 10.0.0.1:53 -o", "one-packet scheduling"),
+        ("-A -t 10.0.0.1:80 --pe sip", "a persistence engine"),
+        ("-A -t 10.0.0.1:80 -s sh", "the scheduler sh"),
+    ] {
+        assert_eq!(message(line), format!("{what}: not simulated yet"), "{line}");
+    }
+    let gre = format!("{HEAD}-a -t 10.0.0.1:80 -r 10.0.0.2 -i --tun-type gre --tun-csum\n");
+    assert_eq!(message(&gre), "a tunnel other than IPIP: not simulated yet");
+}
+
+#[test]
+fn problems_stand_at_their_words_also_in_a_part_of_a_text() {
+    let mut sources = Sources::default();
+    let file = sources.add("a.toml", "rules = '''-A -t 10.0.0.1:80 -s rrr'''");
+    let mut problems = Vec::new();
+    read(file, 11, "-A -t 10.0.0.1:80 -s rrr", &mut problems);
+    let place = problems[0].place.clone().unwrap();
+    assert_eq!(&sources.text(file)[place.span], "rrr");
+}
+
+#[test]
+fn rules_are_told_from_other_files() {
+    assert!(looks_like("# x\n-A -t 1.1.1.1:80\n"));
+    assert!(looks_like("ipvsadm -C\n"));
+    assert!(!looks_like("[cluster]\n"));
+    assert!(!looks_like(""));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_ends_the_reader(text in "[-AatrswpMgimxy0-9.: \n#=]{0,120}") {
+        let (_, problems) = rules(&text);
+        for p in problems {
+            proptest::prop_assert!(!p.message.is_empty());
+        }
+    }
+}

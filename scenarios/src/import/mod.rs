@@ -1,0 +1,3 @@
+//! Files of other programs: rules of ipvsadm.
+
+pub mod ipvsadm;

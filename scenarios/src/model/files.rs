@@ -1,0 +1,35 @@
+//! Where the files that a scenario names come from.
+
+use std::path::PathBuf;
+
+/// A place with files.
+pub trait Files {
+    /// The text of a file, by the name the scenario uses.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn read(&self, name: &str) -> Result<String, String>;
+}
+
+/// A folder; names are relative to it.
+#[derive(Clone, Debug)]
+pub struct Folder(pub PathBuf);
+
+impl Files for Folder {
+    fn read(&self, name: &str) -> Result<String, String> {
+        let path = self.0.join(name);
+        let bytes = std::fs::read(&path).map_err(|e| e.to_string())?;
+        String::from_utf8(bytes).map_err(|_| "it is not text in UTF-8".to_owned())
+    }
+}
+
+/// Files that are a part of the program: name and text.
+#[derive(Clone, Copy, Debug)]
+pub struct Embedded(pub &'static [(&'static str, &'static str)]);
+
+impl Files for Embedded {
+    fn read(&self, name: &str) -> Result<String, String> {
+        let found = self.0.iter().find(|(n, _)| *n == name);
+        found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| "there is no such file".to_owned())
+    }
+}

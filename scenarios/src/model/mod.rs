@@ -1,0 +1,238 @@
+//! A scenario: its variants, each resolved to a complete configuration of the world.
+
+mod files;
+mod rules;
+
+pub use files::{Embedded, Files, Folder};
+pub use rules::DirectorRules;
+pub(crate) use rules::forwarding as forwarding_of;
+
+use crate::build;
+use crate::diagnostic::{FileId, Place, Problem, Sources, tidy};
+use crate::expect::Expectation;
+use crate::format::Record;
+use crate::format::overrides;
+use crate::format::record::unknown_key;
+use crate::format::sections::SCENARIO;
+use crate::format::tree::{self, Node, Raw, Table};
+use sim_core::config::WorldConfig;
+
+/// A scenario that was read and found right.
+#[derive(Debug)]
+pub struct Scenario {
+    /// Name.
+    pub name: String,
+    /// The question it answers, empty if it has none.
+    pub question: String,
+    /// What it is about, empty if it does not say.
+    pub description: String,
+    /// Seed of the random streams.
+    pub seed: u64,
+    /// The variants in the order of the file, at least one.
+    pub variants: Vec<Variant>,
+    /// What must come out.
+    pub expectations: Vec<Expectation>,
+    /// Everything that was read.
+    pub sources: Sources,
+}
+
+/// One way to run a scenario.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// Name.
+    pub name: String,
+    /// What the world is built from.
+    pub config: WorldConfig,
+}
+
+/// What is wrong with the input.
+#[derive(Debug)]
+pub struct Failure {
+    /// The texts the problems point into.
+    pub sources: Sources,
+    /// At least one, sorted.
+    pub problems: Vec<Problem>,
+}
+
+impl Failure {
+    /// A failure without a text to show.
+    #[expect(clippy::unnecessary_box_returns, reason = "failures travel in boxes")]
+    pub fn nowhere(message: impl Into<String>) -> Box<Self> {
+        Box::new(Self { sources: Sources::default(), problems: vec![Problem::nowhere(message)] })
+    }
+}
+
+/// What the command line adds to a scenario.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// `KEY=VALUE` of `--set`, in order.
+    pub set: Vec<String>,
+    /// `--seed`.
+    pub seed: Option<u64>,
+}
+
+/// Reads a scenario, its rules, and builds the configuration of every variant.
+///
+/// `path` is shown in messages and its stem is the name of a scenario without one; files that the
+/// scenario names are read from `files`.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn load(
+    path: &str,
+    text: &str,
+    files: &dyn Files,
+    settings: &Settings,
+) -> Result<Scenario, Box<Failure>> {
+    let mut sources = Sources::default();
+    let file = sources.add(path, text);
+    let (mut root, mut problems) = tree::parse(&sources, file);
+    for setting in &settings.set {
+        match tree::parse_setting(setting, &mut sources) {
+            Ok((key, node)) => {
+                let place = node.place.clone();
+                problems.extend(overrides::apply(&mut root, &key, &place, &node).err());
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let runs = variants(&mut root, &mut problems);
+    let mut reading = Reading { sources, problems, files, file, settings };
+    let scenario = reading.scenario(path, &root, &runs);
+    let Reading { sources, mut problems, .. } = reading;
+    tidy(&mut problems);
+    if problems.is_empty() {
+        Ok(Scenario { sources, ..scenario })
+    } else {
+        Err(Box::new(Failure { sources, problems }))
+    }
+}
+
+/// A `[[run]]` table.
+struct Run {
+    name: Option<String>,
+    /// Where its name stands.
+    place: Place,
+    changes: Table,
+}
+
+/// Takes the `[[run]]` tables out of the scenario.
+fn variants(root: &mut Table, problems: &mut Vec<Problem>) -> Vec<Run> {
+    let Some(node) = root.remove("run") else { return Vec::new() };
+    let tables: Vec<Node> = match node.value {
+        Raw::List(list) => list,
+        _ => vec![node],
+    };
+    let mut runs: Vec<Run> = Vec::new();
+    for node in tables {
+        let Raw::Table(mut changes) = node.value else {
+            let message = format!("{} is no variant", node.value.describe());
+            problems.push(Problem::new(&node.place, message, "expected tables [[run]]"));
+            continue;
+        };
+        changes.remove("description");
+        let place = changes.get("name").map_or_else(|| node.place.clone(), |n| n.place.clone());
+        let name = match changes.remove("name").map(|n| n.value) {
+            Some(Raw::Text(name)) if is_name(&name) => Some(name),
+            Some(_) => {
+                let label = "expected a text of letters, digits and - _ . +";
+                problems.push(Problem::new(&place, "this is no name for a variant", label));
+                None
+            }
+            None => {
+                let label = "`name` takes a text in quotes";
+                problems.push(Problem::new(&place, "[run] lacks the key `name`", label));
+                None
+            }
+        };
+        if name.is_some() && runs.iter().any(|r| r.name == name) {
+            let message = format!("two variants are called `{}`", name.as_deref().unwrap_or(""));
+            problems.push(Problem::new(&place, message, "the second one"));
+        }
+        runs.push(Run { name, place, changes });
+    }
+    runs
+}
+
+/// Whether a text can name a variant or a scenario: it becomes a part of file names.
+pub fn is_name(text: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+    !text.is_empty() && text.len() <= 80 && text.chars().all(good) && !text.starts_with('.')
+}
+
+/// What is needed while a scenario is read.
+pub(crate) struct Reading<'a> {
+    pub(crate) sources: Sources,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) files: &'a dyn Files,
+    pub(crate) file: FileId,
+    pub(crate) settings: &'a Settings,
+}
+
+impl Reading<'_> {
+    fn scenario(&mut self, path: &str, root: &Table, runs: &[Run]) -> Scenario {
+        let base = self.decode(root);
+        let stem = path.rsplit(['/', '\\']).next().unwrap_or(path);
+        let stem = stem.strip_suffix(".toml").unwrap_or(stem);
+        let name = base.get::<String>("name").unwrap_or_else(|| stem.to_owned());
+        if !is_name(&name) {
+            let label = "expected letters, digits and - _ . +: it names the results folder";
+            let place = base.place_of("name").clone();
+            self.problems.push(Problem::new(&place, "this is no name for a scenario", label));
+        }
+        let seed = self.settings.seed.unwrap_or_else(|| base.value("seed"));
+        let mut variants = Vec::new();
+        if runs.is_empty() {
+            let config = self.variant(&base, seed);
+            variants.push(Variant { name: name.clone(), config });
+        }
+        for run in runs {
+            let mut changed = root.clone();
+            for entry in &run.changes.entries {
+                if ["expect", "run", "name", "question"].contains(&entry.key.as_str()) {
+                    let message = format!("a variant cannot change `{}`", entry.key);
+                    let problem = Problem::new(&entry.place, message, "belongs to the scenario");
+                    self.problems.push(problem);
+                    continue;
+                }
+                if !SCENARIO.fields.iter().any(|f| Some(f.name) == entry.key.split('.').next()) {
+                    let problem = unknown_key(&SCENARIO, &entry.key, &entry.place);
+                    self.problems.push(problem);
+                    continue;
+                }
+                let applied = overrides::apply(&mut changed, &entry.key, &entry.place, &entry.node);
+                self.problems.extend(applied.err());
+            }
+            let record = self.decode(&changed);
+            let seed = self.settings.seed.unwrap_or_else(|| record.value("seed"));
+            let config = self.variant(&record, seed);
+            let name = run.name.clone().unwrap_or_default();
+            debug_assert!(run.place.file == self.file, "variants stand in the scenario");
+            variants.push(Variant { name, config });
+        }
+        let names: Vec<&str> = variants.iter().map(|v| v.name.as_str()).collect();
+        let expectations = crate::expect::read(&base, &names, &mut self.problems);
+        Scenario {
+            name,
+            question: base.value("question"),
+            description: base.value("description"),
+            seed,
+            variants,
+            expectations,
+            sources: Sources::default(),
+        }
+    }
+
+    fn decode(&mut self, root: &Table) -> Record {
+        let place = Place::new(self.file, 0..0);
+        Record::read(&SCENARIO, root, &place, &mut self.problems)
+    }
+
+    fn variant(&mut self, record: &Record, seed: u64) -> WorldConfig {
+        let directors = rules::read(record, self);
+        build::world(record, seed, directors, &mut self.problems)
+    }
+}
+
+#[cfg(test)]
+mod tests;

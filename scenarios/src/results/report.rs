@@ -1,0 +1,81 @@
+//! `report.html`.
+
+use super::pictures::Picture;
+use super::summary::total;
+use super::{Study, inputs, tables, terminal};
+use reports::Unit;
+use reports::html::{Expectation, Figure, KeyFigure, Report, Section, Verdict};
+use reports::number::human;
+
+/// The page of a study.
+pub(super) fn page(study: &Study<'_>, pictures: Vec<Picture>) -> Report {
+    let scenario = study.scenario;
+    let paragraphs = scenario.description.split("\n\n").map(|p| p.trim().replace('\n', " "));
+    let expectations = study.verdicts.iter().map(|v| Expectation {
+        text: format!("{}: {} {}", v.variant, v.metric, v.expected),
+        verdict: if v.pass { Verdict::Pass } else { Verdict::Fail },
+        measured: v.measured.clone(),
+    });
+    let figures =
+        |picture: Picture| Figure { svg: picture.svg, caption: picture.caption.to_owned() };
+    Report {
+        title: scenario.name.clone(),
+        question: scenario.question.clone(),
+        description: paragraphs.filter(|p| !p.is_empty()).collect(),
+        figures: key_figures(study),
+        expectations: expectations.collect(),
+        sections: vec![
+            Section {
+                heading: "Answer".to_owned(),
+                tables: vec![terminal::answer(study).into()],
+                ..Section::default()
+            },
+            Section {
+                heading: "Plots".to_owned(),
+                plots: pictures.into_iter().map(figures).collect(),
+                ..Section::default()
+            },
+            Section {
+                heading: "Servers and drops".to_owned(),
+                tables: vec![tables::servers(study).into(), tables::drops(study).into()],
+                ..Section::default()
+            },
+        ],
+        manifest: manifest(study),
+    }
+}
+
+/// The worst p99 and the failures of each variant.
+fn key_figures(study: &Study<'_>) -> Vec<KeyFigure> {
+    study
+        .outcomes
+        .iter()
+        .take(8)
+        .map(|o| {
+            let all = total(&o.observations.clients);
+            let failed: u64 = all.connections_failed.iter().sum();
+            let value = if all.complete.count() > 0 {
+                human(all.complete.quantile_s(0.99), &Unit::Seconds)
+            } else {
+                "-".to_owned()
+            };
+            KeyFigure {
+                label: format!("{}: complete p99", o.variant.name),
+                value,
+                note: format!("{} served, {failed} failed", all.connections_served),
+            }
+        })
+        .collect()
+}
+
+fn manifest(study: &Study<'_>) -> Vec<(String, String)> {
+    let mut pairs = vec![
+        ("command".to_owned(), study.command.clone()),
+        ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("seed".to_owned(), study.scenario.seed.to_string()),
+        ("digest".to_owned(), format!("{:016x}", inputs::digest(study))),
+    ];
+    let files = inputs::files(study);
+    pairs.extend(files.map(|(name, hash)| (format!("sha256 of {name}"), hash)));
+    pairs
+}

@@ -1,0 +1,250 @@
+//! A variant's part of `summary.json`. Times are in seconds, sizes in bytes, shares from 0 to 1.
+
+use crate::study::Outcome;
+use serde_json::{Map, Value, json};
+use sim_core::ipvs::rules::ServiceKey;
+use sim_core::observe::{
+    ClientObservation, DirectorObservation, Failure, Histogram, LinkObservation, Observations,
+};
+use sim_core::wire::proto;
+
+/// The percentiles that are written: name and share.
+pub const PERCENTILES: [(&str, f64); 5] =
+    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
+
+/// All clients together.
+pub fn total(clients: &[ClientObservation]) -> ClientObservation {
+    let mut sum = ClientObservation::default();
+    for c in clients {
+        sum.connections_offered += c.connections_offered;
+        sum.connections_served += c.connections_served;
+        for (slot, n) in sum.connections_failed.iter_mut().zip(c.connections_failed) {
+            *slot += n;
+        }
+        sum.requests_offered += c.requests_offered;
+        sum.requests_served += c.requests_served;
+        sum.bytes_received += c.bytes_received;
+        sum.connect.merge(&c.connect);
+        sum.first_byte.merge(&c.first_byte);
+        sum.complete.merge(&c.complete);
+        sum.retransmissions += c.retransmissions;
+    }
+    sum
+}
+
+/// Seconds of the run that the statistics are about.
+pub fn observed_s(outcome: &Outcome) -> f64 {
+    let config = &outcome.variant.config;
+    config.duration.saturating_sub(config.warmup).as_secs_f64()
+}
+
+/// The link direction that was busiest; of equal ones the first.
+pub fn busiest(links: &[LinkObservation]) -> Option<&LinkObservation> {
+    links.iter().reduce(|best, l| {
+        let more = l.utilisation > best.utilisation;
+        let tie = l.utilisation >= best.utilisation && l.bytes > best.bytes;
+        if more || tie { l } else { best }
+    })
+}
+
+/// `director:eth0>switch`
+pub fn link_name(link: &LinkObservation) -> String {
+    format!("{}>{}", link.from, link.to)
+}
+
+/// The summary of one variant.
+pub fn variant(outcome: &Outcome) -> Value {
+    let o = &outcome.observations;
+    let all = total(&o.clients);
+    let seconds = observed_s(outcome);
+    let mut summary = client(&all, seconds);
+    let mut put = |key: &str, value: Value| {
+        summary.insert(key.to_owned(), value);
+    };
+    let names = o.clients.iter().map(|c| (c.name.clone(), Value::Object(client(c, seconds))));
+    put("clients", Value::Object(names.collect()));
+    put("servers", servers(o));
+    put("directors", keyed(o.directors.iter().map(|d| (d.host.clone(), director(d)))));
+    put("links", keyed(o.links.iter().map(|l| (link_name(l), link(l)))));
+    put("busiest_link", busiest(&o.links).map_or(Value::Null, named_link));
+    put("drops", drops(o));
+    put(
+        "packets",
+        json!({
+            "created": o.packets.created,
+            "delivered": o.packets.delivered,
+            "dropped": o.packets.dropped,
+            "in_flight": o.packets.in_flight,
+        }),
+    );
+    let finished = (all.connections_offered).max(1) as f64;
+    put(
+        "hops",
+        json!({
+            "ip": o.ip_hops,
+            "arp": o.arp_hops,
+            "ip_per_connection": o.ip_hops as f64 / finished,
+        }),
+    );
+    put("events", json!(o.events));
+    put("end", json!(o.end.as_secs_f64()));
+    put("digest", json!(format!("{:016x}", o.digest)));
+    Value::Object(summary)
+}
+
+fn keyed(pairs: impl Iterator<Item = (String, Value)>) -> Value {
+    Value::Object(pairs.collect())
+}
+
+fn client(c: &ClientObservation, seconds: f64) -> Map<String, Value> {
+    let mut failed: Map<String, Value> = Failure::ALL
+        .iter()
+        .zip(c.connections_failed)
+        .map(|(f, n)| (f.name().into(), json!(n)))
+        .collect();
+    failed.insert("total".into(), json!(c.connections_failed.iter().sum::<u64>()));
+    let per_s = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
+    let share = |n: u64, of: u64| if of == 0 { 0.0 } else { n as f64 / of as f64 };
+    let parts = json!({
+        "connections": {
+            "offered": c.connections_offered,
+            "served": c.connections_served,
+            "served_share": share(c.connections_served, c.connections_offered),
+            "failed": failed,
+        },
+        "requests": { "offered": c.requests_offered, "served": c.requests_served },
+        "throughput": {
+            "connections_per_s": per_s(c.connections_served),
+            "requests_per_s": per_s(c.requests_served),
+            "bytes_per_s": per_s(c.bytes_received),
+            "bytes": c.bytes_received,
+            "retransmissions": c.retransmissions,
+        },
+        "latency": {
+            "connect": histogram(&c.connect),
+            "first_byte": histogram(&c.first_byte),
+            "complete": histogram(&c.complete),
+        },
+    });
+    match parts {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Count, mean, standard deviation, percentiles and maximum.
+pub fn histogram(h: &Histogram) -> Value {
+    let mut map = Map::new();
+    map.insert("count".into(), json!(h.count()));
+    map.insert("mean".into(), json!(h.mean_s()));
+    map.insert("std".into(), json!(h.std_s()));
+    for (name, q) in PERCENTILES {
+        map.insert(name.into(), json!(h.quantile_s(q)));
+    }
+    map.insert("max".into(), json!(h.max_s()));
+    Value::Object(map)
+}
+
+/// The names of the server applications: the host, with the port if it has several.
+pub fn server_names(o: &Observations) -> Vec<String> {
+    let several = |host: &str| o.servers.iter().filter(|s| s.host == host).count() > 1;
+    o.servers
+        .iter()
+        .map(|s| if several(&s.host) { format!("{}:{}", s.host, s.port) } else { s.host.clone() })
+        .collect()
+}
+
+fn servers(o: &Observations) -> Value {
+    let all: u64 = o.servers.iter().map(|s| s.connections).sum();
+    keyed(server_names(o).into_iter().zip(&o.servers).map(|(name, s)| {
+        let share = if all == 0 { 0.0 } else { s.connections as f64 / all as f64 };
+        let value = json!({
+            "connections": s.connections,
+            "share": share,
+            "requests": s.requests,
+            "bytes": s.bytes,
+            "refused": s.refused,
+            "max_in_system": s.max_in_system,
+            "utilisation": s.utilisation,
+            "sojourn": histogram(&s.sojourn),
+        });
+        (name, value)
+    }))
+}
+
+/// `192.168.10.200:80/tcp`, or `fwmark 5`.
+pub fn service_name(key: ServiceKey) -> String {
+    match key {
+        ServiceKey::Address { protocol, vip, port } => {
+            let transport = if protocol == proto::UDP { "udp" } else { "tcp" };
+            format!("{vip}:{port}/{transport}")
+        }
+        ServiceKey::Fwmark(mark) => format!("fwmark {mark}"),
+    }
+}
+
+fn director(d: &DirectorObservation) -> Value {
+    let destinations = d.destinations.iter().map(|t| {
+        let share =
+            if d.connections == 0 { 0.0 } else { t.connections as f64 / d.connections as f64 };
+        let service = service_name(t.service);
+        let value = json!({
+            "host": t.host,
+            "forwarding": t.forwarding.name(),
+            "weight": t.weight,
+            "connections": t.connections,
+            "share": share,
+            "active": t.active,
+            "inactive": t.inactive,
+            "packets_in": t.packets_in,
+            "bytes_in": t.bytes_in,
+            "packets_out": t.packets_out,
+            "bytes_out": t.bytes_out,
+        });
+        (format!("{service}>{}:{}", t.rip, t.port), value)
+    });
+    json!({
+        "packets_in": d.packets_in,
+        "bytes_in": d.bytes_in,
+        "packets_out": d.packets_out,
+        "bytes_out": d.bytes_out,
+        "connections": d.connections,
+        "no_destination": d.no_destination,
+        "entries": d.entries,
+        "entries_max": d.entries_max,
+        "cpu_utilisation": d.cpu_utilisation,
+        "destinations": keyed(destinations),
+    })
+}
+
+fn link(l: &LinkObservation) -> Value {
+    json!({
+        "link": l.link,
+        "packets": l.packets,
+        "bytes": l.bytes,
+        "utilisation": l.utilisation,
+        "queue_max": l.queue_max,
+        "dropped_queue": l.dropped_queue,
+        "dropped_loss": l.dropped_loss,
+    })
+}
+
+fn named_link(l: &LinkObservation) -> Value {
+    let mut value = link(l);
+    value["name"] = json!(link_name(l));
+    value
+}
+
+fn drops(o: &Observations) -> Value {
+    let mut reasons: Map<String, Value> = Map::new();
+    let mut places: Map<String, Value> = Map::new();
+    for d in &o.drops {
+        let sum = reasons.get(d.reason).and_then(Value::as_u64).unwrap_or(0) + d.packets;
+        reasons.insert(d.reason.to_owned(), json!(sum));
+        let place = places.entry(d.place.clone()).or_insert_with(|| json!({}));
+        let sum = place.get(d.reason).and_then(Value::as_u64).unwrap_or(0) + d.packets;
+        place[d.reason] = json!(sum);
+    }
+    let total: u64 = o.drops.iter().map(|d| d.packets).sum();
+    json!({ "total": total, "reasons": reasons, "places": places })
+}

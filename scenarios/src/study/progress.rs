@@ -1,0 +1,98 @@
+//! How far a run is, for a person who waits.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sim_core::engine::{Span, Time};
+
+/// Is told how far the variants are. Variants run at the same time.
+pub trait Progress: Sync {
+    /// A variant has come to `now` after `events` events.
+    fn at(&self, variant: usize, now: Time, events: u64);
+    /// A variant is done.
+    fn done(&self, variant: usize);
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn at(&self, _: usize, _: Time, _: u64) {}
+    fn done(&self, _: usize) {}
+}
+
+/// One line for each variant: simulated time, events a second, simulated seconds a second, time
+/// left.
+#[derive(Debug)]
+pub struct Bars {
+    all: MultiProgress,
+    bars: Vec<ProgressBar>,
+}
+
+impl Bars {
+    /// A line for each variant with its name and the simulated time it has to reach.
+    pub fn new(variants: &[(String, Span)], target: ProgressDrawTarget) -> Self {
+        let all = MultiProgress::with_draw_target(target);
+        let width = variants.iter().map(|v| v.0.len()).max().unwrap_or(0);
+        let style = ProgressStyle::with_template("{prefix} {bar:24} {msg}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+        let bars = variants
+            .iter()
+            .map(|(name, end)| {
+                let bar = all.add(ProgressBar::new(end.as_nanos().max(1)));
+                bar.set_style(style.clone());
+                bar.set_prefix(format!("{name:width$}"));
+                bar
+            })
+            .collect();
+        Self { all, bars }
+    }
+
+    /// Takes the lines away.
+    pub fn clear(&self) {
+        // a terminal that has gone away needs no clearing
+        let _gone = self.all.clear();
+    }
+}
+
+impl Progress for Bars {
+    fn at(&self, variant: usize, now: Time, events: u64) {
+        let Some(bar) = self.bars.get(variant) else { return };
+        bar.set_position(now.as_nanos().min(bar.length().unwrap_or(u64::MAX)));
+        bar.set_message(rates(now, events, bar.elapsed().as_secs_f64()));
+    }
+
+    fn done(&self, variant: usize) {
+        if let Some(bar) = self.bars.get(variant) {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// `12.3 s simulated, 3.2 M events/s, 4.1 sim-s/s`
+fn rates(now: Time, events: u64, wall: f64) -> String {
+    let wall = wall.max(1e-9);
+    let million = events as f64 / wall / 1e6;
+    let speed = now.as_secs_f64() / wall;
+    format!("{:.1} s simulated, {million:.1} M events/s, {speed:.1} sim-s/s", now.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_has_time_and_both_rates() {
+        let text = rates(Time::from_nanos(12_300_000_000), 6_400_000, 2.0);
+        assert_eq!(text, "12.3 s simulated, 3.2 M events/s, 6.2 sim-s/s");
+    }
+
+    #[test]
+    fn a_variant_beyond_the_list_is_ignored() {
+        let bars = Bars::new(&[("a".into(), Span::from_secs(1))], ProgressDrawTarget::hidden());
+        bars.at(7, Time::ZERO, 0);
+        bars.at(0, Time::ZERO, 0);
+        bars.done(0);
+        bars.clear();
+    }
+}

@@ -1,0 +1,5 @@
+//! The command as people use it.
+
+mod command;
+mod mistakes;
+mod support;
