@@ -223,6 +223,7 @@ fn server_config(table: &Record, transport: Transport, port: u16) -> ServerConfi
         discipline: if shared { Discipline::ProcessorSharing } else { Discipline::Fifo },
         service: dist(table, "service"),
         response: dist(table, "response"),
+        connections: table.get("connections").unwrap_or(u32::MAX),
         backlog: table.value("backlog"),
         queue: table.get("queue").unwrap_or(u32::MAX),
         closer: if table.value("closes") { Closer::Server } else { Closer::Client },

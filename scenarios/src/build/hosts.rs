@@ -68,6 +68,7 @@ fn patch_interface(sysctl: &mut InterfaceSysctl, t: &Record) {
     sysctl.send_redirects = t.get("send_redirects").unwrap_or(sysctl.send_redirects);
     sysctl.proxy_arp = t.get("proxy_arp").unwrap_or(sysctl.proxy_arp);
     sysctl.accept_local = t.get("accept_local").unwrap_or(sysctl.accept_local);
+    sysctl.arp_notify = t.get("arp_notify").unwrap_or(sysctl.arp_notify);
 }
 
 /// Changes the settings of a host. Linux sends redirects if either `all` or the interface says so,

@@ -5,6 +5,7 @@ use crate::model::Failure;
 use sim_core::config::WorldConfig;
 use sim_core::engine::Time;
 use sim_core::observe::Observations;
+use sim_core::world::World;
 
 /// A world that can be run in pieces.
 pub trait Simulation {
@@ -29,7 +30,7 @@ pub trait Simulation {
 /// # Errors
 /// What the world finds wrong with it.
 pub fn build(config: &WorldConfig) -> Result<impl Simulation + use<>, Box<Failure>> {
-    let world = placeholder::World::build(config);
+    let world = World::build(config);
     world.map_err(|errors| {
         let problems = errors
             .into_iter()
@@ -39,52 +40,26 @@ pub fn build(config: &WorldConfig) -> Result<impl Simulation + use<>, Box<Failur
     })
 }
 
-mod placeholder {
-    //! Stands in until `sim_core::world::World` is there.
-    use super::{Observations, Simulation, Time, WorldConfig};
-
-    pub(super) struct BuildError {
-        pub(super) what: String,
-        pub(super) place: String,
+impl Simulation for World {
+    fn run(&mut self, max_events: u64) -> bool {
+        World::run(self, max_events)
     }
-
-    pub(super) struct World {
-        end: Time,
-        observations: Observations,
+    fn now(&self) -> Time {
+        World::now(self)
     }
-
-    impl World {
-        pub(super) fn build(config: &WorldConfig) -> Result<Self, Vec<BuildError>> {
-            if config.hosts.is_empty() {
-                let (what, place) = ("no hosts".to_owned(), "world".to_owned());
-                return Err(vec![BuildError { what, place }]);
-            }
-            let end = Time::ZERO + config.duration;
-            Ok(Self { end, observations: Observations { end, ..Observations::default() } })
-        }
+    fn events(&self) -> u64 {
+        World::events(self)
     }
-
-    impl Simulation for World {
-        fn run(&mut self, _: u64) -> bool {
-            false
-        }
-        fn now(&self) -> Time {
-            self.end
-        }
-        fn events(&self) -> u64 {
-            0
-        }
-        fn digest(&self) -> u64 {
-            0
-        }
-        fn last_place(&self) -> String {
-            String::new()
-        }
-        fn take_captures(&mut self) -> Vec<(String, Vec<u8>)> {
-            Vec::new()
-        }
-        fn finish(self) -> Observations {
-            self.observations
-        }
+    fn digest(&self) -> u64 {
+        World::digest(self)
+    }
+    fn last_place(&self) -> String {
+        World::last_place(self)
+    }
+    fn take_captures(&mut self) -> Vec<(String, Vec<u8>)> {
+        World::take_captures(self)
+    }
+    fn finish(self) -> Observations {
+        World::finish(self)
     }
 }

@@ -89,6 +89,12 @@ pub static SERVER: Section = Section {
         field("service", TIME, Default("1ms"), "Work of a request in time of one worker."),
         field("response", BYTES, Default("10KiB"), "Size of a response."),
         field(
+            "connections",
+            Kind::Integer(1, u32::MAX as u64),
+            Means("no limit"),
+            "Connections held at a time; more wait in the backlog.",
+        ),
+        field(
             "backlog",
             Kind::Integer(1, u32::MAX as u64),
             Default("4096"),

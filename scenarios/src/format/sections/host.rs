@@ -35,6 +35,12 @@ pub static INTERFACE_SYSCTL: Section = Section {
             Means("false"),
             "Accept packets whose source is an own address.",
         ),
+        field(
+            "arp_notify",
+            Kind::Bool,
+            Means("false"),
+            "Announce the addresses (gratuitous ARP) at the start and when the link comes up.",
+        ),
     ],
 };
 
@@ -85,6 +91,12 @@ pub static SYSCTL: Section = Section {
             Kind::Bool,
             Means("false"),
             "Accept packets whose source is an own address.",
+        ),
+        field(
+            "arp_notify",
+            Kind::Bool,
+            Means("false"),
+            "Announce the addresses (gratuitous ARP) at the start and when the link comes up.",
         ),
     ],
 };
