@@ -280,10 +280,15 @@ impl IpStack {
     }
 
     #[cold]
-    fn transmit_slow(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
+    fn transmit_slow(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        to: NeighbourId,
+        packet: PacketId,
+    ) {
         let source = fab.packets[packet].src;
-        if let Some(mac) =
-            self.neighbours.transmit(fab.now, to, packet, source, &mut self.actions)
+        if let Some(mac) = self.neighbours.transmit(fab.now, to, packet, source, &mut self.actions)
         {
             fab.packets[packet].dst_mac = mac;
             self.emit(fab, interface, packet);

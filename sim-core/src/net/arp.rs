@@ -184,10 +184,8 @@ impl Table {
     pub fn known(&mut self, now: Time, id: NeighbourId) -> Option<MacId> {
         let e = &mut self.entries[id.0 as usize];
         e.used = now;
-        let ready = matches!(
-            e.state,
-            State::Reachable | State::Permanent | State::Delay | State::Probe
-        );
+        let ready =
+            matches!(e.state, State::Reachable | State::Permanent | State::Delay | State::Probe);
         ready.then_some(e.mac)
     }
 

@@ -7,6 +7,7 @@
 use crate::config::{LinkDirection, QueueLimit};
 use crate::engine::{Sampler, Span, Stream, Time, Uniform};
 use crate::wire::PacketId;
+use std::collections::VecDeque;
 
 /// What a direction leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,30 +32,25 @@ pub enum Endpoint {
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     arrive: Time,
-    depart: Time,
     packet: PacketId,
 }
 
-/// The frames of a direction, first in, first out. Positions are numbers that only grow (and wrap),
-/// so the frames that have left the sender are told from those that wait by one more position.
+/// The frames of a direction, first in, first out. Positions are numbers that only grow (and wrap).
 #[derive(Debug)]
 struct Ring {
     /// A power of two of slots.
     slots: Vec<Flight>,
     /// The next frame to arrive.
     head: u32,
-    /// The first frame that had not left the sender when somebody last looked.
-    departed: u32,
     /// Behind the last frame.
     tail: u32,
 }
 
 impl Ring {
-    const EMPTY: Flight =
-        Flight { arrive: Time::NEVER, depart: Time::NEVER, packet: PacketId::NONE };
+    const EMPTY: Flight = Flight { arrive: Time::NEVER, packet: PacketId::NONE };
 
     fn new() -> Self {
-        Self { slots: vec![Self::EMPTY; 4], head: 0, departed: 0, tail: 0 }
+        Self { slots: vec![Self::EMPTY; 4], head: 0, tail: 0 }
     }
 
     #[inline]
@@ -79,28 +75,30 @@ impl Ring {
 
     #[cold]
     fn grow(&mut self) {
-        let frames: Vec<_> = (0..self.len() as u32).map(|i| *self.at(self.head + i)).collect();
-        let departed = self.departed.wrapping_sub(self.head);
+        let position = |i| self.head.wrapping_add(i);
+        let frames: Vec<_> = (0..self.len() as u32).map(|i| *self.at(position(i))).collect();
         self.slots = vec![Self::EMPTY; frames.len() * 2];
         self.slots[..frames.len()].copy_from_slice(&frames);
-        (self.head, self.departed, self.tail) = (0, departed, frames.len() as u32);
+        (self.head, self.tail) = (0, frames.len() as u32);
     }
 
     #[inline]
     fn pop(&mut self) {
-        if self.departed == self.head {
-            self.departed = self.departed.wrapping_add(1);
-        }
         self.head = self.head.wrapping_add(1);
     }
 
-    /// Frames that have not left the sender by `now`.
-    #[inline]
-    fn waiting(&mut self, now: Time) -> usize {
-        while self.departed != self.tail && self.at(self.departed).depart <= now {
-            self.departed = self.departed.wrapping_add(1);
+    /// Frames that arrive later than `time`: they are in order, so a binary search finds the first.
+    fn later_than(&self, time: Time) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.at(self.head.wrapping_add(middle as u32)).arrive <= time {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
         }
-        self.tail.wrapping_sub(self.departed) as usize
+        self.len() - low
     }
 }
 
@@ -122,15 +120,9 @@ pub enum Sent {
     Down,
 }
 
-/// Counters of a direction.
+/// What a direction counts of what went wrong, and its longest queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LinkCounters {
-    /// Frames accepted.
-    pub packets: u64,
-    /// Bytes accepted, framing included.
-    pub bytes: u64,
-    /// Nanoseconds of sending.
-    pub busy_ns: u64,
     /// Largest number of frames waiting or being sent.
     pub queue_max: u64,
     /// Frames dropped by the full queue.
@@ -148,25 +140,39 @@ struct Impairment {
     reorder_delay: Span,
     jitter: Option<Sampler>,
     last_arrive: Time,
+    /// When the frames in the queue leave the sender; on a clean direction the arrival tells.
+    departures: VecDeque<Time>,
 }
 
-/// One direction of a link.
+/// What is seldom needed of a direction.
 #[derive(Debug)]
+struct Rare {
+    limit: QueueLimit,
+    counters: LinkCounters,
+    impairment: Option<Impairment>,
+}
+
+/// One direction of a link. A hop touches two of them, so it is kept to two cache lines.
+#[derive(Debug)]
+#[repr(align(64))]
 pub struct Direction {
     /// Where frames come out.
     pub to: Endpoint,
     /// Whether the link carries frames.
-    pub up: bool,
-    /// Counters.
-    pub counters: LinkCounters,
-    overhead: u32,
+    up: bool,
+    /// Up, and nothing random happens.
+    clean: bool,
+    overhead: u16,
+    /// With fewer frames in the ring, neither the limit nor the longest queue can be reached.
+    count_from: u32,
     /// Nanoseconds a byte takes, with 32 binary digits after the point, rounded up.
     ns_per_byte: u64,
     latency: Span,
-    limit: QueueLimit,
     busy_until: Time,
     ring: Ring,
-    impairment: Option<Box<Impairment>>,
+    packets: u64,
+    bytes: u64,
+    rare: Box<Rare>,
 }
 
 impl Direction {
@@ -174,71 +180,89 @@ impl Direction {
     /// built the configuration.
     pub fn new(config: &LinkDirection, to: Endpoint, up: bool, seed: u64, name: &str) -> Self {
         let clean = config.loss <= 0.0 && config.reorder <= 0.0 && config.jitter.is_none();
-        let impairment = (!clean).then(|| {
-            Box::new(Impairment {
-                stream: Stream::new(seed, name, "impairment"),
-                loss: config.loss,
-                reorder: config.reorder,
-                reorder_delay: config.reorder_delay,
-                jitter: config.jitter.as_ref().and_then(|d| Sampler::new(d).ok()),
-                last_arrive: Time::ZERO,
-            })
+        let impairment = (!clean).then(|| Impairment {
+            stream: Stream::new(seed, name, "impairment"),
+            loss: config.loss,
+            reorder: config.reorder,
+            reorder_delay: config.reorder_delay,
+            jitter: config.jitter.as_ref().and_then(|d| Sampler::new(d).ok()),
+            last_arrive: Time::ZERO,
+            departures: VecDeque::new(),
         });
         Self {
             to,
             up,
-            counters: LinkCounters::default(),
-            overhead: u32::from(config.overhead),
+            clean: clean && up,
+            overhead: config.overhead,
             ns_per_byte: ns_per_byte(config.rate_bps),
             latency: config.latency,
-            limit: config.queue,
             busy_until: Time::ZERO,
+            count_from: 0,
             ring: Ring::new(),
-            impairment,
+            packets: 0,
+            bytes: 0,
+            rare: Box::new(Rare {
+                limit: config.queue,
+                counters: LinkCounters::default(),
+                impairment,
+            }),
         }
     }
 
     /// Gives a frame with an IP length of `len` bytes to the sender.
     #[inline]
     pub fn send(&mut self, now: Time, packet: PacketId, len: u16) -> Sent {
+        let bytes = u32::from(len) + u32::from(self.overhead);
+        if !self.clean {
+            return self.send_by_chance(now, packet, bytes);
+        }
+        // what travels is never less than what waits, so most frames need no count
+        if self.ring.len() >= self.count_from as usize && !self.admit(now, bytes) {
+            return Sent::Full;
+        }
+        let depart = self.occupy(now, bytes);
+        self.enqueue(depart + self.latency, packet)
+    }
+
+    /// The sender is busy with a frame of `bytes` as soon as it is free; when that is done.
+    #[inline]
+    fn occupy(&mut self, now: Time, bytes: u32) -> Time {
+        let depart = self.busy_until.max(now) + self.sending_time(u64::from(bytes));
+        self.busy_until = depart;
+        self.packets += 1;
+        self.bytes += u64::from(bytes);
+        depart
+    }
+
+    #[inline]
+    fn enqueue(&mut self, arrive: Time, packet: PacketId) -> Sent {
+        let head = (self.ring.len() == 0).then_some(arrive);
+        self.ring.push(Flight { arrive, packet });
+        Sent::Queued { head }
+    }
+
+    #[cold]
+    fn send_by_chance(&mut self, now: Time, packet: PacketId, bytes: u32) -> Sent {
         if !self.up {
-            self.counters.dropped_loss += 1;
+            self.rare.counters.dropped_loss += 1;
             return Sent::Down;
         }
-        let bytes = u32::from(len) + self.overhead;
-        let start = if self.busy_until > now {
-            let waiting = self.ring.waiting(now);
-            if self.is_full(now, waiting, bytes) {
-                self.counters.dropped_queue += 1;
-                return Sent::Full;
-            }
-            self.counters.queue_max = self.counters.queue_max.max(waiting as u64 + 1);
-            self.busy_until
-        } else {
-            self.ring.departed = self.ring.tail;
-            self.counters.queue_max = self.counters.queue_max.max(1);
-            now
-        };
-        let sending = self.sending_time(bytes);
-        let depart = start + sending;
-        self.busy_until = depart;
-        self.counters.packets += 1;
-        self.counters.bytes += u64::from(bytes);
-        self.counters.busy_ns += sending.as_nanos();
-        let mut arrive = depart + self.latency;
-        if let Some(random) = &mut self.impairment {
-            match random.apply(arrive) {
-                Fate::Lost => {
-                    self.counters.dropped_loss += 1;
-                    return Sent::Lost;
-                }
-                Fate::Overtaken(at) => return Sent::Overtaken(at),
-                Fate::Arrives(at) => arrive = at,
-            }
+        if !self.admit(now, bytes) {
+            return Sent::Full;
         }
-        let head = (self.ring.len() == 0).then_some(arrive);
-        self.ring.push(Flight { arrive, depart, packet });
-        Sent::Queued { head }
+        let depart = self.occupy(now, bytes);
+        let Some(random) = &mut self.rare.impairment else {
+            return self.enqueue(depart + self.latency, packet);
+        };
+        random.departures.push_back(depart);
+        match random.apply(depart + self.latency) {
+            Fate::Lost => {
+                self.rare.counters.dropped_loss += 1;
+                Sent::Lost
+            }
+            Fate::Overtaken(at) => Sent::Overtaken(at),
+            Fate::Arrives(at) => self.enqueue(at, packet),
+        }
     }
 
     /// Takes the frame that arrives now, and tells when the next one does. `None` if nothing arrives
@@ -261,16 +285,20 @@ impl Direction {
     /// Takes the link down or up; going down loses what is queued or travels.
     pub fn set_up(&mut self, up: bool) -> Vec<PacketId> {
         self.up = up;
+        self.clean = up && self.rare.impairment.is_none();
         if up {
             return Vec::new();
         }
         self.busy_until = Time::ZERO;
+        if let Some(random) = &mut self.rare.impairment {
+            random.departures.clear();
+        }
         let mut lost = Vec::new();
         while self.ring.len() > 0 {
             lost.push(self.ring.at(self.ring.head).packet);
             self.ring.pop();
         }
-        self.counters.dropped_loss += lost.len() as u64;
+        self.rare.counters.dropped_loss += lost.len() as u64;
         lost
     }
 
@@ -281,12 +309,59 @@ impl Direction {
 
     /// Frames waiting or being sent.
     pub fn waiting(&mut self, now: Time) -> usize {
-        self.ring.waiting(now)
+        if self.busy_until <= now {
+            return 0;
+        }
+        match &mut self.rare.impairment {
+            None => self.ring.later_than(now + self.latency),
+            Some(random) => {
+                while random.departures.front().is_some_and(|&d| d <= now) {
+                    random.departures.pop_front();
+                }
+                random.departures.len()
+            }
+        }
     }
 
-    #[inline]
+    /// Frames accepted so far.
+    pub const fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Bytes accepted so far, framing included.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Time spent sending what was accepted so far.
+    pub fn busy(&self) -> Span {
+        self.sending_time(self.bytes)
+    }
+
+    /// The other counters.
+    pub fn counters(&self) -> LinkCounters {
+        self.rare.counters
+    }
+
+    /// Counts what waits: is there room for a frame of `bytes`?
+    #[inline(never)]
+    fn admit(&mut self, now: Time, bytes: u32) -> bool {
+        let waiting = self.waiting(now);
+        if waiting > 0 && self.is_full(now, waiting, bytes) {
+            self.rare.counters.dropped_queue += 1;
+            return false;
+        }
+        let longest = self.rare.counters.queue_max.max(waiting as u64 + 1);
+        self.rare.counters.queue_max = longest;
+        self.count_from = match self.rare.limit {
+            QueueLimit::Packets(most) => u32::try_from(longest).unwrap_or(most).min(most),
+            QueueLimit::Bytes(_) => 0,
+        };
+        true
+    }
+
     fn is_full(&self, now: Time, waiting: usize, bytes: u32) -> bool {
-        match self.limit {
+        match self.rare.limit {
             QueueLimit::Packets(most) => waiting > most as usize,
             QueueLimit::Bytes(most) => {
                 let queued_ns = u128::from((self.busy_until - now).as_nanos());
@@ -297,7 +372,7 @@ impl Direction {
     }
 
     #[inline]
-    fn sending_time(&self, bytes: u32) -> Span {
+    fn sending_time(&self, bytes: u64) -> Span {
         Span::from_nanos(((u128::from(bytes) * u128::from(self.ns_per_byte)) >> 32) as u64)
     }
 }
@@ -355,6 +430,11 @@ mod tests {
     }
 
     #[test]
+    fn a_direction_fits_two_cache_lines() {
+        assert_eq!(size_of::<Direction>(), 128);
+    }
+
+    #[test]
     fn frames_follow_each_other_at_the_rate_of_the_link() {
         let mut d = direction(1_000_000_000, QueueLimit::Packets(1000));
         let at = |ns| Time::from_nanos(ns);
@@ -375,7 +455,7 @@ mod tests {
             assert!(matches!(d.send(Time::ZERO, PacketId(i), 982), Sent::Queued { .. }));
         }
         assert_eq!(d.send(Time::ZERO, PacketId(3), 982), Sent::Full);
-        assert_eq!(d.counters.dropped_queue, 1);
+        assert_eq!(d.counters().dropped_queue, 1);
         // 8 ms later the first has left, so one may wait again
         assert!(matches!(
             d.send(Time::from_nanos(8_000_000), PacketId(4), 982),
@@ -412,7 +492,7 @@ mod tests {
             assert_eq!(d.waiting(now), (99 - i as usize).saturating_sub(5));
             assert_eq!(d.in_flight(), 99 - i as usize);
         }
-        assert_eq!(d.counters.queue_max, 100);
+        assert_eq!(d.counters().queue_max, 100);
     }
 
     #[test]

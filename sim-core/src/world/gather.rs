@@ -127,14 +127,15 @@ fn links(world: &World) -> Vec<LinkObservation> {
     for link in &world.links {
         let [there, back] = link.directions.map(|d| &world.fabric.directions[d as usize]);
         for (direction, opposite) in [(there, back), (back, there)] {
-            let c = direction.counters;
+            let c = direction.counters();
+            let busy_ns = direction.busy().as_nanos() as f64;
             all.push(LinkObservation {
                 link: link.name.clone(),
                 from: end_name(world, opposite.to),
                 to: end_name(world, direction.to),
-                packets: c.packets,
-                bytes: c.bytes,
-                utilisation: if length_ns > 0.0 { c.busy_ns as f64 / length_ns } else { 0.0 },
+                packets: direction.packets(),
+                bytes: direction.bytes(),
+                utilisation: if length_ns > 0.0 { busy_ns / length_ns } else { 0.0 },
                 queue_max: c.queue_max,
                 dropped_queue: c.dropped_queue,
                 dropped_loss: c.dropped_loss,
