@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(ring.first_over(at(62)), Some((b, false)));
         ring.pop_first();
         assert_eq!(ring.first_over(at(62)), None);
-        assert_eq!(ring.tuple(c).lport, 3);
+        assert_eq!(ring.tuple(c).local().1, 3);
         assert!(ring.next().is_some_and(|w| w > at(63)));
         assert_eq!(ring.len(), 1);
     }

@@ -257,13 +257,20 @@ fn several_messages_are_told_one_by_one() {
 }
 
 #[test]
+fn without_options_a_window_has_sixteen_bits() {
+    for (options, window) in [(false, 65_535), (true, 262_140)] {
+        let config = TcpConfig { options, ..TcpConfig::default() };
+        let mut net = Net::new(config, config);
+        net.established();
+        let windows: Vec<_> = net.sent.iter().map(|s| s.packet.window).collect();
+        assert_eq!(windows, [65_535, 65_535, window]);
+    }
+}
+
+#[test]
 fn a_stream_may_be_longer_than_four_gibibytes() {
-    let config = TcpConfig {
-        options: false,
-        initial_cwnd: 30_000,
-        receive_window: 1 << 30,
-        ..TcpConfig::default()
-    };
+    let config =
+        TcpConfig { initial_cwnd: 30_000, receive_window: 1 << 30, ..TcpConfig::default() };
     let mut net = Net::new(config, config);
     let (conn, served) = net.established();
     let mut total = 0;

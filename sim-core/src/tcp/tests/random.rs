@@ -94,6 +94,46 @@ proptest! {
     }
 
     #[test]
+    fn a_client_that_closes_at_once_still_delivers(
+        seed: u64,
+        loss in 0_u32..25,
+        delay in 0_u32..30,
+        quick_acks in 0_u8..3,
+        up in proptest::collection::vec(1_u32..60_000, 1..4),
+    ) {
+        let mut net = hostile(seed, loss, 5, delay);
+        // keepalive ends what is left when an orphaned client has given up
+        let keepalive = Some((secs(60), secs(10), 5));
+        let options = seed & 1 == 0;
+        let config = TcpConfig { quick_acks, options, keepalive, ..TcpConfig::default() };
+        net.hosts[SERVER] = TcpStack::new(config, 64, 2);
+        prop_assert_eq!(net.hosts[SERVER].listen(WEB, 1), Ok(0));
+        net.apps[SERVER].close_on_peer = Some(ms(1));
+        let conn = net.connect(0);
+        while net.notes.is_empty() {
+            net.run(secs(1));
+        }
+        for &bytes in &up {
+            net.write(CLIENT, conn, bytes);
+        }
+        net.close(CLIENT, conn);
+        net.run(secs(3000));
+        for host in [CLIENT, SERVER] {
+            prop_assert_eq!(net.hosts[host].connections(), 0, "host {}", host);
+            prop_assert_eq!(net.hosts[host].time_waits(), 0);
+        }
+        prop_assert!(net.events.is_empty(), "nothing stays armed");
+        let gave_up: u64 = net.hosts.iter().map(|h| h.counters().gave_up).sum();
+        let up: Vec<_> = up.into_iter().map(u64::from).collect();
+        let got = messages(&net, SERVER);
+        if gave_up == 0 {
+            prop_assert_eq!(got, up);
+        } else {
+            prop_assert!(up.starts_with(&got), "{:?} of {:?}", got, up);
+        }
+    }
+
+    #[test]
     fn no_segment_makes_the_stack_panic(
         seed: u64,
         segments in proptest::collection::vec(any::<(u8, u8, u32, u32, u16, u16, u8)>(), 1..200),
