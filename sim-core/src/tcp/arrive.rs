@@ -103,10 +103,8 @@ impl TcpStack {
 
     /// Takes back the memory of connections whose `TIME_WAIT` is over.
     fn clear_time_waits(&mut self, now: Time, out: &mut Output) {
-        while let Some((serial, alive)) = self.ring.first_over(now) {
-            if alive {
-                self.remove_from_table(serial | TIME_WAIT_BIT);
-            }
+        while let Some(serial) = self.ring.first_over(now) {
+            self.remove_from_table(serial | TIME_WAIT_BIT);
             self.ring.pop_first();
         }
         out.wakes.extend(self.ring.next().map(|at| (at, Self::TIME_WAIT_SLOT)));

@@ -120,6 +120,8 @@ impl Bits {
     pub(super) const FRAGMENT: Self = Self(1 << 10);
     /// The application does not read.
     pub(super) const PAUSED: Self = Self(1 << 11);
+    /// The end of a message is among what is not yet acknowledged.
+    pub(super) const PUSHED: Self = Self(1 << 13);
     /// A SYN was sent more than once and no round trip was measured since.
     pub(super) const SYN_RESENT: Self = Self(1 << 12);
 

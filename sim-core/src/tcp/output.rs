@@ -68,20 +68,18 @@ impl Block {
         self.quick = self.quick.saturating_sub(1);
         self.bits.clear(Bits::ACK_DUE);
         self.bits.clear(Bits::ACK_NOW);
+        self.bits.clear(Bits::PUSHED);
         self.ack_at = Time::NEVER;
     }
 
-    /// Moves the right edge of the receive window as far as the buffer allows, never back, and not for
-    /// less than a segment or half the buffer (RFC 1122, section 4.2.3.3). The window in bytes.
+    /// Moves the right edge of the receive window as far as the buffer allows, never back (an application
+    /// reads everything or nothing, so it never moves by a little). The window in bytes.
     #[inline]
     pub(super) fn open_window(&mut self, config: &TcpConfig) -> u32 {
         // without options there is no window scale (RFC 7323, section 2.2)
         let scaled = self.bits.has(Bits::OPTIONS);
         let buffer = if scaled { config.receive_window } else { config.receive_window.min(0xffff) };
-        let mut free = buffer.saturating_sub(self.unread);
-        if free < (buffer / 2).min(u32::from(self.rcv_mss)) {
-            free = 0;
-        }
+        let free = buffer.saturating_sub(self.unread);
         let edge = self.rcv_nxt.wrapping_add(free);
         if edge.wrapping_sub(self.rcv_edge) as i32 > 0 {
             self.rcv_edge = edge;

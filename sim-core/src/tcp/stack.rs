@@ -197,7 +197,7 @@ impl TcpStack {
             if bytes == 0 || block.state.is_orphan() {
                 return Fate::Live;
             }
-            if block.una < block.end && block.end > 1 {
+            if block.end > block.una.max(1) {
                 cx.extras.push_end(&mut block.extra, block.end);
             }
             block.end += u64::from(bytes);

@@ -39,6 +39,7 @@ fn a_whole_window_of_oversized_segments_gets_through() {
     net.run(secs(1));
     assert_eq!(net.notes_of(CLIENT).last(), Some(&Note::MessageComplete { total: 20_000 }));
     assert_eq!(net.hosts[SERVER].counters().timeouts, 0);
+    assert_eq!(net.hosts[SERVER].counters().fast_retransmits, 0);
     let oversized = payloads(&net, SERVER).into_iter().filter(|&n| n > 948).count();
     assert_eq!(oversized, 10, "only those that were on their way");
 }
