@@ -323,10 +323,11 @@ fn a_filled_gap_is_acknowledged_at_once() {
     let client = TcpConfig { quick_acks: 0, ..TcpConfig::default() };
     let mut net = Net::new(client, TcpConfig::default()).losing(&[3]);
     let (_, served) = net.established();
-    net.write(SERVER, served, 1448 + 100);
+    net.write(SERVER, served, 300);
+    net.write(SERVER, served, 100);
     net.run(secs(1));
     let last = net.sent[net.sent.len() - 2..].iter().map(|s| s.at).collect::<Vec<_>>();
-    assert_eq!(net.packets()[net.sent.len() - 2..], ["< A 1 1 1448", "> A 1 1549 0"]);
+    assert_eq!(net.packets()[net.sent.len() - 2..], ["< PA 1 1 300", "> A 1 401 0"]);
     assert_eq!(last[1] - last[0], net.delay);
 }
 

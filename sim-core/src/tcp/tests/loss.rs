@@ -286,3 +286,15 @@ fn a_long_path_does_not_time_out_while_it_makes_progress() {
     let counters = net.hosts[SERVER].counters();
     assert_eq!((counters.timeouts, counters.retrans_segs), (0, 0));
 }
+
+#[test]
+fn a_lone_fin_goes_out_even_in_recovery() {
+    // three duplicates: a window of eight segments while ten are on their way
+    let mut net = Net::linux().losing(&[3, 7, 8, 9, 10, 11, 12]);
+    let (_, served) = net.established();
+    net.write(SERVER, served, 10 * MSS);
+    net.run(net.delay + net.delay);
+    assert_eq!(net.hosts[SERVER].counters().fast_retransmits, 1);
+    net.close(SERVER, served);
+    assert_eq!(net.packets().last().map(String::as_str), Some("< FA 14481 1 0"));
+}

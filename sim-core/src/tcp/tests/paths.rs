@@ -87,3 +87,16 @@ fn an_icmp_error_about_a_segment_that_was_never_sent_is_ignored() {
     net.write(SERVER, served, 1448);
     assert_eq!(payloads(&net, SERVER), [100, 1448]);
 }
+
+#[test]
+fn what_was_too_large_is_not_taken_for_lost_to_congestion() {
+    let mut net = Net::linux();
+    net.path_mtu = 1400;
+    let (_, served) = net.established();
+    for bytes in [1448, 100, 100, 100, 100] {
+        net.write(SERVER, served, bytes);
+    }
+    net.run(secs(1));
+    assert_eq!(payloads(&net, SERVER), [1448, 100, 100, 100, 100, 1348, 100]);
+    assert_eq!(net.hosts[SERVER].counters().fast_retransmits, 0);
+}
