@@ -42,7 +42,7 @@ impl TcpStack {
             }
             Some(Owner::TimeWait(serial)) => self.in_time_wait(now, serial, packet, link_mtu, out),
             None => {
-                let iss = self.initial_sequence(now, tuple.local_end(), tuple.remote_end());
+                let iss = self.initial_sequence(now, tuple.local(), tuple.remote());
                 self.without_connection(now, packet, iss, link_mtu, out)
             }
         }
@@ -73,7 +73,7 @@ impl TcpStack {
             return;
         }
         if (kind, code) == (icmp::UNREACHABLE, icmp::FRAG_NEEDED) {
-            let (mtu, fragment) = self.paths.learn(now, tuple.remote, mtu);
+            let (mtu, fragment) = self.paths.learn(now, tuple.remote().0, mtu);
             self.run(now, slot, out, |block, cx| {
                 block.shrink_path(mtu, fragment, cx);
                 (Fate::Live, Arrival::Delivered)
@@ -103,10 +103,8 @@ impl TcpStack {
 
     /// Takes back the memory of connections whose `TIME_WAIT` is over.
     fn clear_time_waits(&mut self, now: Time, out: &mut Output) {
-        while let Some((serial, alive)) = self.ring.first_over(now) {
-            if alive {
-                self.remove_from_table(serial | TIME_WAIT_BIT);
-            }
+        while let Some(serial) = self.ring.first_over(now) {
+            self.remove_from_table(serial | TIME_WAIT_BIT);
             self.ring.pop_first();
         }
         out.wakes.extend(self.ring.next().map(|at| (at, Self::TIME_WAIT_SLOT)));

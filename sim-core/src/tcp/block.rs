@@ -12,44 +12,53 @@ use crate::engine::{Span, Time};
 use crate::wire::{Ip, Packet};
 
 /// Where a segment belongs: local and remote end.
+///
+/// The two ports are one word: the tuple is written and read in the same pieces, which processors like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Tuple {
-    pub(super) local: Ip,
-    pub(super) remote: Ip,
-    pub(super) lport: u16,
-    pub(super) rport: u16,
+    local: Ip,
+    remote: Ip,
+    /// Local port above remote port.
+    ports: u32,
 }
 
 impl Tuple {
+    #[inline]
     pub(super) fn new(local: Endpoint, remote: Endpoint) -> Self {
-        Self { local: local.0, remote: remote.0, lport: local.1, rport: remote.1 }
+        let ports = u32::from(local.1) << 16 | u32::from(remote.1);
+        Self { local: local.0, remote: remote.0, ports }
     }
 
     /// The connection a received packet is for.
+    #[inline]
     pub(super) fn of_received(p: &Packet) -> Self {
-        Self { local: p.dst, remote: p.src, lport: p.dport, rport: p.sport }
+        Self::new((p.dst, p.dport), (p.src, p.sport))
     }
 
     /// The connection a sent packet came from.
+    #[inline]
     pub(super) fn of_sent(p: &Packet) -> Self {
-        Self { local: p.src, remote: p.dst, lport: p.sport, rport: p.dport }
+        Self::new((p.src, p.sport), (p.dst, p.dport))
     }
 
-    pub(super) fn local_end(&self) -> Endpoint {
-        (self.local, self.lport)
+    /// Local address and port.
+    #[inline]
+    pub(super) fn local(&self) -> Endpoint {
+        (self.local, (self.ports >> 16) as u16)
     }
 
-    pub(super) fn remote_end(&self) -> Endpoint {
-        (self.remote, self.rport)
+    /// Remote address and port.
+    #[inline]
+    pub(super) fn remote(&self) -> Endpoint {
+        (self.remote, self.ports as u16)
     }
 
     /// A hash for the connection table; mixes every bit into the low and the high end.
     #[inline]
     pub(super) fn hash(&self) -> u64 {
         let ips = u64::from(self.local.0) << 32 | u64::from(self.remote.0);
-        let ports = u64::from(self.lport) << 16 | u64::from(self.rport);
         let h = ips.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            ^ ports.wrapping_mul(0xc2b2_ae3d_27d4_eb4f).rotate_left(23);
+            ^ u64::from(self.ports).wrapping_mul(0xc2b2_ae3d_27d4_eb4f).rotate_left(23);
         let h = (h ^ (h >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
         h ^ (h >> 32)
     }
@@ -111,6 +120,8 @@ impl Bits {
     pub(super) const FRAGMENT: Self = Self(1 << 10);
     /// The application does not read.
     pub(super) const PAUSED: Self = Self(1 << 11);
+    /// The end of a message is among what is not yet acknowledged.
+    pub(super) const PUSHED: Self = Self(1 << 13);
     /// A SYN was sent more than once and no round trip was measured since.
     pub(super) const SYN_RESENT: Self = Self(1 << 12);
 

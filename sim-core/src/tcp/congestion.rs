@@ -252,6 +252,30 @@ mod tests {
     }
 
     #[test]
+    fn slow_start_stops_at_its_threshold() {
+        let mut b = block(&TcpConfig::default());
+        b.ssthresh = 10_500;
+        b.on_new_ack(1000, 10_000);
+        assert_eq!(b.cwnd, 10_500);
+    }
+
+    #[test]
+    fn duplicates_after_a_time_out_are_not_a_new_loss() {
+        let mut b = block(&TcpConfig::default());
+        b.max = 10_001;
+        b.nxt = 10_001;
+        b.on_timeout();
+        assert_eq!((b.nxt, b.cwnd, b.ssthresh), (1, 1_000, 5_000));
+        for _ in 0..5 {
+            assert_eq!(b.on_duplicate_ack(), OnDuplicate::Send);
+        }
+        b.tries = 1;
+        b.max = 4_001;
+        b.on_timeout();
+        assert_eq!(b.ssthresh, 5_000, "only the first time-out of a segment halves");
+    }
+
+    #[test]
     fn the_time_out_is_the_round_trip_plus_at_least_200_ms() {
         let config = TcpConfig::default();
         let mut b = block(&config);

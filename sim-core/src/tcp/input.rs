@@ -331,7 +331,8 @@ impl Block {
             self.owe_ack(true);
             return Fate::Live;
         }
-        self.owe_ack(gap || self.is_read_at_once(seg, cx));
+        let read = self.is_read_at_once(seg, cx);
+        self.owe_ack(gap || read);
         if seg.len > 0 {
             self.take_bytes(seg.data_end() as u32, seg.push, cx);
         }
@@ -408,16 +409,17 @@ impl Block {
         self.rcv_mss = self.rcv_mss.max(seg.len as u16);
     }
 
-    /// Whether an application that reads at once makes the kernel acknowledge at once: the end of a message
-    /// in a short segment, on a connection that is not interactive (Linux `tcp_cleanup_rbuf`). Not for a
-    /// host without quick acknowledgements, which does as RFC 1122 says and no more.
+    /// Whether an application that reads at once makes the kernel acknowledge at once: the end of a message on
+    /// a connection that is not interactive, or the second one that nobody has acknowledged (Linux
+    /// `tcp_cleanup_rbuf`). Not for a host without quick acknowledgements, which does as RFC 1122 says and no more.
     #[inline]
-    fn is_read_at_once(&self, seg: &Incoming, cx: &Cx<'_>) -> bool {
-        cx.config.quick_acks > 0
-            && seg.push
-            && seg.len < u32::from(self.rcv_mss)
-            && !self.bits.has(Bits::PINGPONG)
-            && !self.bits.has(Bits::PAUSED)
+    fn is_read_at_once(&mut self, seg: &Incoming, cx: &Cx<'_>) -> bool {
+        if !seg.push || cx.config.quick_acks == 0 || self.bits.has(Bits::PAUSED) {
+            return false;
+        }
+        let second = self.bits.has(Bits::PUSHED);
+        self.bits.set(Bits::PUSHED);
+        second || !self.bits.has(Bits::PINGPONG)
     }
 
     /// An acknowledgement is owed.

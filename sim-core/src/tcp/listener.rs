@@ -51,8 +51,6 @@ impl Listeners {
         let listener = &mut self.all[usize::from(index)];
         debug_assert_eq!(listener.port, port, "the port index points to the port's listener");
         listener.open = false;
-        // the caller ends the half-open ones; who waits was told to the application already
-        listener.waiting = 0;
         Some(index)
     }
 

@@ -30,20 +30,30 @@ pub(super) fn reset_for(p: &Packet, ttl: u8) -> Packet {
 }
 
 impl Block {
+    /// A packet to the peer without sequence numbers and flags.
+    #[inline]
+    fn packet(&self, cx: &Cx<'_>, opt: u8, len: u16) -> Packet {
+        let ((src, sport), (dst, dport)) = (self.tuple.local(), self.tuple.remote());
+        let mut p = Packet::ipv4(src, dst, proto::TCP, HEADERS + u16::from(opt) + len);
+        p.sport = sport;
+        p.dport = dport;
+        p.ttl = cx.ttl;
+        p.tag = self.tag;
+        p.frag = Packet::DF;
+        p.opt = opt;
+        p
+    }
+
     /// Sends one segment that starts at `offset`.
     #[inline]
     fn emit(&mut self, cx: &mut Cx<'_>, offset: u64, len: u16, flags: Flags) {
         let opt = self.options();
-        let t = &self.tuple;
-        let mut p = Packet::ipv4(t.local, t.remote, proto::TCP, HEADERS + u16::from(opt) + len);
-        p.sport = t.lport;
-        p.dport = t.rport;
-        p.ttl = cx.ttl;
-        p.tag = self.tag;
-        p.frag = if self.bits.has(Bits::FRAGMENT) { 0 } else { Packet::DF };
+        let mut p = self.packet(cx, opt, len);
+        if self.bits.has(Bits::FRAGMENT) {
+            p.frag = 0;
+        }
         p.seq = self.seq_of(offset);
         p.flags = flags;
-        p.opt = opt;
         p.window = self.open_window(cx.config);
         p.ack = self.rcv_nxt;
         self.acknowledged();
@@ -58,17 +68,18 @@ impl Block {
         self.quick = self.quick.saturating_sub(1);
         self.bits.clear(Bits::ACK_DUE);
         self.bits.clear(Bits::ACK_NOW);
+        self.bits.clear(Bits::PUSHED);
         self.ack_at = Time::NEVER;
     }
 
-    /// Moves the right edge of the receive window as far as the buffer allows, never back, and not for
-    /// less than a segment or half the buffer (RFC 1122, section 4.2.3.3). The window in bytes.
+    /// Moves the right edge of the receive window as far as the buffer allows, never back (an application
+    /// reads everything or nothing, so it never moves by a little). The window in bytes.
     #[inline]
     pub(super) fn open_window(&mut self, config: &TcpConfig) -> u32 {
-        let mut free = config.receive_window.saturating_sub(self.unread);
-        if free < (config.receive_window / 2).min(u32::from(self.rcv_mss)) {
-            free = 0;
-        }
+        // without options there is no window scale (RFC 7323, section 2.2)
+        let scaled = self.bits.has(Bits::OPTIONS);
+        let buffer = if scaled { config.receive_window } else { config.receive_window.min(0xffff) };
+        let free = buffer.saturating_sub(self.unread);
         let edge = self.rcv_nxt.wrapping_add(free);
         if edge.wrapping_sub(self.rcv_edge) as i32 > 0 {
             self.rcv_edge = edge;
@@ -89,15 +100,8 @@ impl Block {
         let options = cx.config.options && (!answer || self.bits.has(Bits::OPTIONS));
         let again = self.max > 0;
         let opt = if options { SYN_OPTIONS } else { 0 };
-        let t = &self.tuple;
-        let mut p = Packet::ipv4(t.local, t.remote, proto::TCP, HEADERS + u16::from(opt));
-        p.sport = t.lport;
-        p.dport = t.rport;
-        p.ttl = cx.ttl;
-        p.tag = self.tag;
-        p.frag = Packet::DF;
+        let mut p = self.packet(cx, opt, 0);
         p.seq = self.iss;
-        p.opt = opt;
         p.mss = self.own_mss;
         p.flags = Flags::SYN;
         // the window of a SYN is never scaled (RFC 7323, section 2.2)

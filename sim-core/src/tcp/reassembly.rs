@@ -195,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_message_learned_later_is_not_lost() {
+        let (mut extras, mut id) = (Extras::default(), Extras::NONE);
+        extras.insert(&mut id, 0, range(100, 200, false));
+        extras.insert(&mut id, 0, range(150, 200, true));
+        assert_eq!(extras.take_due(&mut id, 100), Some(range(100, 200, false)));
+        assert_eq!(extras.take_due(&mut id, 200), Some(range(150, 200, true)));
+    }
+
+    #[test]
     fn ends_of_messages_are_found_and_forgotten_in_order() {
         let (mut extras, mut id) = (Extras::default(), Extras::NONE);
         for end in [11, 21, 31] {

@@ -204,7 +204,7 @@ impl TcpStack {
             if bytes == 0 || block.state.is_orphan() {
                 return Fate::Live;
             }
-            if block.una < block.end && block.end > 1 {
+            if block.end > block.una.max(1) {
                 cx.extras.push_end(&mut block.extra, block.end);
             }
             block.end += u64::from(bytes);
@@ -279,7 +279,7 @@ impl TcpStack {
         let nowhere = (crate::wire::Ip::ANY, 0);
         self.slots
             .get(conn.0 as usize)
-            .map_or((nowhere, nowhere), |b| (b.tuple.local_end(), b.tuple.remote_end()))
+            .map_or((nowhere, nowhere), |b| (b.tuple.local(), b.tuple.remote()))
     }
 
     /// The number that the application gave to a connection; 0 at first.
@@ -358,7 +358,7 @@ impl TcpStack {
         tag: u32,
     ) -> Block {
         let own_mss = self.config.mss.min(link_mtu.saturating_sub(40)).max(MIN_MSS);
-        let path = self.paths.get(now, tuple.remote, link_mtu);
+        let path = self.paths.get(now, tuple.remote().0, link_mtu);
         Block::new(tuple, iss, own_mss, path.saturating_sub(40).max(MIN_MSS), tag)
     }
 

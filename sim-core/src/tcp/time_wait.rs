@@ -91,10 +91,9 @@ impl Ring {
         }
     }
 
-    /// The oldest entry if its time is over: serial number, and whether it was not removed before.
-    pub(super) fn first_over(&self, now: Time) -> Option<(u32, bool)> {
-        let first = self.entries.front().filter(|e| e.deadline <= now)?;
-        Some((self.head, first.deadline != Time::ZERO))
+    /// The oldest entry if its time is over or it was removed: its serial number.
+    pub(super) fn first_over(&self, now: Time) -> Option<u32> {
+        self.entries.front().filter(|e| e.deadline <= now).map(|_| self.head)
     }
 
     /// Takes the memory of the oldest entry back.
@@ -138,12 +137,12 @@ mod tests {
         assert_eq!(ring.len(), 2);
         assert!(ring.get(a, at(60)).is_some());
         assert!(ring.get(a, at(61)).is_none(), "over exactly after its life");
-        assert_eq!(ring.first_over(at(62)), Some((a, true)));
+        assert_eq!(ring.first_over(at(62)), Some(a));
         ring.pop_first();
-        assert_eq!(ring.first_over(at(62)), Some((b, false)));
+        assert_eq!(ring.first_over(at(62)), Some(b));
         ring.pop_first();
         assert_eq!(ring.first_over(at(62)), None);
-        assert_eq!(ring.tuple(c).lport, 3);
+        assert_eq!(ring.tuple(c).local().1, 3);
         assert!(ring.next().is_some_and(|w| w > at(63)));
         assert_eq!(ring.len(), 1);
     }

@@ -257,13 +257,20 @@ fn several_messages_are_told_one_by_one() {
 }
 
 #[test]
+fn without_options_a_window_has_sixteen_bits() {
+    for (options, window) in [(false, 65_535), (true, 262_140)] {
+        let config = TcpConfig { options, ..TcpConfig::default() };
+        let mut net = Net::new(config, config);
+        net.established();
+        let windows: Vec<_> = net.sent.iter().map(|s| s.packet.window).collect();
+        assert_eq!(windows, [65_535, 65_535, window]);
+    }
+}
+
+#[test]
 fn a_stream_may_be_longer_than_four_gibibytes() {
-    let config = TcpConfig {
-        options: false,
-        initial_cwnd: 30_000,
-        receive_window: 1 << 30,
-        ..TcpConfig::default()
-    };
+    let config =
+        TcpConfig { initial_cwnd: 30_000, receive_window: 1 << 30, ..TcpConfig::default() };
     let mut net = Net::new(config, config);
     let (conn, served) = net.established();
     let mut total = 0;
@@ -277,4 +284,113 @@ fn a_stream_may_be_longer_than_four_gibibytes() {
     net.run(secs(10));
     assert_eq!(net.hosts[SERVER].received(served), total);
     assert_eq!(net.hosts[CLIENT].counters().retrans_segs, 0);
+}
+
+#[test]
+fn quick_acknowledgements_start_again_after_a_pause() {
+    let client = TcpConfig { quick_acks: 2, ..TcpConfig::default() };
+    let mut net = Net::new(client, TcpConfig::default());
+    let (_, served) = net.established();
+    for _ in 0..2 {
+        net.sent.clear();
+        net.write(SERVER, served, 6 * 1448);
+        net.run(ms(10));
+        let acks = net.sent.iter().filter(|s| s.from == CLIENT).count();
+        assert_eq!(acks, 4, "two single ones, then every second segment");
+        net.run(secs(1));
+    }
+}
+
+#[test]
+fn the_second_message_without_an_answer_is_acknowledged_at_once() {
+    let mut net = Net::linux()
+        .app(CLIENT, App { request: Some(10), ..App::default() })
+        .app(SERVER, App { reply: Some((ms(2), 10)), ..App::default() });
+    let conn = net.connect(0);
+    net.run(ms(100));
+    net.apps[SERVER].reply = None;
+    net.sent.clear();
+    for _ in 0..2 {
+        net.write(CLIENT, conn, 10);
+        net.run(ms(1));
+    }
+    let acks: Vec<_> = net.sent.iter().filter(|s| s.from == SERVER).map(|s| s.at).collect();
+    assert_eq!(acks, [Time::ZERO + ms(101) + net.delay]);
+}
+
+#[test]
+fn a_filled_gap_is_acknowledged_at_once() {
+    let client = TcpConfig { quick_acks: 0, ..TcpConfig::default() };
+    let mut net = Net::new(client, TcpConfig::default()).losing(&[3]);
+    let (_, served) = net.established();
+    net.write(SERVER, served, 300);
+    net.write(SERVER, served, 100);
+    net.run(secs(1));
+    let last = net.sent[net.sent.len() - 2..].iter().map(|s| s.at).collect::<Vec<_>>();
+    assert_eq!(net.packets()[net.sent.len() - 2..], ["< PA 1 1 300", "> A 1 401 0"]);
+    assert_eq!(last[1] - last[0], net.delay);
+}
+
+#[test]
+fn a_window_that_opens_forgets_the_waiting_times_of_its_probes() {
+    let client = TcpConfig { receive_window: 4000, ..TcpConfig::default() };
+    let mut net = Net::new(client, TcpConfig::default());
+    let (conn, served) = net.established();
+    net.with(CLIENT, |s, now, out| s.set_reading(now, conn, false, out));
+    net.write(SERVER, served, 6000);
+    net.run(secs(7));
+    // the update arrives, the data it lets go is lost
+    net.fate = Box::new(|_, s| if s.from == SERVER { Treatment::Lose } else { Treatment::Deliver });
+    net.sent.clear();
+    net.with(CLIENT, |s, now, out| s.set_reading(now, conn, true, out));
+    net.run(ms(500));
+    let data: Vec<_> = net.sent.iter().filter(|s| s.from == SERVER).map(|s| s.at).collect();
+    let again = data.iter().find(|&&at| at > data[0]).expect("sent again");
+    assert!((ms(200)..ms(250)).contains(&(*again - data[0])), "{data:?}");
+}
+
+#[test]
+fn keepalive_leaves_it_to_retransmissions_to_find_a_dead_peer() {
+    let client = TcpConfig { keepalive: Some((ms(50), ms(10), 1)), ..TcpConfig::default() };
+    let mut net = Net::new(client, TcpConfig::default());
+    let (conn, _) = net.established();
+    net.fate = Box::new(|_, _| Treatment::Lose);
+    net.sent.clear();
+    net.write(CLIENT, conn, 10);
+    net.run(ms(1500));
+    assert!(net.sent.iter().all(|s| s.packet.payload() == 10), "no probe");
+    assert_eq!(net.sent.len(), 4);
+}
+
+#[test]
+fn data_into_a_closed_window_is_not_taken() {
+    let server = TcpConfig { receive_window: 536, ..TcpConfig::default() };
+    let mut net = Net::new(TcpConfig::default(), server);
+    let (conn, served) = net.established();
+    net.with(SERVER, |s, now, out| s.set_reading(now, served, false, out));
+    net.write(CLIENT, conn, 536);
+    net.run(ms(1));
+    let mut p = net.sent.iter().rfind(|s| s.packet.payload() > 0).expect("data").packet;
+    p.seq = p.seq.wrapping_add(536);
+    let before = net.sent.len();
+    net.with(SERVER, |s, now, out| {
+        s.on_packet(now, &p, 1500, out);
+    });
+    assert_eq!(net.hosts[SERVER].received(served), 536);
+    assert_eq!(net.sent[before..].iter().map(|s| s.packet.window).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn wakes_do_not_multiply() {
+    let mut net = lvs_small();
+    net.connect(0);
+    let mut wakes = 0;
+    while let Some((&key, _)) = net.events.first_key_value() {
+        let Some(event) = net.events.remove(&key) else { break };
+        wakes += usize::from(matches!(event, Event::Wake(..)));
+        net.now = key.0;
+        net.step(event);
+    }
+    // SYN, request, delayed acknowledgement, TIME_WAIT; SYN-ACK, response
+    assert_eq!(wakes, 6);
 }

@@ -248,10 +248,11 @@ fn a_port_in_time_wait_is_used_again_by_a_syn_that_starts_higher() {
 }
 
 #[test]
-fn a_syn_that_starts_lower_is_sent_back_and_its_repetition_gets_in() {
+fn a_syn_that_starts_no_higher_is_sent_back_and_its_repetition_gets_in() {
     let mut net = server_in_time_wait();
     let (local, remote) = (end(CLIENT, PORT), end(SERVER, WEB));
-    let low = net.hosts[CLIENT].initial_sequence(Time::ZERO, local, remote).wrapping_sub(1 << 20);
+    // exactly what the old connection expects next
+    let low = net.hosts[CLIENT].initial_sequence(Time::ZERO, local, remote).wrapping_add(2);
     net.with(CLIENT, |s, now, out| {
         assert!(s.connect(now, local, remote, low, 0, 1500, out).is_ok());
     });
@@ -318,6 +319,7 @@ fn wakes_of_a_former_owner_of_a_slot_do_nothing() {
     assert_eq!(first, second, "the slot is used again");
     net.run(secs(4));
     assert_eq!(net.times(CLIENT, Flags::SYN), [0, 500, 1500, 3500]);
+    assert_eq!(net.events.len(), 1, "and do not multiply");
 }
 
 #[test]
@@ -332,4 +334,44 @@ fn calls_for_a_connection_that_is_over_do_nothing() {
     net.write(CLIENT, Conn(12_345), 100);
     assert_eq!(net.sent.len(), before);
     assert_eq!(net.finals(CLIENT).len(), 1);
+}
+
+#[test]
+fn a_fin_does_not_wait_for_the_congestion_window() {
+    let mut net = Net::linux();
+    let (_, served) = net.established();
+    net.write(SERVER, served, 10 * 1448);
+    net.close(SERVER, served);
+    assert_eq!(net.packets().last().map(String::as_str), Some("< FA 14481 1 0"));
+}
+
+#[test]
+fn data_behind_a_fin_is_not_from_this_connection() {
+    let mut net = Net::linux();
+    let (conn, served) = net.established();
+    net.write(CLIENT, conn, 10);
+    net.close(CLIENT, conn);
+    net.run(ms(100));
+    let mut p = net.sent.iter().rfind(|s| s.from == CLIENT).expect("FIN").packet;
+    (p.seq, p.len, p.flags) = (p.seq.wrapping_add(1), 152, Flags::ACK);
+    give(&mut net, SERVER, &p);
+    assert_eq!(net.hosts[SERVER].received(served), 10);
+}
+
+#[test]
+fn a_late_ack_leaves_time_wait_alone() {
+    let mut net = server_in_time_wait();
+    net.connect(1);
+    let syn = net.sent[0].packet;
+    let mut p = Packet::ipv4(syn.src, syn.dst, 6, 40);
+    (p.sport, p.dport, p.flags) = (PORT, WEB, Flags::ACK);
+    p.seq = net.hosts[CLIENT].initial_sequence(Time::ZERO, end(CLIENT, PORT), end(SERVER, WEB));
+    p.seq = p.seq.wrapping_add(2);
+    let before = net.sent.len();
+    give(&mut net, SERVER, &p);
+    assert_eq!(net.sent.len(), before);
+    p.seq = p.seq.wrapping_sub(1);
+    give(&mut net, SERVER, &p);
+    give(&mut net, SERVER, &p);
+    assert_eq!(net.sent.len(), before + 1, "anything else is answered, not more often than 2/s");
 }

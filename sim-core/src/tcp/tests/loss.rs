@@ -157,3 +157,144 @@ fn a_duplicated_packet_changes_nothing_but_acks() {
     assert_eq!(net.hosts[SERVER].received(net.accepted()), 5000);
     assert_eq!(net.hosts[CLIENT].counters().retrans_segs, 0);
 }
+
+#[test]
+fn without_timestamps_the_time_out_stays_doubled_until_something_is_measured() {
+    for (options, second) in [(false, 400), (true, 200)] {
+        let config = TcpConfig { options, ..TcpConfig::default() };
+        let mut net = Net::new(config, config);
+        let (_, served) = net.established();
+        net.fate = Box::new(|n, _| if n == 3 { Treatment::Lose } else { Treatment::Deliver });
+        net.write(SERVER, served, 100);
+        net.run(secs(1));
+        let first = net.sent.len();
+        net.fate =
+            Box::new(move |n, _| if n == first { Treatment::Lose } else { Treatment::Deliver });
+        net.write(SERVER, served, 100);
+        net.run(secs(1));
+        let sent: Vec<_> = net.sent[first..].iter().filter(|s| s.from == SERVER).collect();
+        assert_eq!((sent[1].at - sent[0].at).as_nanos() / 1_000_000, second);
+        // now a segment that was not repeated was measured
+        net.write(SERVER, served, 100);
+        net.run(secs(1));
+        net.fate = Box::new(|_, _| Treatment::Lose);
+        net.write(SERVER, served, 100);
+        let at = net.now;
+        net.run(ms(300));
+        let again = net.sent.last().expect("sent").at;
+        assert_eq!((again - at).as_nanos() / 1_000_000, 200);
+    }
+}
+
+#[test]
+fn a_repeated_segment_is_not_measured() {
+    let mut net = Net::linux();
+    net.delay = ms(50);
+    let conn = net.connect(0);
+    net.run(secs(1));
+    let served = net.accepted();
+    let first = net.sent.len();
+    net.fate = Box::new(move |n, _| if n == first { Treatment::Lose } else { Treatment::Deliver });
+    net.write(SERVER, served, 10 * MSS);
+    net.run(secs(5));
+    assert_eq!(net.hosts[CLIENT].received(conn), u64::from(10 * MSS));
+    net.fate = Box::new(|_, _| Treatment::Lose);
+    let at = net.now;
+    net.write(SERVER, served, 10);
+    net.run(ms(350));
+    assert_eq!((net.sent.last().expect("sent").at - at).as_nanos() / 1_000_000, 300);
+}
+
+#[test]
+fn progress_between_losses_keeps_a_connection_alive() {
+    let config = TcpConfig { retries: 3, ..TcpConfig::default() };
+    let mut net = Net::new(config, config);
+    let (conn, served) = net.established();
+    // every segment needs three attempts
+    net.fate = Box::new(|n, s| {
+        if s.from == SERVER && s.packet.payload() > 0 && n % 4 != 0 {
+            Treatment::Lose
+        } else {
+            Treatment::Deliver
+        }
+    });
+    net.write(SERVER, served, 6 * MSS);
+    net.run(secs(600));
+    assert_eq!(net.hosts[CLIENT].received(conn), u64::from(6 * MSS));
+    assert!(net.hosts[SERVER].counters().timeouts > 3);
+}
+
+#[test]
+fn what_the_peer_has_is_not_sent_again_after_a_time_out() {
+    let mut net = Net::linux().losing(&[3]);
+    let (_, served) = net.established();
+    net.write(SERVER, served, 3 * MSS);
+    net.run(secs(1));
+    assert_eq!(net.hosts[SERVER].counters().retrans_segs, 1);
+    assert_eq!(data_of_server(&net).len(), 4);
+}
+
+#[test]
+fn an_acknowledgement_during_recovery_carries_the_highest_sequence_number() {
+    let mut net = Net::linux();
+    let (conn, served) = net.established();
+    net.fate = Box::new(|_, s| if s.from == CLIENT { Treatment::Lose } else { Treatment::Deliver });
+    net.write(CLIENT, conn, 5 * MSS);
+    net.run(ms(300));
+    net.write(SERVER, served, 100);
+    net.run(ms(1));
+    let ack = net.sent.last().expect("sent").packet;
+    assert_eq!(
+        (ack.flags, ack.seq),
+        (Flags::ACK, net.sent[0].packet.seq.wrapping_add(1 + 5 * MSS))
+    );
+}
+
+#[test]
+fn an_idle_sender_starts_with_its_initial_window_again() {
+    let mut net = Net::linux();
+    let (_, served) = net.established();
+    net.write(SERVER, served, 100 * MSS);
+    net.run(secs(100));
+    let before = net.sent.len();
+    net.write(SERVER, served, 100 * MSS);
+    assert_eq!(net.sent.len() - before, 10);
+}
+
+#[test]
+fn a_handshake_with_two_lost_syns_starts_with_one_segment() {
+    for (lost, burst) in [(1, 3), (2, 1)] {
+        let mut net = Net::linux().app(CLIENT, App { request: Some(3 * MSS), ..App::default() });
+        net.fate =
+            Box::new(move |n, _| if n < lost { Treatment::Lose } else { Treatment::Deliver });
+        net.connect(0);
+        net.run(ms(3000) + net.delay + net.delay);
+        let data = net.sent.iter().filter(|s| s.packet.payload() > 0).count();
+        assert_eq!(data, burst);
+    }
+}
+
+#[test]
+fn a_long_path_does_not_time_out_while_it_makes_progress() {
+    let mut net = Net::linux();
+    net.delay = ms(150);
+    net.connect(0);
+    net.run(secs(1));
+    let served = net.accepted();
+    net.write(SERVER, served, 500 * MSS);
+    net.run(secs(20));
+    let counters = net.hosts[SERVER].counters();
+    assert_eq!((counters.timeouts, counters.retrans_segs), (0, 0));
+}
+
+#[test]
+fn a_lone_fin_goes_out_even_in_recovery() {
+    // three duplicates: a window of eight segments while ten are on their way
+    let mut net = Net::linux().losing(&[3, 7, 8, 9, 10, 11, 12]);
+    let (_, served) = net.established();
+    net.write(SERVER, served, 10 * MSS);
+    net.run(net.delay + net.delay);
+    assert_eq!(net.hosts[SERVER].counters().fast_retransmits, 1);
+    net.close(SERVER, served);
+    assert_eq!(net.packets().last().map(String::as_str), Some("< FA 14481 1 0"));
+}

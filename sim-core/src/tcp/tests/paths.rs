@@ -39,6 +39,7 @@ fn a_whole_window_of_oversized_segments_gets_through() {
     net.run(secs(1));
     assert_eq!(net.notes_of(CLIENT).last(), Some(&Note::MessageComplete { total: 20_000 }));
     assert_eq!(net.hosts[SERVER].counters().timeouts, 0);
+    assert_eq!(net.hosts[SERVER].counters().fast_retransmits, 0);
     let oversized = payloads(&net, SERVER).into_iter().filter(|&n| n > 948).count();
     assert_eq!(oversized, 10, "only those that were on their way");
 }
@@ -85,4 +86,17 @@ fn an_icmp_error_about_a_segment_that_was_never_sent_is_ignored() {
     });
     net.write(SERVER, served, 1448);
     assert_eq!(payloads(&net, SERVER), [100, 1448]);
+}
+
+#[test]
+fn what_was_too_large_is_not_taken_for_lost_to_congestion() {
+    let mut net = Net::linux();
+    net.path_mtu = 1400;
+    let (_, served) = net.established();
+    for bytes in [1448, 100, 100, 100, 100] {
+        net.write(SERVER, served, bytes);
+    }
+    net.run(secs(1));
+    assert_eq!(payloads(&net, SERVER), [1448, 100, 100, 100, 100, 1348, 100]);
+    assert_eq!(net.hosts[SERVER].counters().fast_retransmits, 0);
 }
