@@ -1,16 +1,21 @@
 //! The least loaded destination without walking the list.
 //!
-//! A tournament over list positions: each inner node holds the better of its two children, so the
-//! root is the choice, and a destination that changed is carried up one path. Of two equals the one
-//! nearer to the head of the list wins, as in a walk with a strict comparison.
+//! A tournament over list positions: eight neighbours form a block, each inner node holds the better
+//! of its two children, so the root is the choice, and a destination that changed is carried up one
+//! path. Of two equals the one nearer to the head of the list wins, as in a walk with a strict
+//! comparison.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::marker::PhantomData;
 
 use crate::pool::{DestId, Hot, Pool};
 
 /// Lists up to this length are walked; an index would cost more than it saves.
 pub(crate) const WALK: usize = 32;
+
+/// Positions in a block.
+const BLOCK: usize = 8;
 
 /// What a rule compares: work per weight, as a fraction of two kernel integers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,12 +63,12 @@ impl Node {
 /// Destinations of a pool by load.
 #[derive(Clone, Debug)]
 pub(crate) struct Ranking<M> {
-    /// Root at 1, children of i at 2i and 2i + 1, leaves in the upper half; empty while the list
-    /// is short.
+    /// Root at 1, children of i at 2i and 2i + 1, the blocks in the upper half; empty while the
+    /// list is short.
     nodes: Vec<Node>,
-    /// The layout of the pool that the leaves follow.
+    /// The layout of the pool that the blocks follow.
     layout: u64,
-    /// A position whose leaf is out of date.
+    /// A position whose block is out of date.
     pending: Option<u32>,
     measure: PhantomData<M>,
 }
@@ -91,8 +96,8 @@ impl<M: Measure> Ranking<M> {
     #[inline]
     pub(crate) fn best(&mut self, pool: &Pool) -> Option<DestId> {
         if pool.hot().len() <= WALK {
-            self.nodes.clear();
-            return pool.id_at(walk::<M>(pool.hot())?);
+            self.forget();
+            return pool.id_at(least::<M>(pool.hot(), 0)?.pos as usize);
         }
         self.refresh(pool);
         let root = self.nodes.get(1)?;
@@ -101,19 +106,20 @@ impl<M: Measure> Ranking<M> {
 
     /// The first below position `end`, in list order, whose weight in the measure is at least
     /// `least`; `least` is above 0, and the work of every load of `M` is 1.
+    #[inline]
     pub(crate) fn next(&mut self, pool: &Pool, end: usize, least: u32) -> Option<usize> {
         let hot = pool.hot();
         let end = end.min(hot.len());
-        let near = if hot.len() <= WALK { 0 } else { end.saturating_sub(NEAR) };
-        let found = hot.get(near..end)?.iter().rposition(|h| M::load(h).weight >= least);
-        if let Some(offset) = found {
-            return Some(near + offset);
+        // Try the neighbours before the tree, down to the boundary of a block.
+        let near = if hot.len() <= WALK { 0 } else { end.saturating_sub(BLOCK) / BLOCK * BLOCK };
+        match last_of::<M>(hot.get(near..end)?, least) {
+            Some(offset) => Some(near + offset),
+            None if near == 0 => None,
+            None => {
+                self.refresh(pool);
+                self.search(hot, near / BLOCK, least)
+            }
         }
-        if near == 0 {
-            return None;
-        }
-        self.refresh(pool);
-        self.search(near, least)
     }
 
     /// The largest weight that any load has.
@@ -125,29 +131,32 @@ impl<M: Measure> Ranking<M> {
         self.nodes.get(1).map_or(0, |n| n.load.weight)
     }
 
-    /// The highest leaf below `end` with at least this weight.
-    fn search(&self, end: usize, least: u32) -> Option<usize> {
-        let leaves = self.nodes.len() / 2;
+    /// The highest position in the blocks below `end` with at least this weight.
+    fn search(&self, hot: &[Hot], end: usize, least: u32) -> Option<usize> {
+        let blocks = self.nodes.len() / 2;
         let fits = |i: usize| self.nodes.get(i).is_some_and(|n| n.load.weight >= least);
-        let mut i = leaves + end;
+        let mut i = blocks + end;
         // Up, until the subtree to the left has one.
-        while i.is_multiple_of(2) || !fits(i - 1) {
+        while i & 1 == 0 || !fits(i - 1) {
             i /= 2;
             if i <= 1 {
                 return None;
             }
         }
         i -= 1;
-        while i < leaves {
+        while i < blocks {
             i = 2 * i + usize::from(fits(2 * i + 1));
         }
-        Some(i - leaves)
+        let first = (i - blocks) * BLOCK;
+        let block = hot.get(first..hot.len().min(first + BLOCK))?;
+        last_of::<M>(block, least).map(|offset| first + offset)
     }
 
     /// Makes the tree agree with the pool.
     #[inline]
     fn refresh(&mut self, pool: &Pool) {
-        if self.nodes.len() < 2 * pool.hot().len() || self.layout != pool.layout() {
+        let covered = self.nodes.len() / 2 * BLOCK;
+        if covered < pool.hot().len() || self.layout != pool.layout() {
             self.rebuild(pool);
         } else {
             self.settle(pool);
@@ -158,14 +167,25 @@ impl<M: Measure> Ranking<M> {
     #[inline]
     fn settle(&mut self, pool: &Pool) {
         let Some(pos) = self.pending.take() else { return };
-        let leaves = self.nodes.len() / 2;
         // A list that moved or outgrew the tree is read anew by the next choice.
-        if self.layout != pool.layout() || pos as usize >= leaves {
-            return;
+        if self.layout == pool.layout() {
+            self.carry(pool.hot(), pos);
         }
-        let Some(hot) = pool.hot().get(pos as usize) else { return };
-        let mut i = leaves + pos as usize;
-        let mut node = Node { load: M::load(hot), pos };
+    }
+
+    fn carry(&mut self, hot: &[Hot], pos: u32) {
+        let (blocks, block) = (self.nodes.len() / 2, pos as usize / BLOCK);
+        let (Some(changed), Some(&old)) = (hot.get(pos as usize), self.nodes.get(blocks + block))
+        else {
+            return;
+        };
+        let new = Node { load: M::load(changed), pos };
+        let mut node = match pos.cmp(&old.pos) {
+            Ordering::Equal => Self::block(hot, block),
+            Ordering::Greater => Node::winner(old, new),
+            Ordering::Less => Node::winner(new, old),
+        };
+        let mut i = blocks + block;
         while self.nodes[i] != node {
             self.nodes[i] = node;
             if i <= 1 {
@@ -177,34 +197,54 @@ impl<M: Measure> Ranking<M> {
         }
     }
 
+    /// The best of a block; one of infinite load if nobody may be chosen.
+    #[inline]
+    fn block(hot: &[Hot], block: usize) -> Node {
+        let first = block * BLOCK;
+        let none = Node { load: Load::NONE, pos: first as u32 };
+        let range = first..hot.len().min(first + BLOCK);
+        hot.get(range).and_then(|part| least::<M>(part, first)).unwrap_or(none)
+    }
+
     #[cold]
     fn rebuild(&mut self, pool: &Pool) {
-        let leaves = pool.hot().len().next_power_of_two();
+        let blocks = pool.hot().len().div_ceil(BLOCK).next_power_of_two();
         self.layout = pool.layout();
         self.pending = None;
         self.nodes.clear();
-        self.nodes.resize(2 * leaves, Node::EMPTY);
-        for (pos, hot) in pool.hot().iter().enumerate() {
-            self.nodes[leaves + pos] = Node { load: M::load(hot), pos: pos as u32 };
+        self.nodes.resize(2 * blocks, Node::EMPTY);
+        for block in 0..blocks {
+            self.nodes[blocks + block] = Self::block(pool.hot(), block);
         }
-        for i in (1..leaves).rev() {
+        for i in (1..blocks).rev() {
             self.nodes[i] = Node::winner(self.nodes[2 * i], self.nodes[2 * i + 1]);
+        }
+    }
+
+    /// A short list needs no tree.
+    #[inline]
+    fn forget(&mut self) {
+        if !self.nodes.is_empty() {
+            self.nodes.clear();
         }
     }
 }
 
-/// How many neighbours a search tries before it asks the tree.
-const NEAR: usize = 8;
-
-/// The position of the first least loaded, by a plain walk.
+/// The first least loaded of a part of the list that begins at position `first`, by a plain walk.
 #[inline]
-fn walk<M: Measure>(hot: &[Hot]) -> Option<usize> {
-    let mut best = (Load::NONE, None);
-    for (pos, hot) in hot.iter().enumerate().rev() {
+fn least<M: Measure>(part: &[Hot], first: usize) -> Option<Node> {
+    let mut best = Node::EMPTY;
+    for (offset, hot) in part.iter().enumerate().rev() {
         let load = M::load(hot);
-        if load.beats(best.0) {
-            best = (load, Some(pos));
+        if load.beats(best.load) {
+            best = Node { load, pos: (first + offset) as u32 };
         }
     }
-    best.1
+    (best.load.weight != 0).then_some(best)
+}
+
+/// The first in list order, by offset, with at least this weight.
+#[inline]
+fn last_of<M: Measure>(part: &[Hot], least: u32) -> Option<usize> {
+    part.iter().rposition(|h| M::load(h).weight >= least)
 }

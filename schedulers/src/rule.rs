@@ -112,6 +112,21 @@ impl Rule {
         }
     }
 
+    /// Does a choice depend on connections?
+    #[inline]
+    pub(crate) const fn looks_at_counters(&self) -> bool {
+        matches!(
+            self,
+            Self::Lc(_)
+                | Self::Wlc(_)
+                | Self::Sed(_)
+                | Self::Nq(_)
+                | Self::Ovf(_)
+                | Self::Lblc(_)
+                | Self::Lblcr(_)
+        )
+    }
+
     /// Counters or weight of the destination at a position changed, or it appeared or left.
     #[inline]
     pub(crate) fn touch(&mut self, pool: &Pool, pos: usize) {

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::locality::DEFAULT_EXPIRATION;
 use crate::maglev::TableIndex;
-use crate::pool::{Counting, DestEdit, DestId, DestSpec, Pool};
+use crate::pool::{Counting, DestEdit, DestId, DestSpec, Pool, Touched};
 use crate::random::RandomSource;
 use crate::rule::{Rule, Settings};
 
@@ -235,8 +235,8 @@ impl Service {
     /// Those of [`Pool::bind`].
     #[inline]
     pub fn bind(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        self.pool.bind(id, counting)?;
-        self.touch(id);
+        let touched = self.pool.bound(id, counting)?;
+        self.touched(touched);
         Ok(())
     }
 
@@ -246,8 +246,8 @@ impl Service {
     /// Those of [`Pool::activate`].
     #[inline]
     pub fn activate(&mut self, id: DestId) -> Result<(), Error> {
-        self.pool.activate(id)?;
-        self.touch(id);
+        let touched = self.pool.activated(id)?;
+        self.touched(touched);
         Ok(())
     }
 
@@ -257,8 +257,8 @@ impl Service {
     /// Those of [`Pool::deactivate`].
     #[inline]
     pub fn deactivate(&mut self, id: DestId) -> Result<(), Error> {
-        self.pool.deactivate(id)?;
-        self.touch(id);
+        let touched = self.pool.deactivated(id)?;
+        self.touched(touched);
         Ok(())
     }
 
@@ -268,8 +268,8 @@ impl Service {
     /// Those of [`Pool::release`].
     #[inline]
     pub fn release(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        self.pool.release(id, counting)?;
-        self.touch(id);
+        let touched = self.pool.released(id, counting)?;
+        self.touched(touched);
         Ok(())
     }
 
@@ -286,7 +286,16 @@ impl Service {
         self.pool.purge_idle()
     }
 
+    /// Tells the rule that a counter changed, if it looks at counters.
     #[inline]
+    fn touched(&mut self, touched: Touched) {
+        if let Some(pos) = touched.pos
+            && (touched.overload || self.rule.looks_at_counters())
+        {
+            self.rule.touch(&self.pool, pos);
+        }
+    }
+
     fn touch(&mut self, id: DestId) {
         if let Some(pos) = self.pool.position(id) {
             self.rule.touch(&self.pool, pos);

@@ -1,9 +1,18 @@
 //! Connections: bound, activated, deactivated, released.
 
+use super::Pool;
 use super::dest::{Counting, DestId, MAX_INT};
-use super::list::{Cold, Hot};
-use super::{Place, Pool};
+use super::list::{Cold, Hot, Place};
 use crate::error::Error;
+
+/// What a rule must hear of after a counter changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Touched {
+    /// The position in the list; `None` in the trash.
+    pub(crate) pos: Option<usize>,
+    /// Whether it may be chosen has changed too.
+    pub(crate) overload: bool,
+}
 
 impl Pool {
     /// A connection or a template begins (`ip_vs_bind_dest`).
@@ -18,14 +27,7 @@ impl Pool {
     /// # Errors
     /// [`Error::UnknownDest`], [`Error::CounterFull`].
     pub fn bind(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        self.count(id, |hot, cold| {
-            increment(counter(hot, cold, counting), id)?;
-            if cold.upper != 0 && total(hot) >= cold.upper && !cold.overload {
-                cold.overload = true;
-                cold.refresh(hot);
-            }
-            Ok(())
-        })
+        self.bound(id, counting).map(drop)
     }
 
     /// An inactive connection becomes active. `OVERLOAD` is not looked at. Cost: O(1).
@@ -34,7 +36,7 @@ impl Pool {
     /// [`Error::NothingToRelease`] if no inactive connection is counted, [`Error::UnknownDest`],
     /// [`Error::CounterFull`].
     pub fn activate(&mut self, id: DestId) -> Result<(), Error> {
-        self.count(id, |hot, _| shift(&mut hot.inactive, &mut hot.active, id))
+        self.activated(id).map(drop)
     }
 
     /// An active connection becomes inactive. `OVERLOAD` is not looked at. Cost: O(1).
@@ -42,7 +44,7 @@ impl Pool {
     /// # Errors
     /// As [`activate`](Self::activate).
     pub fn deactivate(&mut self, id: DestId) -> Result<(), Error> {
-        self.count(id, |hot, _| shift(&mut hot.active, &mut hot.inactive, id))
+        self.deactivated(id).map(drop)
     }
 
     /// A connection or a template ends (`ip_vs_unbind_dest`); `counting` is what it was last
@@ -55,54 +57,124 @@ impl Pool {
     /// # Errors
     /// [`Error::NothingToRelease`], [`Error::UnknownDest`].
     pub fn release(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        self.count(id, |hot, cold| {
-            decrement(counter(hot, cold, counting), id)?;
-            if cold.overload && has_recovered(hot, cold) {
-                cold.overload = false;
-                cold.refresh(hot);
-            }
-            Ok(())
+        self.released(id, counting).map(drop)
+    }
+
+    #[inline]
+    pub(crate) fn bound(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
+        let increment = |n: &mut u32| add_one(n, id);
+        self.count(id, counting, increment, |hot, cold| {
+            cold.overload || (cold.upper != 0 && total(hot) >= cold.upper)
         })
+    }
+
+    #[inline]
+    pub(crate) fn released(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
+        let decrement = |n: &mut u32| take_one(n, id);
+        self.count(id, counting, decrement, |hot, cold| cold.overload && !has_recovered(hot, cold))
+    }
+
+    #[inline]
+    pub(crate) fn activated(&mut self, id: DestId) -> Result<Touched, Error> {
+        self.shift(id, |hot| (&mut hot.inactive, &mut hot.active))
+    }
+
+    #[inline]
+    pub(crate) fn deactivated(&mut self, id: DestId) -> Result<Touched, Error> {
+        self.shift(id, |hot| (&mut hot.active, &mut hot.inactive))
     }
 
     /// A scheduler's cache points at the destination.
     pub(crate) fn hold(&mut self, id: DestId) {
-        let held = self.count(id, |_, cold| {
+        let cold = self.parts_mut(id).map(|(_, cold)| cold);
+        debug_assert!(cold.is_ok(), "a cache only takes destinations that exist");
+        if let Ok(cold) = cold {
             cold.references += 1;
-            Ok(())
-        });
-        debug_assert!(held.is_ok(), "a cache only takes destinations that exist");
+        }
     }
 
     /// A scheduler's cache no longer points at the destination.
     pub(crate) fn let_go(&mut self, id: DestId) {
-        let held = self.count(id, |_, cold| decrement(&mut cold.references, id));
-        debug_assert!(held.is_ok(), "what a cache points at is not purged");
+        let gone = self.parts_mut(id).and_then(|(_, cold)| take_one(&mut cold.references, id));
+        debug_assert!(gone.is_ok(), "what a cache points at is held");
     }
 
-    /// Changes a destination, listed or in the trash.
+    /// Changes a counter; `overload` says how the flag stands afterwards.
     #[inline]
     fn count(
         &mut self,
         id: DestId,
-        f: impl FnOnce(&mut Hot, &mut Cold) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        match self.slot(id)?.place {
-            Place::Listed(pos) => self.change(pos as usize, f),
-            _ => match self.trash.get_mut(&id) {
-                Some((hot, cold)) => f(hot, cold),
-                None => Err(Error::UnknownDest(id)),
-            },
+        counting: Counting,
+        change: impl FnOnce(&mut u32) -> Result<(), Error>,
+        overload: impl FnOnce(&Hot, &Cold) -> bool,
+    ) -> Result<Touched, Error> {
+        let slot = *self.slot(id)?;
+        if slot.place != Place::Listed || slot.limited || counting == Counting::Template {
+            return self.count_with_care(id, counting, change, overload);
         }
+        let pos = slot.pos as usize;
+        let Some(hot) = self.hot.get_mut(pos) else { return Err(Error::UnknownDest(id)) };
+        change(if counting == Counting::Active { &mut hot.active } else { &mut hot.inactive })?;
+        if self.huge != 0 || hot.is_huge() {
+            self.count_huge();
+        }
+        Ok(Touched { pos: Some(pos), overload: false })
     }
-}
 
-#[inline]
-const fn counter<'a>(hot: &'a mut Hot, cold: &'a mut Cold, counting: Counting) -> &'a mut u32 {
-    match counting {
-        Counting::Inactive => &mut hot.inactive,
-        Counting::Active => &mut hot.active,
-        Counting::Template => &mut cold.persistent,
+    /// The same for a destination with thresholds or in the trash, and for templates.
+    #[cold]
+    fn count_with_care(
+        &mut self,
+        id: DestId,
+        counting: Counting,
+        change: impl FnOnce(&mut u32) -> Result<(), Error>,
+        overload: impl FnOnce(&Hot, &Cold) -> bool,
+    ) -> Result<Touched, Error> {
+        let pos = self.position(id);
+        let (hot, cold) = self.parts_mut(id)?;
+        change(match counting {
+            Counting::Inactive => &mut hot.inactive,
+            Counting::Active => &mut hot.active,
+            Counting::Template => &mut cold.persistent,
+        })?;
+        let before = (cold.overload, hot.eligible);
+        cold.overload = overload(hot, cold);
+        cold.refresh(hot);
+        let after = (cold.overload, hot.eligible);
+        if pos.is_some() {
+            self.eligible_weight = self.eligible_weight - u64::from(before.1) + u64::from(after.1);
+            self.count_huge();
+        }
+        Ok(Touched { pos, overload: before.0 != after.0 })
+    }
+
+    /// Moves a connection from one counter to the other.
+    #[inline]
+    fn shift(
+        &mut self,
+        id: DestId,
+        ends: impl FnOnce(&mut Hot) -> (&mut u32, &mut u32),
+    ) -> Result<Touched, Error> {
+        let slot = *self.slot(id)?;
+        let listed = slot.place == Place::Listed;
+        let hot = if listed {
+            self.hot.get_mut(slot.pos as usize).ok_or(Error::UnknownDest(id))?
+        } else {
+            self.parts_mut(id)?.0
+        };
+        let (from, to) = ends(hot);
+        if *from == 0 {
+            return Err(Error::NothingToRelease(id));
+        }
+        add_one(to, id)?;
+        *from -= 1;
+        if !listed {
+            return Ok(Touched { pos: None, overload: false });
+        }
+        if hot.is_huge() || self.huge != 0 {
+            self.count_huge();
+        }
+        Ok(Touched { pos: Some(slot.pos as usize), overload: false })
     }
 }
 
@@ -125,7 +197,7 @@ const fn has_recovered(hot: &Hot, cold: &Cold) -> bool {
 }
 
 #[inline]
-fn increment(counter: &mut u32, id: DestId) -> Result<(), Error> {
+fn add_one(counter: &mut u32, id: DestId) -> Result<(), Error> {
     if *counter >= MAX_INT {
         return Err(Error::CounterFull(id));
     }
@@ -134,17 +206,7 @@ fn increment(counter: &mut u32, id: DestId) -> Result<(), Error> {
 }
 
 #[inline]
-fn decrement(counter: &mut u32, id: DestId) -> Result<(), Error> {
+fn take_one(counter: &mut u32, id: DestId) -> Result<(), Error> {
     *counter = counter.checked_sub(1).ok_or(Error::NothingToRelease(id))?;
-    Ok(())
-}
-
-#[inline]
-fn shift(from: &mut u32, to: &mut u32, id: DestId) -> Result<(), Error> {
-    if *from == 0 {
-        return Err(Error::NothingToRelease(id));
-    }
-    increment(to, id)?;
-    *from -= 1;
     Ok(())
 }

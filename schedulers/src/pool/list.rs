@@ -3,8 +3,37 @@
 use core::net::IpAddr;
 
 use super::dest::{Dest, DestEdit, DestId, MAX_INT};
-use super::{CLOSE_AT_ONCE, Place, Pool, Slot};
+use super::{CLOSE_AT_ONCE, Pool};
 use crate::error::Error;
+
+/// Where the destination of a slot is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// Nowhere; the next user of the slot gets the next use number.
+    Free,
+    /// In the list.
+    Listed,
+    /// In the trash.
+    Trashed,
+}
+
+/// One slot: how often it was used, and where its destination is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    pub(super) usage: u16,
+    pub(super) place: Place,
+    /// The destination has an upper threshold or is overloaded: counting must look at both.
+    pub(super) limited: bool,
+    /// The position in the list.
+    pub(super) pos: u32,
+}
+
+impl Slot {
+    /// A slot that was used so often.
+    pub(super) const fn free(usage: u16) -> Self {
+        Self { usage, place: Place::Free, limited: false, pos: 0 }
+    }
+}
 
 /// What the rules walk over. A hole is all zero.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -83,6 +112,11 @@ impl Cold {
         hot.eligible = if self.overload { 0 } else { hot.weight };
     }
 
+    /// Must counting look at thresholds or flag?
+    pub(super) const fn is_limited(&self) -> bool {
+        self.upper != 0 || self.overload
+    }
+
     pub(super) const fn view(&self, hot: &Hot, id: DestId, listed: bool) -> Dest {
         Dest {
             id,
@@ -115,15 +149,15 @@ impl Pool {
     #[inline]
     pub(crate) fn position(&self, id: DestId) -> Option<usize> {
         match self.slot(id) {
-            Ok(&Slot { place: Place::Listed(pos), .. }) => Some(pos as usize),
+            Ok(&Slot { place: Place::Listed, pos, .. }) => Some(pos as usize),
             _ => None,
         }
     }
 
     #[inline]
     pub(super) fn listed_position(&self, id: DestId) -> Result<usize, Error> {
-        match self.slot(id)?.place {
-            Place::Listed(pos) => Ok(pos as usize),
+        match self.slot(id)? {
+            Slot { place: Place::Listed, pos, .. } => Ok(*pos as usize),
             _ => Err(Error::NotListed(id)),
         }
     }
@@ -159,13 +193,22 @@ impl Pool {
     }
 
     pub(super) fn parts(&self, id: DestId) -> Option<(&Hot, &Cold, bool)> {
-        match self.slot(id).ok()?.place {
-            Place::Listed(pos) => {
-                Some((self.hot.get(pos as usize)?, self.cold.get(pos as usize)?, true))
-            }
-            Place::Trashed => self.trash.get(&id).map(|(h, c)| (h, c, false)),
-            Place::Free => None,
+        let slot = self.slot(id).ok()?;
+        if slot.place == Place::Listed {
+            let pos = slot.pos as usize;
+            return Some((self.hot.get(pos)?, self.cold.get(pos)?, true));
         }
+        self.trash.get(&id).map(|(h, c)| (h, c, false))
+    }
+
+    pub(super) fn parts_mut(&mut self, id: DestId) -> Result<(&mut Hot, &mut Cold), Error> {
+        let found = match self.slot(id)? {
+            &Slot { place: Place::Listed, pos, .. } => {
+                self.hot.get_mut(pos as usize).zip(self.cold.get_mut(pos as usize))
+            }
+            _ => self.trash.get_mut(&id).map(|(h, c)| (h, c)),
+        };
+        found.ok_or(Error::UnknownDest(id))
     }
 
     pub(super) fn is_idle_trash(&self, id: DestId) -> bool {
@@ -185,7 +228,7 @@ impl Pool {
         let slot = match self.free.pop_front() {
             Some(slot) => slot as usize,
             None if self.slots.len() < DestId::SLOTS => {
-                self.slots.push(Slot { usage: 0, place: Place::Free });
+                self.slots.push(Slot::free(0));
                 self.slots.len() - 1
             }
             None => return Err(Error::NoIdLeft),
@@ -198,7 +241,10 @@ impl Pool {
 
     /// Puts a destination at the head.
     pub(super) fn push(&mut self, id: DestId, hot: Hot, cold: Cold) {
-        self.set_place(id, Place::Listed(self.hot.len() as u32));
+        let (pos, limited) = (self.hot.len() as u32, cold.is_limited());
+        if let Some(slot) = self.slots.get_mut(id.slot()) {
+            (slot.place, slot.limited, slot.pos) = (Place::Listed, limited, pos);
+        }
         self.hot.push(hot);
         self.cold.push(cold);
         self.listed += 1;
@@ -206,16 +252,10 @@ impl Pool {
         self.eligible_weight += u64::from(hot.eligible);
     }
 
-    /// Changes a listed destination and keeps the sums.
-    #[inline]
-    pub(super) fn change<T>(&mut self, pos: usize, f: impl FnOnce(&mut Hot, &mut Cold) -> T) -> T {
-        let (hot, cold) = (&mut self.hot[pos], &mut self.cold[pos]);
-        let before = *hot;
-        let result = f(hot, cold);
-        self.huge = self.huge + usize::from(hot.is_huge()) - usize::from(before.is_huge());
-        self.eligible_weight =
-            self.eligible_weight + u64::from(hot.eligible) - u64::from(before.eligible);
-        result
+    /// Counts those with a negative cost anew.
+    #[cold]
+    pub(super) fn count_huge(&mut self) {
+        self.huge = self.hot.iter().filter(|h| h.is_huge()).count();
     }
 
     /// Takes a destination out of the list.
@@ -239,7 +279,9 @@ impl Pool {
             if let Some(id) = self.cold[from].id {
                 self.hot[to] = self.hot[from];
                 self.cold[to] = self.cold[from];
-                self.set_place(id, Place::Listed(to as u32));
+                if let Some(slot) = self.slots.get_mut(id.slot()) {
+                    slot.pos = to as u32;
+                }
                 to += 1;
             }
         }

@@ -15,6 +15,7 @@ mod dest;
 mod list;
 mod saved;
 
+pub(crate) use count::Touched;
 pub use dest::{Counting, Dest, DestEdit, DestId, DestSpec, MAX_INT};
 pub(crate) use list::Hot;
 
@@ -23,28 +24,10 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::error::Error;
-use list::Cold;
+use list::{Cold, Place, Slot};
 
 /// Lists up to this length close the gap of a removed destination at once.
 const CLOSE_AT_ONCE: usize = 64;
-
-/// Where the destination of a slot is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Place {
-    /// Nowhere; the next user of the slot gets the next use number.
-    Free,
-    /// In the list, at this position.
-    Listed(u32),
-    /// In the trash.
-    Trashed,
-}
-
-/// One slot: how often it was used, and where its destination is.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    usage: u16,
-    place: Place,
-}
 
 /// The destinations of one service.
 ///
@@ -138,7 +121,14 @@ impl Pool {
     pub fn edit(&mut self, id: DestId, edit: DestEdit) -> Result<(), Error> {
         check(&edit)?;
         let pos = self.listed_position(id)?;
-        self.change(pos, |hot, cold| cold.update(hot, &edit));
+        let (hot, cold) = (&mut self.hot[pos], &mut self.cold[pos]);
+        self.eligible_weight -= u64::from(hot.eligible);
+        cold.update(hot, &edit);
+        self.eligible_weight += u64::from(hot.eligible);
+        let limited = cold.is_limited();
+        if let Some(slot) = self.slots.get_mut(id.slot()) {
+            slot.limited = limited;
+        }
         Ok(())
     }
 

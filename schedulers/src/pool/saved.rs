@@ -3,8 +3,8 @@
 use alloc::collections::VecDeque;
 
 use super::dest::{DestEdit, DestId, MAX_INT};
-use super::list::{Cold, Hot};
-use super::{Place, Pool, Slot, check};
+use super::list::{Cold, Hot, Place, Slot};
+use super::{Pool, check};
 use crate::error::Error;
 use crate::state::{DestState, PoolState};
 
@@ -23,8 +23,8 @@ impl Pool {
         if state.usages.len() > DestId::SLOTS {
             return Err(Error::State("too many slots"));
         }
-        let slot = |&usage| Slot { usage, place: Place::Free };
-        let mut pool = Self { slots: state.usages.iter().map(slot).collect(), ..Self::default() };
+        let slots = state.usages.iter().map(|&usage| Slot::free(usage)).collect();
+        let mut pool = Self { slots, ..Self::default() };
         for dest in &state.listed {
             let (id, hot, cold) = pool.admit(dest)?;
             pool.push(id, hot, cold);
@@ -50,7 +50,7 @@ impl Pool {
         }
         let id = DestId::from_raw(d.id).ok_or(Error::State("a destination has no id"))?;
         match self.slots.get(id.slot()) {
-            Some(&Slot { usage, place: Place::Free }) if usage == id.usage() => {}
+            Some(&Slot { usage, place: Place::Free, .. }) if usage == id.usage() => {}
             _ => return Err(Error::State("an id is not that of its slot, or occurs twice")),
         }
         if self.by_addr.insert((d.addr, d.port), id).is_some() {
