@@ -293,7 +293,11 @@ impl Builder<'_> {
             return;
         }
         for index in 0..count {
-            let block = if shared { subnet.addr } else { later(subnet.addr, index * size as u32) };
+            let block = if shared {
+                subnet.addr
+            } else {
+                later(subnet.addr, index.wrapping_mul(size as u32))
+            };
             let host_number = if shared { 2 + index } else { 2 };
             let member = if count == 1 { name.clone() } else { format!("{name}{}", index + 1) };
             let mut host = self.cluster_host(&member, later(block, host_number), subnet.len, t);

@@ -81,7 +81,7 @@ pub(super) struct RunArguments {
     /// Seed of the random streams.
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// Replace a key of the scenario, in every variant that does not set it itself.
+    /// Replace a key of the scenario, in every variant.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
     /// Capture the packets of a host, an interface, or of all.

@@ -102,6 +102,8 @@ fn findings(file: &str, scenario: &Scenario, out: &mut Output) -> io::Result<Ans
     }
     let variants = scenario.variants.len();
     let plural = if variants == 1 { "" } else { "s" };
-    out.line(&format!("{file}: {variants} variant{plural}, {} findings", seen.len()))?;
+    let found = seen.len();
+    let findings = if found == 1 { "finding" } else { "findings" };
+    out.line(&format!("{file}: {variants} variant{plural}, {found} {findings}"))?;
     Ok(Answer::of(seen.is_empty()))
 }

@@ -65,7 +65,9 @@ pub(super) fn test(arguments: &TestArguments, out: &mut Output) -> io::Result<An
     let failed = all().filter(|v| !v.pass).count();
     let passed = all().count() - failed;
     let rest = if wrong > 0 { format!(", {wrong} cannot be run") } else { String::new() };
-    out.line(&format!("{} scenarios: {passed} passed, {failed} failed{rest}", tested.len()))?;
+    let plural = if tested.len() == 1 { "" } else { "s" };
+    let count = tested.len();
+    out.line(&format!("{count} scenario{plural}: {passed} passed, {failed} failed{rest}"))?;
     Ok(if wrong > 0 { Answer::Wrong } else { Answer::of(failed == 0) })
 }
 

@@ -37,17 +37,14 @@ impl Record {
         let mut record = Self::empty(section, place);
         let mut meant = Vec::new();
         for entry in &table.entries {
-            match section.fields.iter().find(|f| f.name == entry.key) {
-                Some(field) => {
-                    if let Some(value) = field.kind.decode(&entry.node, problems) {
-                        let at = At::new(value, entry.node.place.clone());
-                        record.values.push((field.name, at));
-                    }
+            if let Some(field) = section.fields.iter().find(|f| f.name == entry.key) {
+                if let Some(value) = field.kind.decode(&entry.node, problems) {
+                    let at = At::new(value, entry.node.place.clone());
+                    record.values.push((field.name, at));
                 }
-                None => {
-                    meant.extend(words::nearest(&entry.key, section.fields.iter().map(|f| f.name)));
-                    problems.push(unknown_key(section, &entry.key, &entry.place));
-                }
+            } else {
+                meant.extend(words::nearest(&entry.key, section.fields.iter().map(|f| f.name)));
+                problems.push(unknown_key(section, &entry.key, &entry.place));
             }
         }
         for field in section.fields {

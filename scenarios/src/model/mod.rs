@@ -87,17 +87,16 @@ pub fn load(
     let mut sources = Sources::default();
     let file = sources.add(path, text);
     let (mut root, mut problems) = tree::parse(&sources, file);
+    let runs = variants(&mut root, &mut problems);
+    let mut set = Vec::new();
     for setting in &settings.set {
         match tree::parse_setting(setting, &mut sources) {
-            Ok((key, node)) => {
-                let place = node.place.clone();
-                problems.extend(overrides::apply(&mut root, &key, &place, &node).err());
-            }
+            Ok(setting) => set.push(setting),
             Err(problem) => problems.push(problem),
         }
     }
-    let runs = variants(&mut root, &mut problems);
-    let mut reading = Reading { sources, problems, files, file, settings };
+    let mut reading = Reading { sources, problems, files, file, seed: settings.seed, set };
+    reading.apply_settings(&mut root);
     let scenario = reading.scenario(path, &root, &runs);
     let Reading { sources, mut problems, .. } = reading;
     tidy(&mut problems);
@@ -166,7 +165,9 @@ pub(crate) struct Reading<'a> {
     pub(crate) problems: Vec<Problem>,
     pub(crate) files: &'a dyn Files,
     pub(crate) file: FileId,
-    pub(crate) settings: &'a Settings,
+    pub(crate) seed: Option<u64>,
+    /// Keys and values of `--set`: stronger than the scenario and its variants.
+    pub(crate) set: Vec<(String, Node)>,
 }
 
 impl Reading<'_> {
@@ -180,7 +181,7 @@ impl Reading<'_> {
             let place = base.place_of("name").clone();
             self.problems.push(Problem::new(&place, "this is no name for a scenario", label));
         }
-        let seed = self.settings.seed.unwrap_or_else(|| base.value("seed"));
+        let seed = self.seed.unwrap_or_else(|| base.value("seed"));
         let mut variants = Vec::new();
         if runs.is_empty() {
             let config = self.variant(&base, seed);
@@ -203,8 +204,9 @@ impl Reading<'_> {
                 let applied = overrides::apply(&mut changed, &entry.key, &entry.place, &entry.node);
                 self.problems.extend(applied.err());
             }
+            self.apply_settings(&mut changed);
             let record = self.decode(&changed);
-            let seed = self.settings.seed.unwrap_or_else(|| record.value("seed"));
+            let seed = self.seed.unwrap_or_else(|| record.value("seed"));
             let config = self.variant(&record, seed);
             let name = run.name.clone().unwrap_or_default();
             debug_assert!(run.place.file == self.file, "variants stand in the scenario");
@@ -220,6 +222,12 @@ impl Reading<'_> {
             variants,
             expectations,
             sources: Sources::default(),
+        }
+    }
+
+    fn apply_settings(&mut self, root: &mut Table) {
+        for (key, node) in &self.set {
+            self.problems.extend(overrides::apply(root, key, &node.place, node).err());
         }
     }
 

@@ -101,6 +101,13 @@ fn variants_and_settings_override_by_path() {
 }
 
 #[test]
+fn a_setting_of_the_command_is_stronger_than_a_variant() {
+    let text = format!("{SMALL}[[run]]\nname = \"a\"\nforwarding = \"NAT\"\n");
+    let config = load_set(&text, &["forwarding=TUN"]).variants.remove(0).config;
+    assert!(host(&config, "rs1").tunnel.is_some());
+}
+
+#[test]
 fn rules_point_to_their_line_inside_the_scenario() {
     let text = "[cluster]\n[director]\nrules = \"\"\"\n-A -t 192.168.10.200:80 -s rrr\n\"\"\"\n[client]\nload = \"at(0s)\"\n";
     let failure = load("a.toml", text, &Embedded(&[]), &Settings::default()).unwrap_err();
@@ -162,4 +169,35 @@ fn clients_on_links_of_their_own_give_the_router_as_many_legs() {
     assert_eq!(router.interfaces.len(), 65);
     assert_eq!(host(&config, "client64").interfaces[0].addresses[0].ip, Ip::new(172, 16, 63, 2));
     assert_eq!(config.links.len(), 64 + 4);
+}
+
+/// The shipped scenarios, all notation there is.
+fn shipped(index: usize) -> (&'static str, Embedded) {
+    let entry = crate::catalogue::CATALOGUE[index % crate::catalogue::CATALOGUE.len()];
+    (entry.text(), Embedded(entry.files))
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+    #[test]
+    fn no_change_to_a_scenario_ends_the_reader(
+        index in 0_usize..20,
+        edits in proptest::collection::vec((0.0..1.0_f64, 0_usize..12, "[a-z0-9\"\\[\\]{}=.,/:() -]{0,8}"), 1..4),
+    ) {
+        let (text, files) = shipped(index);
+        let mut text: Vec<char> = text.chars().collect();
+        for (at, cut, put) in edits {
+            let start = (at * text.len() as f64) as usize;
+            let end = (start + cut).min(text.len());
+            text.splice(start..end, put.chars());
+        }
+        let text: String = text.into_iter().collect();
+        match load("x.toml", &text, &files, &Settings::default()) {
+            Ok(scenario) => proptest::prop_assert!(!scenario.variants.is_empty()),
+            Err(f) => {
+                proptest::prop_assert!(!f.problems.is_empty());
+                proptest::prop_assert!(render(&f.sources, &f.problems, false).contains("error: "));
+            }
+        }
+    }
 }

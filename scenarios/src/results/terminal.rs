@@ -83,7 +83,7 @@ fn latency(t: &mut Comparison, outcomes: &[Outcome]) {
 fn throughput(t: &mut Comparison, outcomes: &[Outcome]) {
     let per_s = |n: u64, o: &Outcome| Cell::from(n as f64 / observed_s(o).max(1e-9));
     t.group("Throughput");
-    row(t, outcomes, "connections", Unit::other("1/s"), Sense::HigherIsBetter, |o| {
+    row(t, outcomes, "connections", Unit::other("conn/s"), Sense::HigherIsBetter, |o| {
         per_s(all(o).connections_served, o)
     });
     row(t, outcomes, "payload", Unit::BytesPerSecond, Sense::HigherIsBetter, |o| {
@@ -104,8 +104,8 @@ fn directors(t: &mut Comparison, outcomes: &[Outcome]) {
         return;
     }
     let rates: [(&str, Unit, Count); 4] = [
-        ("packets in", Unit::other("1/s"), |d| d.packets_in),
-        ("packets out", Unit::other("1/s"), |d| d.packets_out),
+        ("packets in", Unit::other("packets/s"), |d| d.packets_in),
+        ("packets out", Unit::other("packets/s"), |d| d.packets_out),
         ("bytes in", Unit::BytesPerSecond, |d| d.bytes_in),
         ("bytes out", Unit::BytesPerSecond, |d| d.bytes_out),
     ];

@@ -251,7 +251,7 @@ fn a_folder_of_scenarios_is_a_test_suite() {
     assert_eq!(xml.matches("<failure").count(), 2);
     assert_eq!(
         s.lvsim(&["test", "suite/a.toml", "-q"]),
-        (0, "1 scenarios: 2 passed, 0 failed\n".into(), String::new())
+        (0, "1 scenario: 2 passed, 0 failed\n".into(), String::new())
     );
     s.write("suite/c.toml", "x = 1\n");
     assert_eq!(s.lvsim(&["test", "suite"]).0, 2);

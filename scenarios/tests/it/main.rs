@@ -1,5 +1,8 @@
 //! The command as people use it.
 
+#[cfg(test)]
 mod command;
+#[cfg(test)]
 mod mistakes;
+#[cfg(test)]
 mod support;

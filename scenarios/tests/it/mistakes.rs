@@ -86,7 +86,7 @@ const MISTAKES: &[Mistake] = &[
     mistake("rate", "1Gbit/s", "0bit/s", &["a rate from 1bit/s"]),
     mistake("rate unit", "1Gbit/s", "1Gbyte/s", &["`Gbyte/s` is no such unit"]),
     mistake("bool", "[server]", "[server]\ncloses = \"yes\"", &["expected true or false"]),
-    mistake("range", "count = 2", "count = 0", &["a whole number from 1 to 4000"]),
+    mistake("range", "count = 2", "count = 0", &["a whole number from 1 to 4096"]),
     mistake("type", "count = 2", "count = \"two\"", &["\"two\" is not right here"]),
     mistake(
         "table type",

@@ -107,7 +107,7 @@ pub static CLUSTER_SERVERS: Section = Section {
         field("name", Kind::Text, Default("rs"), "Their names are NAME1, NAME2, ..."),
         field(
             "count",
-            Kind::Integer(1, 60_000),
+            Kind::Integer(1, 4096),
             Means("as many as the rules have addresses"),
             "How many, with consecutive addresses.",
         ),
@@ -141,7 +141,7 @@ pub static CLUSTER_CLIENTS: Section = Section {
             Default("client"),
             "Name of the host, with a number if there are several.",
         ),
-        field("count", Kind::Integer(1, 4000), Default("1"), "How many."),
+        field("count", Kind::Integer(1, 4096), Default("1"), "How many."),
         field(
             "subnet",
             Kind::Prefix,

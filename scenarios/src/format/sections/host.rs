@@ -256,7 +256,7 @@ pub static HOST: Section = Section {
         field("name", Kind::Text, Required, "Unique among hosts and switches."),
         field(
             "count",
-            Kind::Integer(1, 100_000),
+            Kind::Integer(1, 4096),
             Means("one host of that name"),
             "Makes that many hosts NAME1, NAME2, ... with consecutive addresses.",
         ),
