@@ -8,8 +8,8 @@ pub mod rng;
 pub mod time;
 
 pub use digest::Digest;
-pub use dist::{Dist, Sampler};
+pub use dist::{Dist, DistError, Sampler};
 pub use map::{FxMap, FxSet};
 pub use queue::Queue;
-pub use rng::{Stream, Uniform};
+pub use rng::{CounterStream, Stream, Uniform};
 pub use time::{Span, Time};
