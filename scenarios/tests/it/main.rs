@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
 mod mistakes;
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod support;
