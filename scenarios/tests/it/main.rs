@@ -5,4 +5,6 @@ mod command;
 #[cfg(test)]
 mod mistakes;
 #[cfg(test)]
+mod shipped;
+#[cfg(test)]
 mod support;
