@@ -9,4 +9,6 @@ mod mistakes;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod shipped;
+#[cfg(test)]
 mod support;
