@@ -9,8 +9,8 @@ use super::rng::mix;
 /// and a shift), and it is **not cryptographic**: whoever wants two sequences with the same value
 /// can make them.
 ///
-/// Each step is a bijection of the state for a given word, and of the word for a given state. So two
-/// sequences of one length that differ in exactly one word never have the same value.
+/// Each step is a bijection of the state for a given word, and of the word for a given state. So
+/// two sequences of one length that differ in exactly one word never have the same value.
 ///
 /// ```
 /// use sim_core::engine::Digest;
@@ -40,9 +40,9 @@ impl Digest {
     /// Takes in one more word.
     #[inline]
     pub const fn fold(&mut self, word: u64) {
-        // The product carries a difference upwards only; the shift brings it down again. (A rotation would
-        // do that as well, but leave a difference in the top bit a single bit, which a single bit of
-        // the next word undoes.)
+        // The product carries a difference upwards only; the shift brings it down again. (A
+        // rotation would do that as well, but leave a difference in the top bit a single bit, which
+        // a single bit of the next word undoes.)
         let product = (self.0 ^ word).wrapping_mul(FACTOR);
         self.0 = product ^ (product >> 32);
     }
@@ -131,9 +131,9 @@ mod tests {
 
     #[test]
     fn a_changed_bit_changes_half_of_the_value() {
-        let base = digest(&[11, 22, 33]);
+        let base = digest(&[0x11, 0x22, 0x33]);
         let flipped: u32 =
-            (0..64).map(|bit| (digest(&[11, 22 ^ (1 << bit), 33]) ^ base).count_ones()).sum();
+            (0..64).map(|bit| (digest(&[0x11, 0x22 ^ (1 << bit), 0x33]) ^ base).count_ones()).sum();
         let mean = f64::from(flipped) / 64.0;
         assert!((28.0..36.0).contains(&mean), "{mean} bits");
     }
@@ -141,7 +141,9 @@ mod tests {
     proptest! {
         #[test]
         fn one_changed_word_never_goes_unseen(
-            words in prop::collection::vec(any::<u64>(), 1..50), at in any::<prop::sample::Index>(), change in 1_u64..,
+            words in prop::collection::vec(any::<u64>(), 1..50),
+            at in any::<prop::sample::Index>(),
+            change in 1_u64..,
         ) {
             let mut other = words.clone();
             other[at.index(words.len())] ^= change;

@@ -10,8 +10,8 @@ use core::fmt;
 
 /// A distribution of a non-negative quantity (seconds, bytes, counts).
 ///
-/// Every parameter must be finite. [`Dist::validate`] says what is wrong with one, [`Sampler::new`] makes it
-/// ready to draw from.
+/// Every parameter must be finite. [`Dist::validate`] says what is wrong with one, [`Sampler::new`]
+/// makes it ready to draw from.
 ///
 /// ```
 /// use sim_core::engine::{Dist, Sampler, Stream};
@@ -196,8 +196,8 @@ impl Dist {
         }
     }
 
-    /// The mean, by formula; `None` if the distribution is not valid, or if the mean is too large for an
-    /// `f64`.
+    /// The mean, by formula; `None` if the distribution is not valid, or if the mean is too large
+    /// for an `f64`.
     ///
     /// ```
     /// use sim_core::engine::Dist;

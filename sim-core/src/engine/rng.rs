@@ -1,9 +1,9 @@
 //! Random numbers that depend on names, never on the order in which things are made.
 //!
 //! Who draws in the order of events (gaps between arrivals, losses on a link) has a [`Stream`]: one
-//! per (seed, entity, purpose). What belongs to a numbered thing (the bytes of request 3 of connection
-//! 17) is drawn from a [`CounterStream`]: it depends on a key and that number alone, so it is the same
-//! in a run where the events fall in another order.
+//! per (seed, entity, purpose). What belongs to a numbered thing (the bytes of request 3 of
+//! connection 17) is drawn from a [`CounterStream`]: it depends on a key and that number alone, so
+//! it is the same in a run where the events fall in another order.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
@@ -54,7 +54,8 @@ impl Uniform for Stream {
     }
 }
 
-/// FNV-1a (64 bits) of `entity`, a zero byte and `purpose`. Frozen: every random number depends on it.
+/// FNV-1a (64 bits) of `entity`, a zero byte and `purpose`. Frozen: every random number depends on
+/// it.
 pub fn name_hash(entity: &str, purpose: &str) -> u64 {
     let mut h = 0xcbf2_9ce4_8422_2325_u64;
     for b in entity.bytes().chain([0]).chain(purpose.bytes()) {
@@ -67,8 +68,8 @@ pub fn name_hash(entity: &str, purpose: &str) -> u64 {
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The output function of `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number
-/// generators", 2014, with the constants of Stafford's variant 13): a bijection of 64-bit words in which
-/// every bit of the input reaches every bit of the output.
+/// generators", 2014, with the constants of Stafford's variant 13): a bijection of 64-bit words in
+/// which every bit of the input reaches every bit of the output.
 #[inline]
 pub(crate) const fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -76,15 +77,17 @@ pub(crate) const fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// The random numbers of one numbered thing: a short stream that is a function of a key and a counter.
+/// The random numbers of one numbered thing: a short stream that is a function of a key and a
+/// counter.
 ///
-/// The key names the entity and the purpose (say, seed xor [`name_hash`]), the counter the connection,
-/// request or packet. Nothing is kept between draws of different counters, and making one costs a few
-/// nanoseconds (two rounds of a mixing function), where a [`Stream`] is 300 bytes.
+/// The key names the entity and the purpose (say, seed xor [`name_hash`]), the counter the
+/// connection, request or packet. Nothing is kept between draws of different counters, and making
+/// one costs a few nanoseconds (two rounds of a mixing function), where a [`Stream`] is 300 bytes.
 ///
-/// The stream itself is `SplitMix64` from a start that is key and counter, mixed: neighbouring counters
-/// start at unrelated places of the sequence. Without that mixing the second number of counter `n`
-/// would be the first of counter `n + 1`. It is a generator for simulation, not a cryptographic one.
+/// The stream itself is `SplitMix64` from a start that is key and counter, mixed: neighbouring
+/// counters start at unrelated places of the sequence. Without that mixing the second number of
+/// counter `n` would be the first of counter `n + 1`. It is a generator for simulation, not a
+/// cryptographic one.
 ///
 /// ```
 /// use sim_core::engine::{Uniform, rng::CounterStream};
@@ -100,8 +103,8 @@ impl CounterStream {
     /// The stream of `counter` under `key`.
     #[inline]
     pub const fn new(key: u64, counter: u64) -> Self {
-        // The key alone is mixed first, so that keys which differ by as little as counters do (seeds 1, 2, 3)
-        // cannot meet: `key ^ counter` would be the same for (1, 2) and (2, 1).
+        // The key alone is mixed first, so that keys which differ by as little as counters do
+        // (seeds 1, 2, 3) cannot meet: `key ^ counter` would be the same for (1, 2) and (2, 1).
         Self(mix(mix(key.wrapping_add(STEP)) ^ counter))
     }
 }
@@ -272,7 +275,7 @@ mod tests {
         fn unit_numbers_lie_between_zero_and_one(word in any::<u64>()) {
             let u = Fixed(word).unit();
             prop_assert!(0.0 < u && u < 1.0);
-            prop_assert!((u - word as f64 / 18_446_744_073_709_551_616.0).abs() < 4e-16);
+            prop_assert!((u - word as f64 / (1_u128 << 64) as f64).abs() < 4e-16);
         }
     }
 }

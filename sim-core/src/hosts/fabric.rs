@@ -4,8 +4,8 @@
 use crate::engine::{Digest, FxMap, Queue, Time};
 use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
-use crate::observe::capture::{Capture, Direction as Way};
 use crate::observe::{ClientObservation, ConnectionRow};
+use crate::observe::capture::{Capture, Direction as Way};
 use crate::wire::{Ip, Kind, Mac, Packet, PacketId};
 use std::collections::BTreeMap;
 

@@ -5,12 +5,12 @@ use crate::engine::Uniform;
 
 /// A valid distribution, ready to be drawn from.
 ///
-/// Only `libm`, the square root and the four operations are used, so that the same random words give the
-/// same samples on every machine. What always gives one value (a constant, a distribution of no width)
-/// takes no random word; the others take one word a draw, the log-normal at least two.
+/// Only `libm`, the square root and the four operations are used, so that the same random words
+/// give the same samples on every machine. What always gives one value (a constant, a distribution
+/// of no width) takes no random word; the others take one word a draw, the log-normal at least two.
 ///
-/// A sample is finite, at least 0 and within the bounds of the distribution. What would be larger than
-/// `f64::MAX` is `f64::MAX`.
+/// A sample is finite, at least 0 and within the bounds of the distribution. What would be larger
+/// than `f64::MAX` is `f64::MAX`.
 #[derive(Debug, Clone)]
 pub struct Sampler(Form);
 
@@ -82,7 +82,8 @@ impl Sampler {
                 finite(scale * libm::exp(libm::log(-libm::log(uniform.unit())) / shape))
             }
             Form::Empirical(columns) => {
-                // One word is both: the high part of the product is the column, the low part the place in it.
+                // One word is both: the high part of the product is the column, the low part the
+                // place in it.
                 let place = u128::from(uniform.next_u64()) * columns.len() as u128;
                 let column = &columns[(place >> 64) as usize];
                 if (place as u64) < column.share { column.value } else { column.alias }
@@ -91,13 +92,15 @@ impl Sampler {
     }
 }
 
+const TWO_TO_64: f64 = (1_u128 << 64) as f64;
+
 #[inline]
 fn finite(x: f64) -> f64 {
     x.min(f64::MAX)
 }
 
-/// A standard normal number: the polar method (Marsaglia and Bray, 1964). Its second number is thrown away,
-/// so that a sample depends on nothing drawn before.
+/// A standard normal number: the polar method (Marsaglia and Bray, 1964). Its second number is
+/// thrown away, so that a sample depends on nothing drawn before.
 fn normal(uniform: &mut impl Uniform) -> f64 {
     loop {
         let x = 2.0 * uniform.unit() - 1.0;
@@ -112,8 +115,8 @@ fn normal(uniform: &mut impl Uniform) -> f64 {
 
 /// The alias table (Walker 1977, built as by Vose 1991) of the points that have a weight.
 ///
-/// Columns that hold less than an even share are filled up from those that hold more, in the order of the
-/// points.
+/// Columns that hold less than an even share are filled up from those that hold more, in the order
+/// of the points.
 fn columns(points: &[(f64, f64)]) -> Box<[Column]> {
     let points: Vec<(f64, f64)> = points.iter().copied().filter(|p| p.1 > 0.0).collect();
     let largest = points.iter().fold(0.0, |max: f64, p| max.max(p.1));
@@ -126,7 +129,7 @@ fn columns(points: &[(f64, f64)]) -> Box<[Column]> {
     let (mut poor, mut rich): (Vec<usize>, Vec<usize>) =
         (0..points.len()).rev().partition(|&i| left[i] < 1.0);
     while let (Some(&giver), Some(taker)) = (rich.last(), poor.pop()) {
-        columns[taker].share = (left[taker] * 18_446_744_073_709_551_616.0) as u64;
+        columns[taker].share = (left[taker] * TWO_TO_64) as u64;
         columns[taker].alias = columns[giver].value;
         left[giver] -= 1.0 - left[taker];
         if left[giver] < 1.0 {

@@ -29,18 +29,17 @@ fn distance(mut samples: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
     far.fold(0.0, f64::max)
 }
 
+type Cdf = Box<dyn Fn(f64) -> f64>;
+
 /// Distributions with the distribution function of each.
-fn continuous() -> Vec<(Dist, Box<dyn Fn(f64) -> f64>)> {
-    fn with<C: ContinuousCDF<f64, f64> + 'static>(
-        dist: Dist,
-        oracle: C,
-    ) -> (Dist, Box<dyn Fn(f64) -> f64>) {
+fn continuous() -> Vec<(Dist, Cdf)> {
+    fn with<C: ContinuousCDF<f64, f64> + 'static>(dist: Dist, oracle: C) -> (Dist, Cdf) {
         (dist, Box::new(move |x| oracle.cdf(x)))
     }
     let pareto = |low: f64, high: f64, alpha: f64| {
         let unbounded = oracle::Pareto::new(low, alpha).expect("valid");
         let cdf = move |x| unbounded.cdf(x) / unbounded.cdf(high);
-        (Dist::BoundedPareto { low, high, alpha }, Box::new(cdf) as Box<dyn Fn(f64) -> f64>)
+        (Dist::BoundedPareto { low, high, alpha }, Box::new(cdf) as Cdf)
     };
     vec![
         with(Dist::Uniform { low: 2.0, high: 5.0 }, oracle::Uniform::new(2.0, 5.0).expect("valid")),
@@ -227,7 +226,9 @@ fn the_first_thousand_samples_are_frozen() {
         .iter()
         .map(|dist| {
             let mut digest = Digest::new();
-            draw(dist, 1_000, 42).iter().for_each(|x| digest.fold(x.to_bits()));
+            for x in draw(dist, 1_000, 42) {
+                digest.fold(x.to_bits());
+            }
             digest.value()
         })
         .collect();
@@ -345,7 +346,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn valid_distributions_stay_in_bounds_and_others_are_errors(dist in any_dist(), key in any::<u64>()) {
+    fn valid_distributions_stay_in_bounds_and_others_are_errors(
+        dist in any_dist(), key in any::<u64>(),
+    ) {
         let sampler = Sampler::new(&dist);
         prop_assert_eq!(sampler.is_ok(), dist.validate().is_ok());
         prop_assert_eq!(sampler.is_ok(), bounds(&dist).is_some());
