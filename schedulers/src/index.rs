@@ -7,6 +7,7 @@
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+use core::hint::select_unpredictable;
 use core::marker::PhantomData;
 
 use crate::pool::{DestId, Hot, Pool};
@@ -39,8 +40,24 @@ impl Load {
 
 /// The rule behind a ranking.
 pub(crate) trait Measure {
+    /// Lists up to this length are walked.
+    const WALK: usize = WALK;
+
     /// The load of a destination; [`Load::NONE`] if it may not be chosen, and for a hole.
     fn load(hot: &Hot) -> Load;
+
+    /// The first least loaded of a part of the list, by offset, found by a plain walk. A rule that
+    /// compares one number may have a quicker one.
+    #[inline]
+    fn walk(part: &[Hot]) -> Option<usize> {
+        let mut best = (Load::NONE, 0);
+        for (offset, hot) in part.iter().enumerate().rev() {
+            let this = (Self::load(hot), offset);
+            // Whose turn it is cannot be predicted.
+            best = select_unpredictable(this.0.beats(best.0), this, best);
+        }
+        (best.0.weight != 0).then_some(best.1)
+    }
 }
 
 /// A player of the tournament.
@@ -56,7 +73,7 @@ impl Node {
     /// The better of two, where the second is nearer to the head.
     #[inline]
     fn winner(tail: Self, head: Self) -> Self {
-        if tail.load.beats(head.load) { tail } else { head }
+        select_unpredictable(tail.load.beats(head.load), tail, head)
     }
 }
 
@@ -95,9 +112,9 @@ impl<M: Measure> Ranking<M> {
     /// The first of the least loaded in list order.
     #[inline]
     pub(crate) fn best(&mut self, pool: &Pool) -> Option<DestId> {
-        if pool.hot().len() <= WALK {
+        if pool.hot().len() <= M::WALK {
             self.forget();
-            return pool.id_at(least::<M>(pool.hot(), 0)?.pos as usize);
+            return pool.id_at(M::walk(pool.hot())?);
         }
         self.refresh(pool);
         let root = self.nodes.get(1)?;
@@ -108,10 +125,19 @@ impl<M: Measure> Ranking<M> {
     /// `least`; `least` is above 0, and the work of every load of `M` is 1.
     #[inline]
     pub(crate) fn next(&mut self, pool: &Pool, end: usize, least: u32) -> Option<usize> {
+        // Most often the neighbour is the one.
+        match end.checked_sub(1).and_then(|pos| pool.hot().get(pos)) {
+            Some(hot) if M::load(hot).weight >= least => Some(end - 1),
+            _ => self.next_but_one(pool, end, least),
+        }
+    }
+
+    #[inline(never)]
+    fn next_but_one(&mut self, pool: &Pool, end: usize, least: u32) -> Option<usize> {
         let hot = pool.hot();
         let end = end.min(hot.len());
         // Try the neighbours before the tree, down to the boundary of a block.
-        let near = if hot.len() <= WALK { 0 } else { end.saturating_sub(BLOCK) / BLOCK * BLOCK };
+        let near = if hot.len() <= M::WALK { 0 } else { end.saturating_sub(BLOCK) / BLOCK * BLOCK };
         match last_of::<M>(hot.get(near..end)?, least) {
             Some(offset) => Some(near + offset),
             None if near == 0 => None,
@@ -124,7 +150,7 @@ impl<M: Measure> Ranking<M> {
 
     /// The largest weight that any load has.
     pub(crate) fn largest_weight(&mut self, pool: &Pool) -> u32 {
-        if pool.hot().len() <= WALK {
+        if pool.hot().len() <= M::WALK {
             return pool.hot().iter().map(|h| M::load(h).weight).max().unwrap_or(0);
         }
         self.refresh(pool);
@@ -203,7 +229,11 @@ impl<M: Measure> Ranking<M> {
         let first = block * BLOCK;
         let none = Node { load: Load::NONE, pos: first as u32 };
         let range = first..hot.len().min(first + BLOCK);
-        hot.get(range).and_then(|part| least::<M>(part, first)).unwrap_or(none)
+        let Some(part) = hot.get(range) else { return none };
+        match M::walk(part) {
+            Some(offset) => Node { load: M::load(&part[offset]), pos: (first + offset) as u32 },
+            None => none,
+        }
     }
 
     #[cold]
@@ -228,19 +258,6 @@ impl<M: Measure> Ranking<M> {
             self.nodes.clear();
         }
     }
-}
-
-/// The first least loaded of a part of the list that begins at position `first`, by a plain walk.
-#[inline]
-fn least<M: Measure>(part: &[Hot], first: usize) -> Option<Node> {
-    let mut best = Node::EMPTY;
-    for (offset, hot) in part.iter().enumerate().rev() {
-        let load = M::load(hot);
-        if load.beats(best.load) {
-            best = Node { load, pos: (first + offset) as u32 };
-        }
-    }
-    (best.load.weight != 0).then_some(best)
 }
 
 /// The first in list order, by offset, with at least this weight.

@@ -15,6 +15,17 @@ impl Measure for Lc {
     fn load(hot: &Hot) -> Load {
         if hot.eligible == 0 { Load::NONE } else { Load { work: hot.overhead(), weight: 1 } }
     }
+
+    #[inline]
+    fn walk(part: &[Hot]) -> Option<usize> {
+        // Overhead and, among equals, distance from the head in one number.
+        let key = |(offset, hot): (usize, &Hot)| {
+            let number = u64::from(hot.overhead()) << 32 | (u32::MAX as usize - offset) as u64;
+            if hot.eligible == 0 { u64::MAX } else { number }
+        };
+        let best = part.iter().enumerate().map(key).min()?;
+        (best != u64::MAX).then_some(u32::MAX as usize - best as u32 as usize)
+    }
 }
 
 /// `wlc`: the overhead per weight.

@@ -10,6 +10,9 @@ use crate::pool::Hot;
 pub(crate) struct Fo;
 
 impl Measure for Fo {
+    // Only edits and the overload flag move it: the index costs nothing.
+    const WALK: usize = 0;
+
     #[inline]
     fn load(hot: &Hot) -> Load {
         Load { work: 1, weight: hot.eligible }
@@ -24,5 +27,16 @@ impl Measure for Ovf {
     #[inline]
     fn load(hot: &Hot) -> Load {
         if hot.active > hot.eligible { Load::NONE } else { Load { work: 1, weight: hot.eligible } }
+    }
+
+    #[inline]
+    fn walk(part: &[Hot]) -> Option<usize> {
+        let (mut found, mut most) = (part.len(), 0);
+        for (offset, hot) in part.iter().enumerate().rev() {
+            if hot.eligible > most && hot.active <= hot.eligible {
+                (found, most) = (offset, hot.eligible);
+            }
+        }
+        (found < part.len()).then_some(found)
     }
 }

@@ -72,25 +72,17 @@ pub(crate) struct WeightedRoundRobin {
 
 impl WeightedRoundRobin {
     pub(crate) fn new(pool: &Pool) -> Self {
-        let mut weights = Weights::default();
-        for d in pool.iter() {
-            weights.add(d.weight);
-        }
-        let current = weights.max();
+        let weights = Weights::new(pool.iter().map(|d| d.weight));
+        let current = weights.max;
         Self { cursor: None, current, weights, by_weight: Ranking::default() }
     }
 
     /// A destination came (`None` before), changed its weight or left (`None` after): the walk
     /// starts at the head (`ip_vs_wrr_dest_changed`).
     pub(crate) fn changed(&mut self, before: Option<u32>, after: Option<u32>) {
-        if let Some(weight) = after {
-            self.weights.add(weight);
-        }
-        if let Some(weight) = before {
-            self.weights.remove(weight);
-        }
+        self.weights.change(before, after);
         self.cursor = None;
-        let (max, step) = (self.weights.max(), self.weights.step());
+        let (max, step) = (self.weights.max, self.weights.step);
         if self.current > max || self.current == 0 {
             self.current = max;
         } else if step > 1 {
@@ -104,7 +96,7 @@ impl WeightedRoundRobin {
     }
 
     pub(crate) fn pick(&mut self, pool: &Pool) -> Option<DestId> {
-        if self.weights.max() == 0 {
+        if self.weights.max == 0 {
             return None;
         }
         let (from, all) = (start(pool, self.cursor), pool.hot().len());
@@ -130,11 +122,11 @@ impl WeightedRoundRobin {
     /// skipped in one step: the kernel makes them all, up to two thousand million. False: the
     /// search is over.
     fn next_sweep(&mut self, sweep: &mut Sweep, pool: &Pool) -> bool {
-        let step = self.weights.step();
+        let step = self.weights.step;
         if self.current > step {
             self.current -= step;
         } else {
-            self.current = self.weights.max();
+            self.current = self.weights.max;
             if sweep.last || sweep.whole {
                 return false;
             }
@@ -160,7 +152,7 @@ impl WeightedRoundRobin {
         current: u32,
     ) -> Result<Self, Error> {
         let new = Self { cursor, current, ..Self::new(pool) };
-        let max = new.weights.max();
+        let max = new.weights.max;
         if current > max || (current == 0 && max > 0) {
             return Err(Error::State("the walk asks for a weight that it cannot ask for"));
         }
@@ -178,41 +170,54 @@ struct Sweep {
     restarted: bool,
 }
 
-/// The weights in the list, how often each occurs, and their greatest common divisor.
-#[derive(Clone, Default, Debug)]
+/// The weights in the list.
+#[derive(Clone, Debug)]
 struct Weights {
-    /// Without 0.
+    /// How often each weight above 0 occurs.
     times: BTreeMap<u32, u32>,
-    /// 0 if there is no weight.
-    divisor: u32,
+    /// The step from sweep to sweep (`di`): their greatest common divisor, 1 if there is none.
+    step: u32,
+    /// The weight that the first sweep asks for (`mw`): the largest less (step − 1), so that the
+    /// last sweep asks for 1. 0 if there is no weight.
+    max: u32,
 }
 
 impl Weights {
-    fn add(&mut self, weight: u32) {
-        if weight > 0 {
-            *self.times.entry(weight).or_insert(0) += 1;
-            self.divisor = gcd(self.divisor, weight);
+    fn new(weights: impl Iterator<Item = u32>) -> Self {
+        let mut times = BTreeMap::new();
+        for weight in weights.filter(|&w| w > 0) {
+            *times.entry(weight).or_insert(0) += 1;
+        }
+        let mut new = Self { times, step: 1, max: 0 };
+        new.measure();
+        new
+    }
+
+    /// One weight comes, one goes.
+    fn change(&mut self, before: Option<u32>, after: Option<u32>) {
+        let mut same = true;
+        if let Some(weight) = after.filter(|&w| w > 0) {
+            let times = self.times.entry(weight).or_insert(0);
+            same &= *times > 0;
+            *times += 1;
+        }
+        if let Some(weight) = before.filter(|&w| w > 0)
+            && let Some(times) = self.times.get_mut(&weight)
+        {
+            *times -= 1;
+            if *times == 0 {
+                self.times.remove(&weight);
+                same = false;
+            }
+        }
+        if !same {
+            self.measure();
         }
     }
 
-    fn remove(&mut self, weight: u32) {
-        let Some(times) = self.times.get_mut(&weight) else { return };
-        *times -= 1;
-        if *times == 0 {
-            self.times.remove(&weight);
-            self.divisor = divisor(self.times.keys().copied());
-        }
-    }
-
-    /// The step from sweep to sweep (`di`).
-    const fn step(&self) -> u32 {
-        if self.divisor == 0 { 1 } else { self.divisor }
-    }
-
-    /// The weight that the first sweep asks for (`mw`): the largest less (step − 1), so that the
-    /// last sweep asks for 1. 0 if there is no weight.
-    fn max(&self) -> u32 {
-        self.times.last_key_value().map_or(0, |(&max, _)| max - (self.step() - 1))
+    fn measure(&mut self) {
+        self.step = divisor(self.times.keys().copied()).max(1);
+        self.max = self.times.last_key_value().map_or(0, |(&max, _)| max - (self.step - 1));
     }
 }
 

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::algorithm::Algorithm;
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::index::WALK;
 use crate::locality::DEFAULT_EXPIRATION;
 use crate::maglev::TableIndex;
 use crate::pool::{Counting, DestEdit, DestId, DestSpec, Pool, Touched};
@@ -62,24 +63,6 @@ impl Service {
         let started = service.set_algorithm(algorithm);
         debug_assert!(started.is_ok(), "every rule starts without destinations");
         service
-    }
-
-    /// Who gets a new connection. Ask *before* the connection is counted, once per new connection
-    /// or template (with one-packet scheduling once per packet); then [`bind`](Self::bind) it.
-    ///
-    /// `now` is in nanoseconds since any fixed moment and never runs backward; only `lblc` and
-    /// `lblcr` look at it, only `twos` at `random`. The kernel's clock has ticks of 1 to 10 ms:
-    /// round `now` down to them if that matters.
-    ///
-    /// `None`: nobody may be chosen; the kernel answers ICMP port unreachable.
-    #[inline]
-    pub fn schedule(
-        &mut self,
-        flow: &Flow,
-        now: u64,
-        random: &mut (impl RandomSource + ?Sized),
-    ) -> Option<DestId> {
-        self.rule.pick(&mut self.pool, self.settings, flow, now, random)
     }
 
     /// The destinations.
@@ -229,50 +212,6 @@ impl Service {
         self.rule = fresh.unwrap_or(Rule::None);
     }
 
-    /// A connection or template begins; see [`Pool::bind`].
-    ///
-    /// # Errors
-    /// Those of [`Pool::bind`].
-    #[inline]
-    pub fn bind(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        let touched = self.pool.bound(id, counting)?;
-        self.touched(touched);
-        Ok(())
-    }
-
-    /// A connection becomes active; see [`Pool::activate`].
-    ///
-    /// # Errors
-    /// Those of [`Pool::activate`].
-    #[inline]
-    pub fn activate(&mut self, id: DestId) -> Result<(), Error> {
-        let touched = self.pool.activated(id)?;
-        self.touched(touched);
-        Ok(())
-    }
-
-    /// A connection becomes inactive; see [`Pool::deactivate`].
-    ///
-    /// # Errors
-    /// Those of [`Pool::deactivate`].
-    #[inline]
-    pub fn deactivate(&mut self, id: DestId) -> Result<(), Error> {
-        let touched = self.pool.deactivated(id)?;
-        self.touched(touched);
-        Ok(())
-    }
-
-    /// A connection or template ends; see [`Pool::release`].
-    ///
-    /// # Errors
-    /// Those of [`Pool::release`].
-    #[inline]
-    pub fn release(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        let touched = self.pool.released(id, counting)?;
-        self.touched(touched);
-        Ok(())
-    }
-
     /// Forgets a removed destination; see [`Pool::purge`].
     ///
     /// # Errors
@@ -286,19 +225,95 @@ impl Service {
         self.pool.purge_idle()
     }
 
-    /// Tells the rule that a counter changed, if it looks at counters.
-    #[inline]
-    fn touched(&mut self, touched: Touched) {
-        if let Some(pos) = touched.pos
-            && (touched.overload || self.rule.looks_at_counters())
-        {
-            self.rule.touch(&self.pool, pos);
-        }
+    #[inline(never)]
+    fn tell(&mut self, pos: usize) {
+        self.rule.touch(&self.pool, pos);
     }
 
     fn touch(&mut self, id: DestId) {
         if let Some(pos) = self.pool.position(id) {
             self.rule.touch(&self.pool, pos);
+        }
+    }
+}
+
+/// What happens for every connection.
+#[expect(
+    clippy::inline_always,
+    reason = "each is a few instructions, called millions of times a second"
+)]
+impl Service {
+    /// Who gets a new connection. Ask *before* the connection is counted, once per new connection
+    /// or template (with one-packet scheduling once per packet); then [`bind`](Self::bind) it.
+    ///
+    /// `now` is in nanoseconds since any fixed moment and never runs backward; only `lblc` and
+    /// `lblcr` look at it, only `twos` at `random`. The kernel's clock has ticks of 1 to 10 ms:
+    /// round `now` down to them if that matters.
+    ///
+    /// `None`: nobody may be chosen; the kernel answers ICMP port unreachable.
+    #[inline(always)]
+    pub fn schedule(
+        &mut self,
+        flow: &Flow,
+        now: u64,
+        random: &mut (impl RandomSource + ?Sized),
+    ) -> Option<DestId> {
+        self.rule.pick(&mut self.pool, self.settings, flow, now, random)
+    }
+
+    /// A connection or template begins; see [`Pool::bind`].
+    ///
+    /// # Errors
+    /// Those of [`Pool::bind`].
+    #[inline(always)]
+    pub fn bind(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
+        let touched = self.pool.bound(id, counting)?;
+        self.touched(touched);
+        Ok(())
+    }
+
+    /// A connection becomes active; see [`Pool::activate`].
+    ///
+    /// # Errors
+    /// Those of [`Pool::activate`].
+    #[inline(always)]
+    pub fn activate(&mut self, id: DestId) -> Result<(), Error> {
+        let touched = self.pool.activated(id)?;
+        self.touched(touched);
+        Ok(())
+    }
+
+    /// A connection becomes inactive; see [`Pool::deactivate`].
+    ///
+    /// # Errors
+    /// Those of [`Pool::deactivate`].
+    #[inline(always)]
+    pub fn deactivate(&mut self, id: DestId) -> Result<(), Error> {
+        let touched = self.pool.deactivated(id)?;
+        self.touched(touched);
+        Ok(())
+    }
+
+    /// A connection or template ends; see [`Pool::release`].
+    ///
+    /// # Errors
+    /// Those of [`Pool::release`].
+    #[inline(always)]
+    pub fn release(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
+        let touched = self.pool.released(id, counting)?;
+        self.touched(touched);
+        Ok(())
+    }
+
+    /// Tells the rule that a counter changed, if it looks at counters.
+    #[inline(always)]
+    fn touched(&mut self, touched: Touched) {
+        // A short list is walked by the rules that look at counters: they have no index to keep.
+        let counts = self.pool.hot().len() > WALK && self.rule.looks_at_counters();
+        if (counts || touched.overload)
+            && let Some(pos) = touched.pos
+        {
+            self.tell(pos);
         }
     }
 }

@@ -62,16 +62,12 @@ impl Pool {
 
     #[inline]
     pub(crate) fn bound(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
-        let increment = |n: &mut u32| add_one(n, id);
-        self.count(id, counting, increment, |hot, cold| {
-            cold.overload || (cold.upper != 0 && total(hot) >= cold.upper)
-        })
+        self.count(id, counting, Step::Up)
     }
 
     #[inline]
     pub(crate) fn released(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
-        let decrement = |n: &mut u32| take_one(n, id);
-        self.count(id, counting, decrement, |hot, cold| cold.overload && !has_recovered(hot, cold))
+        self.count(id, counting, Step::Down)
     }
 
     #[inline]
@@ -99,22 +95,17 @@ impl Pool {
         debug_assert!(gone.is_ok(), "what a cache points at is held");
     }
 
-    /// Changes a counter; `overload` says how the flag stands afterwards.
+    /// Changes a counter.
     #[inline]
-    fn count(
-        &mut self,
-        id: DestId,
-        counting: Counting,
-        change: impl FnOnce(&mut u32) -> Result<(), Error>,
-        overload: impl FnOnce(&Hot, &Cold) -> bool,
-    ) -> Result<Touched, Error> {
+    fn count(&mut self, id: DestId, counting: Counting, step: Step) -> Result<Touched, Error> {
         let slot = *self.slot(id)?;
         if slot.place != Place::Listed || slot.limited || counting == Counting::Template {
-            return self.count_with_care(id, counting, change, overload);
+            return self.count_with_care(id, counting, step);
         }
         let pos = slot.pos as usize;
         let Some(hot) = self.hot.get_mut(pos) else { return Err(Error::UnknownDest(id)) };
-        change(if counting == Counting::Active { &mut hot.active } else { &mut hot.inactive })?;
+        let active = counting == Counting::Active;
+        step.apply(if active { &mut hot.active } else { &mut hot.inactive }, id)?;
         if self.huge != 0 || hot.is_huge() {
             self.count_huge();
         }
@@ -123,27 +114,34 @@ impl Pool {
 
     /// The same for a destination with thresholds or in the trash, and for templates.
     #[cold]
+    #[inline(never)]
     fn count_with_care(
         &mut self,
         id: DestId,
         counting: Counting,
-        change: impl FnOnce(&mut u32) -> Result<(), Error>,
-        overload: impl FnOnce(&Hot, &Cold) -> bool,
+        step: Step,
     ) -> Result<Touched, Error> {
         let pos = self.position(id);
         let (hot, cold) = self.parts_mut(id)?;
-        change(match counting {
+        let counter = match counting {
             Counting::Inactive => &mut hot.inactive,
             Counting::Active => &mut hot.active,
             Counting::Template => &mut cold.persistent,
-        })?;
+        };
+        step.apply(counter, id)?;
         let before = (cold.overload, hot.eligible);
-        cold.overload = overload(hot, cold);
+        cold.overload = match step {
+            Step::Up => cold.overload || (cold.upper != 0 && total(hot) >= cold.upper),
+            Step::Down => cold.overload && !has_recovered(hot, cold),
+        };
         cold.refresh(hot);
         let after = (cold.overload, hot.eligible);
+        let huge = hot.is_huge();
         if pos.is_some() {
             self.eligible_weight = self.eligible_weight - u64::from(before.1) + u64::from(after.1);
-            self.count_huge();
+            if self.huge != 0 || huge {
+                self.count_huge();
+            }
         }
         Ok(Touched { pos, overload: before.0 != after.0 })
     }
@@ -175,6 +173,23 @@ impl Pool {
             self.count_huge();
         }
         Ok(Touched { pos: Some(slot.pos as usize), overload: false })
+    }
+}
+
+/// A connection more, or one less.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Up,
+    Down,
+}
+
+impl Step {
+    #[inline]
+    fn apply(self, counter: &mut u32, id: DestId) -> Result<(), Error> {
+        match self {
+            Self::Up => add_one(counter, id),
+            Self::Down => take_one(counter, id),
+        }
     }
 }
 

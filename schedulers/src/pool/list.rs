@@ -254,6 +254,7 @@ impl Pool {
 
     /// Counts those with a negative cost anew.
     #[cold]
+    #[inline(never)]
     pub(super) fn count_huge(&mut self) {
         self.huge = self.hot.iter().filter(|h| h.is_huge()).count();
     }

@@ -1,4 +1,10 @@
 //! Tests of the crate from outside.
 
+#[path = "../../examples/balance/balancer.rs"]
+mod balancer;
 mod golden;
+mod loopback;
+#[path = "../../examples/table_quality/report.rs"]
+mod report;
+mod tables;
 mod trace;
