@@ -411,6 +411,8 @@ pub struct ServerConfig {
     pub queue: u32,
     /// Whether this side closes after the response.
     pub closer: Closer,
+    /// Pause in seconds between the response and the own close.
+    pub close_delay: Dist,
 }
 
 /// An application that makes requests from a host.

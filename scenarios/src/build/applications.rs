@@ -227,6 +227,7 @@ fn server_config(table: &Record, transport: Transport, port: u16) -> ServerConfi
         backlog: table.value("backlog"),
         queue: table.get("queue").unwrap_or(u32::MAX),
         closer: if table.value("closes") { Closer::Server } else { Closer::Client },
+        close_delay: dist(table, "close_delay"),
     }
 }
 

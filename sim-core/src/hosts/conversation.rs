@@ -115,10 +115,16 @@ impl Host {
         let mut replies = core::mem::take(&mut self.replies);
         for reply in replies.drain(..) {
             match reply {
-                Reply::Write { conn, bytes, close } => {
+                Reply::Write { conn, visit, bytes, close } => {
                     self.tcp.write(fab.now, conn, bytes, &mut self.out);
-                    if close {
-                        self.tcp.close(fab.now, conn, &mut self.out);
+                    match close {
+                        None => {}
+                        Some(Span::ZERO) => self.tcp.close(fab.now, conn, &mut self.out),
+                        Some(pause) => {
+                            let closes = fab.now + pause;
+                            self.servers.visit(visit).closes = closes;
+                            fab.queue.push(closes, Event::Close { host: self.number, visit });
+                        }
                     }
                 }
                 Reply::Datagram { local, peer, bytes, tag } => {
@@ -128,6 +134,16 @@ impl Host {
         }
         self.replies = replies;
         self.tcp_output(fab);
+    }
+
+    /// The pause between the last response and the close of a server application is over.
+    pub(super) fn server_close(&mut self, fab: &mut Fabric, visit: u32) {
+        let v = *self.servers.visit(visit);
+        // a later connection may have taken the number
+        if v.closes == fab.now && self.tcp.user(v.conn) == SERVER | visit {
+            self.tcp.close(fab.now, v.conn, &mut self.out);
+            self.tcp_output(fab);
+        }
     }
 
     /// A client application starts a connection.

@@ -4,8 +4,8 @@
 use crate::engine::{Digest, FxMap, Queue, Time};
 use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
-use crate::observe::{ClientObservation, ConnectionRow};
 use crate::observe::capture::{Capture, Direction as Way};
+use crate::observe::{ClientObservation, ConnectionRow};
 use crate::wire::{Ip, Kind, Mac, Packet, PacketId};
 use std::collections::BTreeMap;
 
@@ -71,6 +71,13 @@ pub enum Event {
         host: u16,
         /// Job number.
         job: u32,
+    },
+    /// A server application closes a connection some time after its response.
+    Close {
+        /// Host number.
+        host: u16,
+        /// Number of the connection in its application.
+        visit: u32,
     },
     /// Processor sharing: the next request may have been served.
     Shared {

@@ -162,6 +162,7 @@ impl Host {
                 self.replies.extend(reply);
                 self.answer(fab);
             }
+            Event::Close { visit, .. } => self.server_close(fab, visit),
             Event::Shared { application, .. } => {
                 self.servers.shared(self.number, fab, application, &mut self.replies);
                 self.answer(fab);

@@ -63,6 +63,8 @@ pub struct Visit {
     pub early: u32,
     /// It ended before it was accepted.
     pub gone: bool,
+    /// When the application closes it, [`Time::NEVER`] if that is not decided.
+    pub closes: Time,
 }
 
 /// What the host must do for an application.
@@ -74,8 +76,10 @@ pub enum Reply {
         conn: Conn,
         /// Bytes.
         bytes: u32,
-        /// Close after it.
-        close: bool,
+        /// Number of the connection in its application.
+        visit: u32,
+        /// Close this long after it.
+        close: Option<Span>,
     },
     /// Send a datagram.
     Datagram {
@@ -106,7 +110,9 @@ pub struct ServerApplication {
     service: Sampler,
     response: Sampler,
     service_key: u64,
+    close_delay: Sampler,
     response_key: u64,
+    close_key: u64,
     busy: u32,
     waiting: VecDeque<u32>,
     backlog: VecDeque<u32>,
@@ -147,7 +153,9 @@ impl ServerApplication {
             service: sampler(&config.service)?,
             response: sampler(&config.response)?,
             service_key: seed ^ name_hash("service", &purpose),
+            close_delay: sampler(&config.close_delay)?,
             response_key: seed ^ name_hash("response", &purpose),
+            close_key: seed ^ name_hash("close", &purpose),
             busy: 0,
             waiting: VecDeque::new(),
             backlog: VecDeque::new(),
@@ -196,6 +204,7 @@ impl Servers {
             accepted: false,
             early: 0,
             gone: false,
+            closes: Time::NEVER,
         };
         let slot = if let Some(slot) = self.free_visits.pop() {
             self.visits[slot as usize] = visit;
@@ -359,8 +368,16 @@ impl Servers {
             Asker::Tcp(visit) => {
                 let v = &mut self.visits[visit as usize];
                 v.job = GONE;
-                let close = app.config.closer == Closer::Server || v.peer_closed;
-                Reply::Write { conn: v.conn, bytes: j.response, close }
+                let close = if v.peer_closed {
+                    Some(Span::ZERO)
+                } else if app.config.closer == Closer::Server {
+                    let counter = u64::from(visit) << 32 | app.observation.requests & 0xffff_ffff;
+                    let mut stream = CounterStream::new(app.close_key, counter);
+                    Some(Span::from_secs_f64(app.close_delay.sample(&mut stream)))
+                } else {
+                    None
+                };
+                Reply::Write { conn: v.conn, visit, bytes: j.response, close }
             }
             Asker::Udp { local, peer, tag } => {
                 Reply::Datagram { local, peer, bytes: j.response, tag }

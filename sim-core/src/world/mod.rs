@@ -108,6 +108,7 @@ impl World {
             | Event::Client { host, .. }
             | Event::Session { host, .. }
             | Event::Served { host, .. }
+            | Event::Close { host, .. }
             | Event::Shared { host, .. } => {
                 self.fabric.digest.fold(self.fabric.now.as_nanos() ^ u64::from(host) << 48);
                 self.hosts[host as usize].handle(&mut self.fabric, event);
@@ -234,6 +235,7 @@ impl World {
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }
                 | Event::Served { host, .. }
+                | Event::Close { host, .. }
                 | Event::Shared { host, .. },
             ) => self.hosts[host as usize].name.clone(),
             Some(Event::Late { .. } | Event::Link { .. } | Event::Sample) => {

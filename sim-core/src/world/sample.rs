@@ -71,8 +71,7 @@ impl World {
                 }
             }
             if !host.clients.is_empty() {
-                let served: u64 =
-                    host.clients.iter().map(|c| c.served).sum();
+                let served: u64 = host.clients.iter().map(|c| c.served).sum();
                 let rate = (served - before.served) as f64 * per_s;
                 before.served = served;
                 point("client", &host.name, "connections_served_per_s", rate);

@@ -98,6 +98,7 @@ pub(crate) fn server(transport: Transport, port: u16) -> ServerConfig {
         backlog: 128,
         queue: u32::MAX,
         closer: Closer::Server,
+        close_delay: Dist::Constant(0.0),
     }
 }
 

@@ -106,6 +106,7 @@ pub static SERVER: Section = Section {
             Means("no limit"),
             "Requests that may wait for a worker; more are refused.",
         ),
+        field("close_delay", TIME, Default("0s"), "Pause between the response and the own close."),
         field(
             "closes",
             Kind::Bool,
