@@ -79,9 +79,14 @@ impl Host {
         match offered.outcome {
             Outcome::Complete(first) => {
                 let body = first.body;
+                fab.deliver(packet);
+                if first.len != fab.packets[body].len {
+                    // fragments of two datagrams with one identification: the checksum is wrong
+                    fab.drop(Place::Host(self.number), Reason::ReassemblyFailed, body);
+                    return None;
+                }
                 let whole = fragment::assemble(&first, &fab.packets[body]);
                 fab.packets[body] = whole;
-                fab.deliver(packet);
                 Some(body)
             }
             Outcome::Waiting => {

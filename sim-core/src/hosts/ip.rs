@@ -111,8 +111,8 @@ const CACHE_SMALLEST: usize = 16;
 const CACHE_LARGEST: usize = 4096;
 
 impl IpStack {
-    /// A stack without interfaces and routes.
-    pub fn new(host: u16, sysctl: Sysctl) -> Self {
+    /// A stack without interfaces and routes, whose first IP identification is `first_id`.
+    pub fn new(host: u16, sysctl: Sysctl, first_id: u16) -> Self {
         Self {
             host,
             interfaces: Vec::new(),
@@ -127,7 +127,7 @@ impl IpStack {
             held: None,
             cache: vec![EMPTY; CACHE_SMALLEST],
             conflicts: 0,
-            next_id: 1,
+            next_id: first_id,
             actions: Vec::new(),
         }
     }

@@ -124,7 +124,9 @@ impl Builder<'_> {
 
     fn host(&mut self, number: u16, config: &HostConfig) -> Host {
         let place = format!("host {}", config.name);
-        let mut ip = IpStack::new(number, config.sysctl);
+        // as Linux, hosts that share an address (DR) do not share identifications
+        let first_id = crate::engine::rng::name_hash(&config.name, "ip id") as u16;
+        let mut ip = IpStack::new(number, config.sysctl, first_id);
         for (index, interface) in config.interfaces.iter().enumerate() {
             let built = self.interface(&place, config, number, index, interface);
             for a in &built.addresses {

@@ -59,12 +59,8 @@ impl World {
     /// its way.
     pub fn run(&mut self, max_events: u64) -> bool {
         for _ in 0..max_events {
-            if self.fabric.now >= self.duration && self.is_quiet() {
-                return false;
-            }
             let Some((time, event)) = self.fabric.queue.pop() else { return false };
-            if time > self.end {
-                self.fabric.now = self.end;
+            if time >= self.duration && self.is_over(time) {
                 return false;
             }
             debug_assert!(time >= self.fabric.now, "time never goes back");
@@ -76,11 +72,18 @@ impl World {
         true
     }
 
+    /// Whether the run ends before what happens next, at `next`, no earlier than `duration`.
     #[cold]
-    fn is_quiet(&self) -> bool {
-        self.fabric.talking == 0
+    fn is_over(&mut self, next: Time) -> bool {
+        let quiet = self.fabric.talking == 0
             && self.fabric.packets.live() == 0
-            && self.hosts.iter().all(|h| h.tcp.connections() == 0)
+            && self.hosts.iter().all(|h| h.tcp.connections() == 0);
+        if quiet {
+            self.fabric.now = self.fabric.now.max(self.duration);
+        } else if next > self.end {
+            self.fabric.now = self.end;
+        }
+        quiet || next > self.end
     }
 
     #[inline]
