@@ -1,9 +1,4 @@
 //! Distributions that workloads are sampled from.
-//!
-//! Every sampler is a formula over [`Uniform::unit`] and `libm`, so that each machine draws the same
-//! bits; what comes out is rounded to whole units at once (see [`super::Span::from_secs_f64`]).
-
-use super::Uniform;
 
 mod sampler;
 #[cfg(test)]
