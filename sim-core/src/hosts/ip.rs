@@ -16,25 +16,26 @@ use crate::wire::{Ip, Kind, MacId, Packet, PacketId, Prefix};
 /// No direction: the interface has no link.
 pub const NO_LINK: u32 = u32::MAX;
 
-/// An interface of a host.
+/// An interface of a host. What every packet needs of it stands first, in one cache line.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Interface {
-    /// Name: `eth0`.
-    pub name: String,
     /// Ethernet address.
     pub mac: MacId,
-    /// Addresses, the primary one first.
-    pub addresses: Vec<InterfaceAddress>,
-    /// Largest IP packet.
-    pub mtu: u16,
-    /// Settings, already joined with the host's.
-    pub sysctl: InterfaceSysctl,
     /// Outgoing link direction, [`NO_LINK`] if none.
     pub direction: u32,
     /// Capture, [`NO_TAP`] if none.
     pub tap: Tap,
+    /// Largest IP packet.
+    pub mtu: u16,
     /// Nothing but the link: there is one, no capture looks, no CPU stands before it.
     pub plain: bool,
+    /// Settings, already joined with the host's.
+    pub sysctl: InterfaceSysctl,
+    /// Addresses, the primary one first.
+    pub addresses: Vec<InterfaceAddress>,
+    /// Name: `eth0`.
+    pub name: String,
 }
 
 /// Where packets to an address go.
@@ -76,35 +77,36 @@ pub struct IpCounters {
     pub bytes_out: u64,
 }
 
-/// The IPv4 layer of a host.
+/// The IPv4 layer of a host. What every packet needs stands first.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct IpStack {
-    /// Host number.
-    pub host: u16,
+    cache: Vec<Cached>,
     /// Interfaces, without `lo` and `tunl0`.
     pub interfaces: Vec<Interface>,
-    /// Addresses on `lo` and `tunl0`.
-    pub inner_addresses: Vec<InterfaceAddress>,
-    /// Routing table.
-    pub routes: Routes,
     /// Neighbours.
     pub neighbours: arp::Table,
-    /// Kernel settings.
-    pub sysctl: Sysctl,
-    /// Limits the rate of ICMP errors.
-    pub limiter: RateLimit,
     /// Counters.
     pub counters: IpCounters,
     /// Packets to an own address, for the host to take in.
     pub loopback: Vec<PacketId>,
     /// Packets that no neighbour answered for, with the interface that asked.
     pub undeliverable: Vec<(u16, PacketId)>,
+    /// Kernel settings.
+    pub sysctl: Sysctl,
+    /// Host number.
+    pub host: u16,
+    next_id: u16,
+    conflicts: u32,
     /// While a CPU works on a packet, what it sends waits here for the end of the work.
     pub held: Option<Vec<(u16, PacketId)>>,
-    cache: Vec<Cached>,
-    conflicts: u32,
-    next_id: u16,
     actions: Vec<Action>,
+    /// Addresses on `lo` and `tunl0`.
+    pub inner_addresses: Vec<InterfaceAddress>,
+    /// Routing table.
+    pub routes: Routes,
+    /// Limits the rate of ICMP errors.
+    pub limiter: RateLimit,
 }
 
 const CACHE_SMALLEST: usize = 16;

@@ -26,17 +26,19 @@ use fabric::{Event, Fabric, NO_TAP, Place, Reason};
 use ip::IpStack;
 use server::{Reply, Servers};
 
-/// A machine with an IP stack.
+/// A machine with an IP stack. What every packet needs stands first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Host {
-    /// Name.
-    pub name: String,
-    /// Number in the world.
-    pub number: u16,
     /// IPv4.
     pub ip: IpStack,
     /// TCP.
     pub tcp: TcpStack,
+    out: Output,
+    /// Name.
+    pub name: String,
+    /// Number in the world.
+    pub number: u16,
     /// Fragments.
     pub reassembly: Reassembly,
     /// IPVS, if the host is a director.
@@ -56,7 +58,6 @@ pub struct Host {
     free_sessions: Vec<u32>,
     sockets: Sockets,
     plan: Plan,
-    out: Output,
     replies: Vec<Reply>,
 }
 

@@ -64,8 +64,9 @@ impl State {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NeighbourId(pub u32);
 
-/// An entry.
+/// An entry. What every packet needs of it stands first, in one cache line.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Neighbour {
     /// Interface it is reached by.
     pub interface: u16,
@@ -130,6 +131,7 @@ pub enum Action {
 
 /// The neighbour table of a host.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Table {
     entries: Vec<Neighbour>,
     index: FxMap<(u16, Ip), u32>,
