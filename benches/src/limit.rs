@@ -1,23 +1,24 @@
 //! How fast a simulator of workload W1 could be: a bare loop without a model.
 //!
 //! W1: 64 clients, each on its own link to a router; router, director and 8 real servers on one
-//! switch; every link 1 Gbit/s and 50 us. Connections arrive as a Poisson process at a uniformly drawn
-//! client, are scheduled round robin, and take exactly 24 packets:
+//! switch; every link 1 Gbit/s and 50 us. Connections arrive as a Poisson process at a uniformly
+//! drawn client, are scheduled round robin, and take exactly 24 packets:
 //!
 //! ```text
 //! client  SYN      ACK REQ      ...............  5 x ACK       FIN          ACK
 //! server      SYN-ACK      ACK  (16 workers) 10 x DATA             ACK FIN
 //! ```
 //!
-//! DATA carries 1448 bytes, REQ 200, all have 58 bytes of headers. Service is exponential with 5 ms,
-//! requests wait for a worker in order of arrival. A *hop* is one traversal of a link: a packet to
-//! the server takes 5, a packet back 3 with direct routing and 5 with NAT, so a connection is
+//! DATA carries 1448 bytes, REQ 200, all have 58 bytes of headers. Service is exponential with 5
+//! ms, requests wait for a worker in order of arrival. A *hop* is one traversal of a link: a packet
+//! to the server takes 5, a packet back 3 with direct routing and 5 with NAT, so a connection is
 //! `10 * 5 + 14 * 3 = 92` or `10 * 5 + 14 * 5 = 120` hops.
 //!
-//! What it does: every hop is an event in a queue with a total order; links serialise, and drop what
-//! finds 1000 packets waiting; the director looks every packet up in a hash table. What it does not:
-//! header fields, addresses, ARP, retransmission, timers, checks, statistics. End points reach their
-//! connection by index. A simulator with a model can come near, but not past it.
+//! What it does: every hop is an event in a queue with a total order; links serialise, and drop
+//! what finds 1000 packets waiting; the director looks every packet up in a hash table. What it
+//! does not: header fields, addresses, ARP, retransmission, timers, checks, statistics. End points
+//! reach their connection by index. It is the yardstick for a simulator that has a model, not a
+//! proven bound.
 
 mod heap;
 mod table;
@@ -75,8 +76,8 @@ const SERVICE: f64 = 5e6;
 /// Bytes of headers.
 const HEADERS: u16 = 58;
 
-// Links, each one direction of a wire: from (or to) client 0, ..., then those of the switch, whose ports
-// are the router, the director and the servers.
+// Links, each one direction of a wire: from (or to) client 0, ..., then those of the switch, whose
+// ports are the router, the director and the servers.
 const FROM_CLIENT: u8 = 0;
 const TO_CLIENT: u8 = 64;
 const INTO_SWITCH: u8 = 128;
@@ -88,18 +89,25 @@ const SERVER: u8 = 2;
 /// What a packet is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
+    // To the server.
     Syn,
-    SynAck,
-    /// Of the SYN-ACK, of data, or of the request: nobody waits for it.
-    Ack,
+    ClientAck,
     Request,
-    /// The even ones are acknowledged.
+    ClientFin,
+    LastAck,
+    // To the client, which acknowledges every other packet of data.
+    SynAck,
+    ServerAck,
     Data,
     EvenData,
     LastData,
-    ClientFin,
     ServerFin,
-    LastAck,
+}
+
+impl Kind {
+    const fn is_reply(self) -> bool {
+        self as u8 >= Self::SynAck as u8
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,12 +116,12 @@ struct Packet {
     /// Time on the wire, ns: at 1 Gbit/s, 8 a byte.
     sending: u16,
     kind: Kind,
-    /// From a server.
-    reply: bool,
     /// The link it is on.
     link: u8,
     /// The port at which it leaves the switch.
     port: u8,
+    /// Whose it is: where it goes from the router.
+    client: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -124,11 +132,16 @@ struct Connection {
     server: u8,
 }
 
-/// Who is at the end of a link.
+/// What is at the end of a link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Node {
-    Router,
-    Switch,
+    /// Router or switch: the next link is `base`, plus the packet's port or client where the masks
+    /// let it through. (Asking which of them it is would be a branch that cannot be predicted.)
+    Forwarding {
+        base: u8,
+        port: u8,
+        client: u8,
+    },
     Director,
     Server,
     Client,
@@ -185,12 +198,12 @@ struct World {
     result: BareResult,
 }
 
-/// Runs W1: connections arrive for `seconds` of virtual time at `rate` a second; then it goes on until
-/// nothing is pending. The same `seed` gives the same run.
+/// Runs W1: connections arrive for `seconds` of virtual time at `rate` a second; then it goes on
+/// until nothing is pending. The same `seed` gives the same run.
 ///
 /// # Panics
-/// If more than about 16,000 packets or connections are under way at once: it is made for loads that
-/// the links carry (about 7,700 connections a second).
+/// If more than about 16,000 packets or connections are under way at once (it is made for loads that
+/// the links carry, about 7,700 connections a second), or after 2^32 events.
 ///
 /// ```
 /// use lvs_benches::limit::{Mode, bare_w1};
@@ -211,21 +224,21 @@ fn boxed<T: Clone, const N: usize>(value: T) -> Box<[T; N]> {
 
 impl World {
     fn new(mode: Mode, seconds: f64, rate: f64, seed: u64) -> Self {
-        let nobody =
-            Packet { connection: 0, sending: 0, kind: Kind::Ack, reply: false, link: 0, port: 0 };
+        let (connection, sending, link, port, client) = (0, 0, 0, 0, 0);
+        let nothing = Packet { connection, sending, kind: Kind::Syn, link, port, client };
         Self {
             mode,
             heap: Heap::new(),
             now: 0,
             sequence: 0,
-            links: std::array::from_fn(|i| Link {
+            links: std::array::from_fn(|link| Link {
                 free: 0,
                 first: 0,
                 count: 0,
-                node: end_of(i as u8),
+                node: end_of(link as u8),
             }),
             departures: boxed(0),
-            packets: boxed(nobody),
+            packets: boxed(nothing),
             free_packets: (0..SLAB as u16).rev().collect(),
             connections: boxed(Connection::default()),
             free_connections: (0..SLAB as u16).rev().collect(),
@@ -269,7 +282,7 @@ impl World {
 
     /// A connection arrives, at a client drawn evenly.
     fn arrival(&mut self) {
-        let next = self.now + self.exponential(self.gap);
+        let next = self.now.saturating_add(self.exponential(self.gap));
         if next < self.until {
             self.push(next, ARRIVAL);
         }
@@ -287,28 +300,21 @@ impl World {
     #[inline]
     fn request(&mut self, connection: u16, client: u8, kind: Kind, bytes: u16) {
         let (link, port) = (FROM_CLIENT + client, DIRECTOR);
-        self.emit(connection, kind, bytes, false, link, port);
+        let sending = 8 * (bytes + HEADERS);
+        self.emit(Packet { connection, sending, kind, link, port, client });
     }
 
     /// A packet leaves a server.
     #[inline]
     fn reply(&mut self, connection: u16, server: u8, kind: Kind, bytes: u16) {
         let port = if self.mode == Mode::Nat { DIRECTOR } else { ROUTER };
-        self.emit(connection, kind, bytes, true, INTO_SWITCH + SERVER + server, port);
+        let client = self.connections[usize::from(connection) & (SLAB - 1)].client;
+        let (link, sending) = (INTO_SWITCH + SERVER + server, 8 * (bytes + HEADERS));
+        self.emit(Packet { connection, sending, kind, link, port, client });
     }
 
     #[inline]
-    fn emit(
-        &mut self,
-        connection: u16,
-        kind: Kind,
-        bytes: u16,
-        reply: bool,
-        link: u8,
-        port: u8,
-    ) {
-        let sending = 8 * (bytes + HEADERS);
-        let packet = Packet { connection, sending, kind, reply, link, port };
+    fn emit(&mut self, packet: Packet) {
         let id = self.free_packets.pop().expect("at most SLAB packets at once");
         self.send(id, packet);
     }
@@ -348,35 +354,31 @@ impl World {
     fn hop(&mut self, id: u16) {
         self.result.hops += 1;
         let mut packet = self.packets[usize::from(id) & (SLAB - 1)];
-        packet.link = match self.links[usize::from(packet.link)].node {
-            Node::Switch => OUT_OF_SWITCH + packet.port,
-            Node::Router if packet.reply => TO_CLIENT + self.connection(packet).client,
-            Node::Router => INTO_SWITCH + ROUTER,
+        match self.links[usize::from(packet.link)].node {
+            Node::Forwarding { base, port, client } => {
+                packet.link = base + (packet.port & port) + (packet.client & client);
+                self.send(id, packet);
+            }
             Node::Director => {
                 packet.port = self.direct(packet);
-                INTO_SWITCH + DIRECTOR
+                packet.link = INTO_SWITCH + DIRECTOR;
+                self.send(id, packet);
             }
             Node::Client => {
                 self.free_packets.push(id);
-                return self.at_client(packet);
+                self.at_client(packet);
             }
             Node::Server => {
                 self.free_packets.push(id);
-                return self.at_server(packet);
+                self.at_server(packet);
             }
-        };
-        self.send(id, packet);
-    }
-
-    #[inline]
-    fn connection(&self, packet: Packet) -> &Connection {
-        &self.connections[usize::from(packet.connection) & (SLAB - 1)]
+        }
     }
 
     /// The director decides: the port of the switch that the packet goes to.
     #[inline]
     fn direct(&mut self, packet: Packet) -> u8 {
-        let key = self.connection(packet).key;
+        let key = self.connections[usize::from(packet.connection) & (SLAB - 1)].key;
         let server = self.table.get(key).unwrap_or_else(|| {
             let server = self.next;
             self.next = (self.next + 1) % SERVERS;
@@ -386,20 +388,19 @@ impl World {
         if packet.kind == Kind::LastAck {
             self.table.remove(key);
         }
-        if packet.reply { ROUTER } else { SERVER + server }
+        if packet.kind.is_reply() { ROUTER } else { SERVER + server }
     }
 
     fn at_client(&mut self, packet: Packet) {
-        let connection = packet.connection;
-        let client = packet.link - TO_CLIENT;
+        let Packet { connection, client, .. } = packet;
         match packet.kind {
             Kind::SynAck => {
-                self.request(connection, client, Kind::Ack, 0);
+                self.request(connection, client, Kind::ClientAck, 0);
                 self.request(connection, client, Kind::Request, 200);
             }
-            Kind::EvenData => self.request(connection, client, Kind::Ack, 0),
+            Kind::EvenData => self.request(connection, client, Kind::ClientAck, 0),
             Kind::LastData => {
-                self.request(connection, client, Kind::Ack, 0);
+                self.request(connection, client, Kind::ClientAck, 0);
                 self.request(connection, client, Kind::ClientFin, 0);
             }
             Kind::ServerFin => self.request(connection, client, Kind::LastAck, 0),
@@ -416,7 +417,7 @@ impl World {
                 self.reply(connection, server, Kind::SynAck, 0);
             }
             Kind::Request => {
-                self.reply(connection, server, Kind::Ack, 0);
+                self.reply(connection, server, Kind::ServerAck, 0);
                 let state = &mut self.servers[usize::from(server)];
                 if state.busy < WORKERS {
                     state.busy += 1;
@@ -426,7 +427,7 @@ impl World {
                 }
             }
             Kind::ClientFin => {
-                self.reply(connection, server, Kind::Ack, 0);
+                self.reply(connection, server, Kind::ServerAck, 0);
                 self.reply(connection, server, Kind::ServerFin, 0);
             }
             Kind::LastAck => {
@@ -464,11 +465,15 @@ impl World {
 /// The node at the end of a link.
 const fn end_of(link: u8) -> Node {
     match link {
-        FROM_CLIENT..TO_CLIENT => Node::Router,
+        FROM_CLIENT..TO_CLIENT => {
+            Node::Forwarding { base: INTO_SWITCH + ROUTER, port: 0, client: 0 }
+        }
         TO_CLIENT..INTO_SWITCH => Node::Client,
-        INTO_SWITCH..OUT_OF_SWITCH => Node::Switch,
+        INTO_SWITCH..OUT_OF_SWITCH => {
+            Node::Forwarding { base: OUT_OF_SWITCH, port: u8::MAX, client: 0 }
+        }
         _ => match link - OUT_OF_SWITCH {
-            ROUTER => Node::Router,
+            ROUTER => Node::Forwarding { base: TO_CLIENT, port: 0, client: u8::MAX },
             DIRECTOR => Node::Director,
             _ => Node::Server,
         },
@@ -528,13 +533,16 @@ mod tests {
     #[test]
     fn requests_wait_in_order_when_all_workers_are_busy() {
         let mut world = World::new(Mode::Dr, 0.0, 1.0, 1);
-        let (sending, link, port) = (0, OUT_OF_SWITCH + SERVER + 3, SERVER + 3);
+        let (sending, link, port, client) = (0, OUT_OF_SWITCH + SERVER + 3, SERVER + 3, 0);
         for connection in 0..20 {
             world.connections[usize::from(connection)].server = 3;
             let kind = Kind::Request;
-            world.at_server(Packet { connection, sending, kind, reply: false, link, port });
+            world.at_server(Packet { connection, sending, kind, link, port, client });
         }
-        assert_eq!((world.servers[3].busy, &world.servers[3].waiting), (16, &[16, 17, 18, 19].into()));
+        assert_eq!(
+            (world.servers[3].busy, &world.servers[3].waiting),
+            (16, &[16, 17, 18, 19].into())
+        );
         world.served(5);
         world.served(0);
         assert_eq!((world.servers[3].busy, &world.servers[3].waiting), (16, &[18, 19].into()));

@@ -4,57 +4,54 @@
 //! cargo run --release -p lvs-benches --bin w1 -- [SECONDS [RUNS]]
 //! ```
 //!
-//! Each implementation simulates SECONDS (100) of W1; the best of RUNS (5) counts, as everything else that
-//! the machine does can only add to it. The runs of the implementations alternate.
+//! Each implementation simulates SECONDS (100) of W1 in a process of its own; the best of RUNS (5)
+//! counts, as whatever else the machine does can only add to it. The runs of the implementations
+//! alternate.
 
 use cpu_time::ProcessTime;
 use lvs_benches::limit::{Mode, bare_w1};
-use std::io::{self, Write as _};
+use std::io;
+use std::process::Command;
 
 /// One measurement.
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    implementation: &'static str,
-    mode: Mode,
     hops: u64,
     events: u64,
     /// CPU seconds of the run.
     cpu: f64,
-    /// Peak memory of the process during the run in MB, 0 if the system does not tell.
+    /// Peak memory of the process in MB, 0 if the system does not tell.
     peak: f64,
 }
+
+/// Runs W1 in a mode for some seconds of virtual time.
+type Run = fn(Mode, f64) -> Row;
+
+/// Who is compared. The first is what the others are a share of. Here the simulator's own rows are
+/// added: `("lvsim", simulator)` with `fn simulator(mode: Mode, seconds: f64) -> Row`.
+const IMPLEMENTATIONS: &[(&str, Run)] = &[("bare loop", bare)];
+
+const MODES: [(&str, Mode); 2] = [("DR", Mode::Dr), ("NAT", Mode::Nat)];
 
 /// Connections a second.
 const RATE: f64 = 2_000.0;
 const SEED: u64 = 1;
 
-/// Who is compared: each runs W1 for some seconds of virtual time. The first is what the others are a
-/// share of. Here the simulator's own rows are added: `fn simulator(mode: Mode, seconds: f64) -> Row`.
-const IMPLEMENTATIONS: &[fn(Mode, f64) -> Row] = &[bare];
-
 fn bare(mode: Mode, seconds: f64) -> Row {
-    measured("bare loop", mode, || {
+    measured(|| {
         let run = bare_w1(mode, seconds, RATE, SEED);
         (run.hops, run.events)
     })
 }
 
-/// Runs `work`, which returns hops and events, and takes its time.
-fn measured(implementation: &'static str, mode: Mode, work: impl FnOnce() -> (u64, u64)) -> Row {
-    forget_peak();
+/// Takes the time of `work`, which returns hops and events.
+fn measured(work: impl FnOnce() -> (u64, u64)) -> Row {
     let start = ProcessTime::now();
     let (hops, events) = work();
-    let cpu = start.elapsed().as_secs_f64();
-    Row { implementation, mode, hops, events, cpu, peak: peak() }
+    Row { hops, events, cpu: start.elapsed().as_secs_f64(), peak: peak() }
 }
 
-/// Linux: the peak is from now on that of what follows (proc(5), `clear_refs`).
-fn forget_peak() {
-    // Elsewhere there is no such file, and no peak either.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-}
-
-/// Peak resident memory in MB: `VmHWM` of `/proc/self/status`, 0 without.
+/// Peak resident memory in MB: `VmHWM` of `/proc/self/status` (Linux), 0 without.
 fn peak() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -62,31 +59,59 @@ fn peak() -> f64 {
     kilobytes.map_or(0.0, |kb| kb * 1_024.0 / 1e6)
 }
 
-/// The best of `runs` of every implementation in every mode, the first implementation's modes first.
-fn best(seconds: f64, runs: usize) -> Vec<Row> {
-    let mut best: Vec<Row> = Vec::new();
-    for run in 0..runs.max(1) {
-        let modes = [Mode::Dr, Mode::Nat].into_iter();
-        let all = IMPLEMENTATIONS.iter().flat_map(|run| modes.clone().map(move |mode| (run, mode)));
-        for (place, (implementation, mode)) in all.enumerate() {
-            let row = implementation(mode, seconds);
-            match best.get_mut(place) {
-                Some(least) if row.cpu < least.cpu => *least = row,
-                Some(_) => {}
-                None => {
-                    debug_assert_eq!(run, 0, "later runs find a row at every place");
-                    best.push(row);
+/// The word that makes the program measure one row and print its numbers.
+const ALONE: &str = "--one-row";
+
+/// Measures in a process of its own, so that no row's memory depends on another's.
+fn in_child(implementation: usize, mode: usize, seconds: f64) -> io::Result<Row> {
+    let arguments = [ALONE.to_owned(), implementation.to_string(), mode.to_string()];
+    let program = std::env::current_exe()?;
+    let output = Command::new(program).args(arguments).arg(seconds.to_string()).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut words = text.split_whitespace();
+    let row = (|| {
+        Some(Row {
+            hops: words.next()?.parse().ok()?,
+            events: words.next()?.parse().ok()?,
+            cpu: words.next()?.parse().ok()?,
+            peak: words.next()?.parse().ok()?,
+        })
+    })();
+    row.ok_or_else(|| io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// The other end of [`in_child`].
+fn alone(out: &mut impl io::Write, arguments: &[String]) -> io::Result<()> {
+    let run = || {
+        let [implementation, mode, seconds] = arguments else { return None };
+        let (_, run) = IMPLEMENTATIONS.get(implementation.parse::<usize>().ok()?)?;
+        let (_, mode) = MODES.get(mode.parse::<usize>().ok()?)?;
+        Some(run(*mode, seconds.parse().ok()?))
+    };
+    let row = run().ok_or_else(|| io::Error::other("no such row"))?;
+    writeln!(out, "{} {} {} {}", row.hops, row.events, row.cpu, row.peak)
+}
+
+/// The best of `runs` of every implementation in every mode.
+fn best(seconds: f64, runs: usize) -> io::Result<Vec<[Row; MODES.len()]>> {
+    let mut best: Vec<[Option<Row>; MODES.len()]> = vec![[None; _]; IMPLEMENTATIONS.len()];
+    for _ in 0..runs {
+        for (i, rows) in best.iter_mut().enumerate() {
+            for (j, least) in rows.iter_mut().enumerate() {
+                let row = in_child(i, j, seconds)?;
+                if least.is_none_or(|least| row.cpu < least.cpu) {
+                    *least = Some(row);
                 }
             }
         }
     }
-    best
+    Ok(best.iter().map(|rows| rows.map(|row| row.expect("there is at least one run"))).collect())
 }
 
-fn write(out: &mut impl io::Write, rows: &[Row]) -> io::Result<()> {
+fn write(out: &mut impl io::Write, table: &[[Row; MODES.len()]]) -> io::Result<()> {
     writeln!(
         out,
-        "{:<16} {:<4} {:>9} {:>11} {:>7} {:>11} {:>22}",
+        "{:<16} {:<4} {:>9} {:>11} {:>7} {:>12} {:>23}",
         "implementation",
         "mode",
         "M hops/s",
@@ -95,34 +120,37 @@ fn write(out: &mut impl io::Write, rows: &[Row]) -> io::Result<()> {
         "peak RSS MB",
         "share of the bare loop"
     )?;
-    for row in rows {
-        let speed = row.hops as f64 / row.cpu;
-        let bare = rows.iter().find(|other| other.mode == row.mode);
-        let share = bare.map_or(1.0, |bare| speed / (bare.hops as f64 / bare.cpu));
-        writeln!(
-            out,
-            "{:<16} {:<4} {:>9.2} {:>11.2} {:>7.1} {:>11.1} {:>20.1} %",
-            row.implementation,
-            if row.mode == Mode::Nat { "NAT" } else { "DR" },
-            speed / 1e6,
-            row.events as f64 / row.cpu / 1e6,
-            1e9 / speed,
-            row.peak,
-            share * 100.0
-        )?;
+    for ((name, _), rows) in IMPLEMENTATIONS.iter().zip(table) {
+        for (((mode, _), row), bare) in MODES.iter().zip(rows).zip(&table[0]) {
+            let speed = row.hops as f64 / row.cpu;
+            let share = speed / (bare.hops as f64 / bare.cpu);
+            writeln!(
+                out,
+                "{name:<16} {mode:<4} {:>9.2} {:>11.2} {:>7.1} {:>12.1} {:>21.1} %",
+                speed / 1e6,
+                row.events as f64 / row.cpu / 1e6,
+                1e9 / speed,
+                row.peak,
+                share * 100.0
+            )?;
+        }
     }
     Ok(())
 }
 
 fn main() -> io::Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let mut number = |default: f64| match arguments.next() {
+    let mut out = io::stdout().lock();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == ALONE) {
+        return alone(&mut out, &arguments[1..]);
+    }
+    let number = |place: usize, default: f64| match arguments.get(place) {
         None => Ok(default),
-        Some(text) => text.parse().ok().filter(|n| (0.1..=1e4).contains(n)).ok_or_else(|| {
-            let message = format!("usage: w1 [SECONDS [RUNS]], numbers up to 10000, not {text:?}");
+        Some(text) => text.parse().ok().filter(|n| (1.0..=1e4).contains(n)).ok_or_else(|| {
+            let message = format!("usage: w1 [SECONDS [RUNS]], from 1 to 10000, not {text:?}");
             io::Error::new(io::ErrorKind::InvalidInput, message)
         }),
     };
-    let (seconds, runs) = (number(100.0)?, number(5.0)?);
-    write(&mut io::stdout().lock(), &best(seconds, runs as usize))
+    let (seconds, runs) = (number(0, 100.0)?, number(1, 5.0)?);
+    write(&mut out, &best(seconds, runs as usize)?)
 }

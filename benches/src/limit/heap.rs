@@ -52,7 +52,7 @@ impl Heap {
         &mut self.groups[(position >> 2) & (GROUPS - 1)].0[position & 3]
     }
 
-    /// Adds a key. Keys must be distinct and less than `u128::MAX`.
+    /// Adds a key. Keys must be distinct, their upper half less than `u64::MAX`.
     #[inline]
     pub(super) fn push(&mut self, key: u128) {
         if self.vacant {
@@ -73,7 +73,8 @@ impl Heap {
             self.close();
         }
         let key = *self.at(ROOT);
-        self.vacant = key != NONE;
+        // Half of `NONE` tells: no event is that late.
+        self.vacant = (key >> 64) as u64 != u64::MAX;
         self.vacant.then_some(key)
     }
 
@@ -94,15 +95,15 @@ impl Heap {
         let mut hole = ROOT;
         loop {
             let child = hole.wrapping_sub(2);
-            let [a, b, c, d] = self.groups[child & (GROUPS - 1)].0;
-            let (left, i) = select_unpredictable(b < a, (b, 1), (a, 0));
-            let (right, j) = select_unpredictable(d < c, (d, 3), (c, 2));
-            let (least, k) = select_unpredictable(right < left, (right, j), (left, i));
+            let four = self.groups[child & (GROUPS - 1)].0;
+            let left = select_unpredictable(four[1] < four[0], (four[1], 1), (four[0], 0));
+            let right = select_unpredictable(four[3] < four[2], (four[3], 3), (four[2], 2));
+            let (least, place) = select_unpredictable(right.0 < left.0, right, left);
             if key < least {
                 break;
             }
             *self.at(hole) = least;
-            hole = child << 2 | k;
+            hole = child << 2 | place;
         }
         *self.at(hole) = key;
     }
