@@ -202,8 +202,8 @@ struct World {
 /// until nothing is pending. The same `seed` gives the same run.
 ///
 /// # Panics
-/// If more than about 16,000 packets or connections are under way at once (it is made for loads that
-/// the links carry, about 7,700 connections a second), or after 2^32 events.
+/// If more than about 16,000 packets or connections are under way at once (it is made for loads
+/// that the links carry, about 7,700 connections a second), or after 2^32 events.
 ///
 /// ```
 /// use lvs_benches::limit::{Mode, bare_w1};
