@@ -1,1 +1,3 @@
-//! Benchmarks.
+//! Yardsticks for the benchmarks.
+
+pub mod limit;
