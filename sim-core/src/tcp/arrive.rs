@@ -144,6 +144,7 @@ impl TcpStack {
             block.negotiate(p, cx.config);
             block.send_syn(cx);
             block.rto_at = cx.now + block.rto_now(cx.config);
+            block.arm_first(cx);
             (Fate::Live, Arrival::Delivered)
         })
     }

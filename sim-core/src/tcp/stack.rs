@@ -191,6 +191,7 @@ impl TcpStack {
         self.run(now, slot, out, |block, cx| {
             block.send_syn(cx);
             block.rto_at = cx.now + block.rto_now(cx.config);
+            block.arm_first(cx);
             (Fate::Live, Arrival::Delivered)
         });
         Ok(Conn(slot))

@@ -19,6 +19,15 @@ impl Block {
         }
     }
 
+    /// Asks for the first wake of a connection: after the shortest time that any deadline of its
+    /// early life may have. A short connection, whose deadlines come ever closer (SYN, data, delayed
+    /// acknowledgement), is over by then and has cost one wake; a longer one goes on from there.
+    pub(super) fn arm_first(&mut self, cx: &mut Cx<'_>) {
+        let soon = cx.now + cx.config.delayed_ack.min(cx.config.rto_min);
+        self.armed = self.rto_at.min(soon);
+        cx.out.wakes.push((self.armed, cx.slot));
+    }
+
     /// Does what is due.
     pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Fate {
         if self.ack_at <= cx.now {

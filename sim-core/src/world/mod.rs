@@ -113,7 +113,8 @@ impl World {
             | Event::Served { host, .. }
             | Event::Close { host, .. }
             | Event::Shared { host, .. } => {
-                self.fabric.digest.fold(self.fabric.now.as_nanos() ^ u64::from(host) << 48);
+                self.fabric.digest.fold(self.fabric.now.as_nanos());
+                self.fabric.digest.fold(u64::from(host));
                 self.hosts[host as usize].handle(&mut self.fabric, event);
             }
             Event::Link { index } => self.link_event(index),
