@@ -10,6 +10,9 @@
 
 use cpu_time::ProcessTime;
 use lvs_benches::limit::{Mode, bare_w1};
+use scenarios::catalogue::find;
+use scenarios::model::{Embedded, Settings, load};
+use sim_core::world::World;
 use std::io;
 use std::process::Command;
 
@@ -27,9 +30,8 @@ struct Row {
 /// Runs W1 in a mode for some seconds of virtual time.
 type Run = fn(Mode, f64) -> Row;
 
-/// Who is compared. The first is what the others are a share of. Here the simulator's own rows are
-/// added: `("lvsim", simulator)` with `fn simulator(mode: Mode, seconds: f64) -> Row`.
-const IMPLEMENTATIONS: &[(&str, Run)] = &[("bare loop", bare)];
+/// Who is compared. The first is what the others are a share of.
+const IMPLEMENTATIONS: &[(&str, Run)] = &[("bare loop", bare), ("lvsim", simulator)];
 
 const MODES: [(&str, Mode); 2] = [("DR", Mode::Dr), ("NAT", Mode::Nat)];
 
@@ -41,6 +43,27 @@ fn bare(mode: Mode, seconds: f64) -> Row {
     measured(|| {
         let run = bare_w1(mode, seconds, RATE, SEED);
         (run.hops, run.events)
+    })
+}
+
+/// The shipped scenario `w1`, with everything on: ARP, TCP, the connection table, statistics. The
+/// time includes building the world and gathering what it observed.
+fn simulator(mode: Mode, seconds: f64) -> Row {
+    let entry = find("w1").expect("a shipped scenario");
+    let set = vec![format!("duration={seconds}s")];
+    let settings = Settings { set, seed: Some(SEED) };
+    let scenario = load(entry.file(), entry.text(), &Embedded(entry.files), &settings)
+        .expect("the shipped scenario is right");
+    let name = match mode {
+        Mode::Dr => "DR",
+        Mode::Nat => "NAT",
+    };
+    let variant = scenario.variants.iter().find(|v| v.name == name).expect("a variant per mode");
+    measured(|| {
+        let mut world = World::build(&variant.config).expect("the shipped scenario is right");
+        while world.run(u64::MAX) {}
+        let observed = world.finish();
+        (observed.ip_hops, observed.events)
     })
 }
 
