@@ -49,6 +49,10 @@
 //! checker removes and adds again stay counted. How long to wait is the caller's decision (the
 //! kernel: until it has been idle for 120 s).
 //!
+//! A service may change its rule while it runs ([`Service::set_algorithm`]), and can be saved as plain
+//! data and restored ([`state`]; with the feature `serde` in any format). The feature `testing` adds a
+//! reference implementation of every rule and proptest strategies to test a director with.
+//!
 //! With `lblc` and `lblcr` the caller also runs the timer: [`Service::run_timer`] every 60 s.
 //!
 //! ## What a choice costs
