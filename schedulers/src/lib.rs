@@ -62,7 +62,7 @@
 //!
 //! | rule | a choice | a change of a counter | add, edit, remove |
 //! |---|---|---|---|
-//! | `rr`, `wrr` | O(log n) at worst, usually O(1) | O(1) | O(log n); `wrr` also O(distinct weights) when the last server of a weight goes |
+//! | `rr`, `wrr` | O(log n) at worst, usually O(1) | O(1) | O(log n); `wrr` also O(distinct weights) when a weight appears or vanishes |
 //! | `lc`, `wlc`, `sed`, `nq`, `fo`, `ovf` | O(1), plus O(log n) for each destination changed since the last choice | O(1) | O(log n) |
 //! | `twos` | O(log n) | O(1) | O(log n) |
 //! | `dh`, `sh` | O(1); `sh-fallback` at most 256 probes | O(1) | O(256) |

@@ -384,3 +384,10 @@ fn sh_leaves_out_whoever_finds_no_bucket() {
     let mut sh = service(Algorithm::Sh, &[1, 300]);
     assert_eq!(shares(&mut sh, 2), [0, 256]);
 }
+
+#[test]
+fn a_service_may_move_to_another_thread() {
+    let mut rr = service(Algorithm::Rr, &[1, 1]);
+    let there = std::thread::spawn(move || picks(&mut rr, 3));
+    assert_eq!(there.join().expect("no panic there"), "BAB");
+}
