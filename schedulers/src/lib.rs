@@ -49,6 +49,10 @@
 //! checker removes and adds again stay counted. How long to wait is the caller's decision (the
 //! kernel: until it has been idle for 120 s).
 //!
+//! A service may change its rule while it runs ([`Service::set_algorithm`]), and can be saved as plain
+//! data and restored ([`state`]; with the feature `serde` in any format). The feature `testing` adds a
+//! reference implementation of every rule and proptest strategies to test a director with.
+//!
 //! With `lblc` and `lblcr` the caller also runs the timer: [`Service::run_timer`] every 60 s.
 //!
 //! ## What a choice costs
@@ -58,7 +62,7 @@
 //!
 //! | rule | a choice | a change of a counter | add, edit, remove |
 //! |---|---|---|---|
-//! | `rr`, `wrr` | O(log n) at worst, usually O(1) | O(1) | O(log n); `wrr` also O(distinct weights) when the last server of a weight goes |
+//! | `rr`, `wrr` | O(log n) at worst, usually O(1) | O(1) | O(log n); `wrr` also O(distinct weights) when a weight appears or vanishes |
 //! | `lc`, `wlc`, `sed`, `nq`, `fo`, `ovf` | O(1), plus O(log n) for each destination changed since the last choice | O(1) | O(log n) |
 //! | `twos` | O(log n) | O(1) | O(log n) |
 //! | `dh`, `sh` | O(1); `sh-fallback` at most 256 probes | O(1) | O(256) |

@@ -2,7 +2,32 @@
 
 /// Where `twos` takes its two draws from.
 ///
-/// Every `rand` generator is one. Write your own to replay recorded draws.
+/// Every `rand` generator is one. Write your own to replay recorded draws:
+///
+/// ```
+/// use schedulers::{Algorithm, DestSpec, Flags, Flow, RandomSource, Service};
+///
+/// struct Recorded(Vec<u32>);
+///
+/// impl RandomSource for Recorded {
+///     fn next_u32(&mut self) -> u32 {
+///         self.0.pop().unwrap_or(0)
+///     }
+///
+///     fn below(&mut self, _ceil: u32) -> u32 {
+///         self.next_u32()
+///     }
+/// }
+///
+/// let mut twos = Service::new(Algorithm::Twos, Flags::NONE);
+/// let a = twos.add_dest(DestSpec::new([10, 0, 0, 1].into(), 80, 1))?;
+/// let b = twos.add_dest(DestSpec::new([10, 0, 0, 2].into(), 80, 1))?;
+/// let flow = Flow::new([10, 9, 9, 9].into(), 40000, [10, 1, 1, 100].into(), 80);
+/// // 0 and 1 name the head of the list, 2 the other; equal loads leave it at the first draw.
+/// assert_eq!(twos.schedule(&flow, 0, &mut Recorded(vec![2, 1])), Some(b));
+/// assert_eq!(twos.schedule(&flow, 0, &mut Recorded(vec![1, 2])), Some(a));
+/// # Ok::<(), schedulers::Error>(())
+/// ```
 pub trait RandomSource {
     /// A uniform 32-bit number.
     fn next_u32(&mut self) -> u32;

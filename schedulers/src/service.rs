@@ -41,6 +41,30 @@ impl Flags {
 /// A virtual service: destinations, and the rule that chooses among them.
 ///
 /// See the [first page](crate) for which call belongs to which moment.
+///
+/// ```
+/// use schedulers::{Algorithm, Counting, DestSpec, Flags, Flow, NoRandom, Service};
+///
+/// // One connection at a time each; the heaviest first.
+/// let mut service = Service::new(Algorithm::Fo, Flags::NONE);
+/// let limited = |host, weight| DestSpec {
+///     upper_threshold: 1,
+///     ..DestSpec::new([192, 168, 10, host].into(), 80, weight)
+/// };
+/// let main = service.add_dest(limited(1, 10))?;
+/// let spare = service.add_dest(limited(2, 1))?;
+/// let flow = Flow::new([10, 0, 0, 1].into(), 40000, [10, 1, 1, 100].into(), 80);
+///
+/// assert_eq!(service.schedule(&flow, 0, &mut NoRandom), Some(main));
+/// service.bind(main, Counting::Inactive)?;
+/// assert!(service.pool().is_overloaded(main));
+/// assert_eq!(service.schedule(&flow, 0, &mut NoRandom), Some(spare));
+/// service.bind(spare, Counting::Inactive)?;
+/// assert_eq!(service.schedule(&flow, 0, &mut NoRandom), None);
+/// service.release(main, Counting::Inactive)?;
+/// assert_eq!(service.schedule(&flow, 0, &mut NoRandom), Some(main));
+/// # Ok::<(), schedulers::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Service {
     pub(crate) pool: Pool,

@@ -4,6 +4,19 @@
 //! format. [`Service::restore`] checks everything it is told: a state that contradicts itself is
 //! refused, never believed. Ids stay valid, and the next choices are those that the saved service
 //! would have made. Indexes and tables are not saved, they follow from the rest.
+//!
+//! ```
+//! use schedulers::{Algorithm, DestSpec, Error, Flags, Service};
+//!
+//! let mut service = Service::new(Algorithm::Wrr, Flags::NONE);
+//! let id = service.add_dest(DestSpec::new([10, 0, 0, 1].into(), 80, 3))?;
+//! let mut state = service.save();
+//! assert_eq!(Service::restore(&state)?.pool().weight(id), Some(3));
+//!
+//! state.pool.listed[0].weight = u32::MAX;
+//! assert_eq!(Service::restore(&state).err(), Some(Error::Weight(u32::MAX)));
+//! # Ok::<(), Error>(())
+//! ```
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -103,9 +103,8 @@ impl Walk {
     }
 
     fn rr(&mut self) -> Option<usize> {
-        let found = self.next(1);
-        let again = |_| (0..=self.cursor).find(|&i| self.list[i].may());
-        self.cursor = found.map_or_else(|| again(()), Some)?;
+        let again = || (0..=self.cursor).find(|&i| self.list[i].may());
+        self.cursor = self.next(1).or_else(again)?;
         Some(self.cursor)
     }
 

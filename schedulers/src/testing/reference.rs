@@ -75,6 +75,13 @@ impl Reference {
         new
     }
 
+    /// A service whose destinations, head first, count connections already.
+    pub fn with_servers(algorithm: Algorithm, list: Vec<Server>) -> Self {
+        let mut new = Self { list, expiration: 0, ..Self::new(Some(algorithm), Flags::NONE) };
+        new.init();
+        new
+    }
+
     /// The list, head first.
     pub fn list(&self) -> &[Server] {
         &self.list

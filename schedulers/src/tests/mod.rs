@@ -4,6 +4,7 @@ mod equivalence;
 mod properties;
 mod tables;
 mod vectors;
+mod widths;
 
 use std::string::String;
 use std::vec::Vec;

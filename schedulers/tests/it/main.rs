@@ -6,5 +6,7 @@ mod golden;
 mod loopback;
 #[path = "../../examples/table_quality/report.rs"]
 mod report;
+#[cfg(feature = "serde")]
+mod saved;
 mod tables;
 mod trace;
