@@ -270,7 +270,12 @@ impl Fabric {
     /// Puts a packet on a link direction.
     #[inline]
     pub fn send(&mut self, direction: u32, packet: PacketId) {
-        let len = self.packets[packet].len;
+        self.send_sized(direction, packet, self.packets[packet].len);
+    }
+
+    /// Puts a packet of a known IP length on a link direction.
+    #[inline]
+    pub fn send_sized(&mut self, direction: u32, packet: PacketId, len: u16) {
         match self.directions[direction as usize].send(self.now, packet, len) {
             Sent::Queued { head: None } => {}
             Sent::Queued { head: Some(at) } => self.queue.push(at, Event::Arrive { direction }),
@@ -303,15 +308,16 @@ impl Fabric {
         core::mem::replace(&mut self.late[slot as usize], (0, PacketId::NONE))
     }
 
-    /// Counts the end of a hop.
+    /// Counts the end of a hop; the packet as it is.
     #[inline]
-    pub fn count_hop(&mut self, direction: u32, packet: PacketId) {
+    pub fn count_hop(&mut self, direction: u32, packet: PacketId) -> &Packet {
         let p = &self.packets[packet];
         let ip = u64::from(p.kind == Kind::Ipv4);
         self.ip_hops += ip;
         self.arp_hops += 1 - ip;
         let word = (u64::from(p.seq) << 32 | u64::from(p.dst.0)) ^ u64::from(p.len) << 24;
         self.digest.fold(self.now.as_nanos() ^ u64::from(direction) << 40 ^ word.rotate_left(16));
+        p
     }
 
     /// A host has consumed a packet.

@@ -274,8 +274,7 @@ impl IpStack {
     #[inline]
     fn transmit(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
         if let Some(mac) = self.neighbours.known(fab.now, to) {
-            fab.packets[packet].dst_mac = mac;
-            self.emit(fab, interface, packet);
+            self.emit_to(fab, interface, packet, mac);
         } else {
             self.transmit_slow(fab, interface, to, packet);
         }
@@ -328,19 +327,27 @@ impl IpStack {
     }
 
     /// Puts a frame whose Ethernet destination is set on the link of an interface.
-    #[inline]
     pub fn emit(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let to = fab.packets[packet].dst_mac;
+        self.emit_to(fab, interface, packet, to);
+    }
+
+    /// Puts a frame on the link of an interface.
+    #[inline]
+    fn emit_to(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId, to: MacId) {
         let i = &self.interfaces[interface as usize];
         let p = &mut fab.packets[packet];
+        p.src_mac = i.mac;
+        p.dst_mac = to;
         if !i.plain {
             self.emit_slow(fab, interface, packet);
             return;
         }
-        p.src_mac = i.mac;
         let ip = u64::from(p.kind == Kind::Ipv4);
+        let len = p.len;
         self.counters.packets_out += ip;
-        self.counters.bytes_out += ip * u64::from(p.len);
-        fab.send(i.direction, packet);
+        self.counters.bytes_out += ip * u64::from(len);
+        fab.send_sized(i.direction, packet, len);
     }
 
     #[cold]

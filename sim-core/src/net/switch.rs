@@ -15,8 +15,8 @@ pub struct Port {
 /// Where a frame goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decision {
-    /// Out of this port.
-    Port(u16),
+    /// Out of the port with this link direction.
+    Port(u32),
     /// Out of every port that is not blocked, the newest first, but not back.
     Flood,
     /// Nowhere: it came in by a blocked port or would go back where it came from.
@@ -25,11 +25,12 @@ pub enum Decision {
 
 #[derive(Clone, Copy, Debug)]
 struct Learned {
-    port: u16,
     seen: Time,
+    direction: u32,
+    port: u16,
 }
 
-const UNKNOWN: Learned = Learned { port: u16::MAX, seen: Time::ZERO };
+const UNKNOWN: Learned = Learned { seen: Time::ZERO, direction: u32::MAX, port: u16::MAX };
 
 /// A learning switch.
 #[derive(Debug)]
@@ -55,19 +56,20 @@ impl Switch {
     /// destination is flooded (`br_flood`; the newest port is the first in the bridge's list).
     #[inline]
     pub fn decide(&mut self, now: Time, port: u16, src: MacId, dst: MacId) -> Decision {
-        if self.ports[port as usize].blocked {
+        let inward = self.ports[port as usize];
+        if inward.blocked {
             return Decision::Nowhere;
         }
-        self.learn(now, port, src);
+        self.learn(src, Learned { seen: now, direction: inward.direction, port });
         let Some(entry) = self.table.get(dst.0 as usize) else { return Decision::Flood };
         if entry.port == u16::MAX || now.saturating_since(entry.seen) >= self.ageing {
             return Decision::Flood;
         }
-        if entry.port == port { Decision::Nowhere } else { Decision::Port(entry.port) }
+        if entry.port == port { Decision::Nowhere } else { Decision::Port(entry.direction) }
     }
 
     #[inline]
-    fn learn(&mut self, now: Time, port: u16, src: MacId) {
+    fn learn(&mut self, src: MacId, learned: Learned) {
         if src.0 >= MacId::ZERO.0 {
             return;
         }
@@ -75,7 +77,7 @@ impl Switch {
         if slot >= self.table.len() {
             self.table.resize(slot + 1, UNKNOWN);
         }
-        self.table[slot] = Learned { port, seen: now };
+        self.table[slot] = learned;
     }
 
     /// Forgets what was learned on a port whose link went down.

@@ -125,27 +125,31 @@ impl World {
     /// A frame comes out of a link.
     #[inline]
     fn arrive(&mut self, direction: u32, to: Endpoint, packet: PacketId) {
-        self.fabric.count_hop(direction, packet);
+        let p = self.fabric.count_hop(direction, packet);
         match to {
             Endpoint::Host { host, interface } => {
                 self.hosts[host as usize].receive(&mut self.fabric, interface, packet);
             }
-            Endpoint::Switch { switch, port } => self.forward(switch, port, packet),
+            Endpoint::Switch { switch, port } => {
+                let (src, dst, len) = (p.src_mac, p.dst_mac, p.len);
+                let decision =
+                    self.switches[switch as usize].decide(self.fabric.now, port, src, dst);
+                if let Decision::Port(direction) = decision {
+                    self.fabric.send_sized(direction, packet, len);
+                } else {
+                    self.forward_slow(switch, port, packet, decision);
+                }
+            }
         }
     }
 
-    #[inline]
-    fn forward(&mut self, number: u16, port: u16, packet: PacketId) {
-        let switch = &mut self.switches[number as usize];
-        let p = &self.fabric.packets[packet];
-        match switch.decide(self.fabric.now, port, p.src_mac, p.dst_mac) {
-            Decision::Port(out) => {
-                let direction = switch.ports[out as usize].direction;
-                self.fabric.send(direction, packet);
-            }
-            Decision::Flood => self.flood(number, port, packet),
+    #[cold]
+    fn forward_slow(&mut self, switch: u16, port: u16, packet: PacketId, decision: Decision) {
+        match decision {
+            Decision::Port(direction) => self.fabric.send(direction, packet),
+            Decision::Flood => self.flood(switch, port, packet),
             Decision::Nowhere => {
-                self.fabric.drop(Place::Switch(number), Reason::Filtered, packet);
+                self.fabric.drop(Place::Switch(switch), Reason::Filtered, packet);
             }
         }
     }
