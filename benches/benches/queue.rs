@@ -3,8 +3,6 @@
 //! `cargo bench -p lvs-benches --bench queue` measures and ends with a table of ratios;
 //! `cargo bench -p lvs-benches --bench queue -- --test` runs everything once, small.
 
-#![expect(missing_docs, reason = "items made by criterion's macros")]
-
 use criterion::{BenchmarkId, Criterion, criterion_group};
 use lvs_benches::hold::{Heap, Hold, Pending, Wheel, compare};
 use std::io::{self, Write};
