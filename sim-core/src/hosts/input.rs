@@ -9,6 +9,9 @@ use crate::net::icmp as errors;
 use crate::net::route;
 use crate::wire::{Ip, Packet, PacketId, icmp, proto};
 
+/// Number of `tunl0`, which is none of the interfaces with a link.
+const TUNNEL: u16 = u16::MAX;
+
 impl Host {
     /// An IP packet came in by an interface (`ip_rcv`).
     #[inline]
@@ -32,17 +35,10 @@ impl Host {
         if self.ip.is_local(src) && !sysctl.accept_local {
             return Some(Reason::MartianSource);
         }
-        if sysctl.rp_filter == 0 {
+        if sysctl.rp_filter == 0 || self.ip.routes.reaches(src, interface, sysctl.rp_filter == 2) {
             return None;
         }
-        match self.ip.target(src, || 0) {
-            Target::Neighbour { interface: back, .. }
-                if sysctl.rp_filter == 2 || back == interface =>
-            {
-                None
-            }
-            _ => Some(Reason::ReversePath),
-        }
+        Some(Reason::ReversePath)
     }
 
     /// A packet for this host (hook `LOCAL_IN`).
@@ -130,6 +126,8 @@ impl Host {
                 let inner = fab.unwrap_body(packet);
                 self.unwrapped(fab, inner);
             }
+            // a Linux host with tunl0 down (`tunnel4_rcv`)
+            proto::IPIP => self.refuse(fab, packet, icmp::PORT, Reason::NoProtocol),
             _ => self.refuse(fab, packet, icmp::PROTOCOL, Reason::NoProtocol),
         }
     }
@@ -138,13 +136,22 @@ impl Host {
     fn unwrapped(&mut self, fab: &mut Fabric, inner: PacketId) {
         let p = &fab.packets[inner];
         let (src, dst) = (p.src, p.dst);
-        if self.ip.is_local(src) && !self.ip.sysctl.all.accept_local {
-            fab.drop(Place::Host(self.number), Reason::MartianSource, inner);
+        let all = self.ip.sysctl.all;
+        let refused = if self.ip.is_local(src) && !all.accept_local {
+            Some(Reason::MartianSource)
+        } else if all.rp_filter != 0 && !self.ip.routes.reaches(src, TUNNEL, all.rp_filter == 2) {
+            // no route leads back into tunl0, so a strict filter drops whatever comes out of it
+            Some(Reason::ReversePath)
+        } else {
+            None
+        };
+        if let Some(reason) = refused {
+            fab.drop(Place::Host(self.number), reason, inner);
             return;
         }
         match self.ip.target(dst, || route::flow_hash(p)) {
             Target::Local => self.deliver_whole(fab, inner),
-            target => self.forward(fab, u16::MAX, target, inner),
+            target => self.forward(fab, TUNNEL, target, inner),
         }
     }
 
@@ -215,7 +222,7 @@ impl Host {
             let prefix = crate::wire::Prefix::new(a.ip, a.len);
             prefix.contains(p.src) && prefix.contains(gateway)
         });
-        if !i.sysctl.send_redirects || !shared {
+        if !i.sysctl.send_redirects || !shared || !self.ip.redirects.allow(fab.now, p.src) {
             return;
         }
         self.send_error(fab, packet, icmp::REDIRECT, 1, gateway.0);

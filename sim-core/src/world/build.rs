@@ -113,6 +113,11 @@ impl Builder<'_> {
             switches,
             links,
             link_events: config.link_events.clone(),
+            bridges: WorldConfig {
+                switches: config.switches.clone(),
+                links: config.links.clone(),
+                ..WorldConfig::default()
+            },
             series: Vec::new(),
             sampler,
             duration,
@@ -297,7 +302,7 @@ impl Builder<'_> {
             let ends: Vec<_> = (0..2)
                 .filter_map(|side| {
                     let end = &link.ends[side];
-                    self.end(&link.name, end, directions[side], silent, hosts, switches)
+                    self.end(&link.name, end, directions[side], (silent, link.up), hosts, switches)
                 })
                 .collect();
             let [a, b] = ends[..] else { continue };
@@ -312,18 +317,24 @@ impl Builder<'_> {
                     &name,
                 ));
             }
-            links.push(Link { name: link.name.clone(), directions });
+            links.push(Link {
+                name: link.name.clone(),
+                directions,
+                up: link.up,
+                standby: link.standby,
+            });
         }
         links
     }
 
-    /// Plugs a cable into an end; `direction` is the one that leaves there.
+    /// Plugs a cable into an end; `direction` is the one that leaves there. A silent one carries
+    /// nothing, one that is not up carries nothing for now.
     fn end(
         &mut self,
         link: &str,
         end: &LinkEnd,
         direction: u32,
-        silent: bool,
+        (silent, up): (bool, bool),
         hosts: &mut [Host],
         switches: &mut [Switch],
     ) -> Option<Endpoint> {
@@ -339,7 +350,7 @@ impl Builder<'_> {
                     return None;
                 };
                 let i = &mut h.ip.interfaces[index];
-                if i.direction != NO_LINK {
+                if i.direction != NO_LINK && !silent {
                     self.wrong(place, format!("{host}:{interface} has a link already"));
                     return None;
                 }
@@ -354,7 +365,7 @@ impl Builder<'_> {
                     return None;
                 };
                 let ports = &mut switches[number].ports;
-                ports.push(Port { direction, blocked: silent });
+                ports.push(Port { direction, blocked: silent || !up });
                 Some(Endpoint::Switch { switch: number as u16, port: ports.len() as u16 - 1 })
             }
         }
