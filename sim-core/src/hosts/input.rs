@@ -239,17 +239,34 @@ impl Host {
         code: u8,
         info: u32,
     ) {
+        let to = fab.packets[packet].dst;
+        let source = self.ip.is_local(to).then_some(to);
+        self.send_error_from(fab, packet, source, (kind, code, info));
+    }
+
+    /// Sends an ICMP error from `source`, or from the address that routing selects.
+    #[cold]
+    fn send_error_from(
+        &mut self,
+        fab: &mut Fabric,
+        packet: PacketId,
+        source: Option<Ip>,
+        (kind, code, info): (u8, u8, u32),
+    ) {
         let offending = fab.packets[packet];
         if self.ip.is_local(offending.src) {
-            self.local_error(fab, &offending, kind, code, info);
+            if offending.proto == proto::IPIP {
+                // it comes back by `lo` to whoever made the tunnel packet
+                let error = errors::error(&offending, offending.src, kind, code, info);
+                if let Some(error) = error {
+                    self.tunnel_error(fab, &error, &offending);
+                }
+            } else {
+                self.local_error(fab, &offending, kind, code, info);
+            }
             return;
         }
-        let source = if self.ip.is_local(offending.dst) {
-            Some(offending.dst)
-        } else {
-            self.ip.source_for(offending.src)
-        };
-        let Some(source) = source else { return };
+        let Some(source) = source.or_else(|| self.ip.source_for(offending.src)) else { return };
         let Some(mut error) = errors::error(&offending, source, kind, code, info) else { return };
         if !self.ip.limiter.allow(fab.now, error.dst, kind, code) {
             return;
@@ -271,10 +288,12 @@ impl Host {
         fab.drop(Place::Host(self.number), reason, packet);
     }
 
-    /// No neighbour answered for a packet (`ipv4_link_failure`).
+    /// No neighbour answered for a packet (`ipv4_link_failure`). It was on its way out, so even one for
+    /// an own address (the VIP with DR) is not answered from there.
     #[cold]
     pub(super) fn host_unreachable(&mut self, fab: &mut Fabric, packet: PacketId) {
-        self.refuse(fab, packet, icmp::HOST, Reason::NeighbourFailed);
+        self.send_error_from(fab, packet, None, (icmp::UNREACHABLE, icmp::HOST, 0));
+        fab.drop(Place::Host(self.number), Reason::NeighbourFailed, packet);
     }
 
     /// An ICMP packet for this host.

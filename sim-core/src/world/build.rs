@@ -83,6 +83,10 @@ impl Builder<'_> {
             .take(MOST_NODES)
             .map(|s| Switch::new(s.name.clone(), s.ageing))
             .collect();
+        // an entry may name the Ethernet address of any host, so all have theirs before
+        for (host, config) in hosts.iter_mut().zip(&config.hosts) {
+            self.neighbours(&format!("host {}", config.name), config, &mut host.ip);
+        }
         let links = self.links(&mut hosts, &mut switches);
         self.number_results(&mut hosts);
         self.captures(&mut hosts);
@@ -152,7 +156,6 @@ impl Builder<'_> {
             ip.routes.add_local(a.ip);
         }
         self.routes(&place, config, &mut ip);
-        self.neighbours(&place, config, &mut ip);
         self.applications(&place, number, config, ip)
     }
 

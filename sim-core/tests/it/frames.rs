@@ -11,6 +11,8 @@ pub(crate) struct Frame {
     pub(crate) ns: u64,
     pub(crate) out: bool,
     pub(crate) broadcast: bool,
+    /// Sent, or received with the Ethernet address of this host.
+    pub(crate) mine: bool,
     pub(crate) ttl: u8,
     pub(crate) id: u16,
     /// Source and destination port of TCP and UDP.
@@ -26,8 +28,10 @@ pub(crate) fn watch(config: &WorldConfig, host: &str) -> (Observations, Vec<Fram
     config.captures = vec![CaptureConfig::Host(host.into())];
     let mut world = World::build(&config).expect("a good configuration");
     while world.run(10_000) {}
+    let number = config.hosts.iter().position(|h| h.name == host).expect("a host");
+    let captures = world.take_captures();
     let mut frames: Vec<Frame> =
-        world.take_captures().iter().flat_map(|(_, bytes)| read(bytes)).collect();
+        captures.iter().flat_map(|(_, bytes)| read(bytes, number as u8)).collect();
     frames.sort_by_key(|f| f.ns);
     (world.finish(), frames)
 }
@@ -42,7 +46,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// The enhanced packet blocks of a pcapng file.
-fn read(mut bytes: &[u8]) -> Vec<Frame> {
+fn read(mut bytes: &[u8], host: u8) -> Vec<Frame> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
         let (block, rest) = bytes.split_at(word(bytes, 4) as usize);
@@ -52,7 +56,9 @@ fn read(mut bytes: &[u8]) -> Vec<Frame> {
             let ns = u64::from(word(block, 12)) << 32 | u64::from(word(block, 16));
             // the flags are the first option behind the padded frame
             let out = word(block, 28 + length.next_multiple_of(4) + 4) == 2;
-            frames.push(frame(ns, out, &block[28..28 + length]));
+            let mut frame = frame(ns, out, &block[28..28 + length]);
+            frame.mine = out || block[28 + 4] == host;
+            frames.push(frame);
         }
     }
     frames
@@ -65,6 +71,7 @@ fn frame(ns: u64, out: bool, b: &[u8]) -> Frame {
         ns,
         out,
         broadcast: b[..6] == [0xff; 6],
+        mine: false,
         ttl: 0,
         id: 0,
         ports: (0, 0),

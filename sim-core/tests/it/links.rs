@@ -9,7 +9,9 @@ const CABLE: &str = "client:eth0--server:eth0";
 
 #[test]
 fn an_exchange_takes_the_sum_of_its_serialisations_and_latencies() {
-    let o = run(&pair(Transport::Udp, &[0]));
+    let mut config = pair(Transport::Udp, &[0]);
+    config.duration = Span::from_secs(4);
+    let o = run(&config);
     // ARP 28 + 18 bytes, request 48 + 18, response 70 + 18 at 8 ns a byte, four times 50 us, 1 ms work
     assert_eq!(lengths(&o), [(46 * 2 + 66 + 88) * 8 + 4 * 50_000 + 1_000_000]);
     assert_eq!(carried(&o, CABLE), (2, 2));
@@ -97,8 +99,9 @@ fn jitter_delays_and_keeps_the_order() {
     config.links[0].directions[0].jitter = Some(Dist::Uniform { low: 0.0, high: 0.005 });
     assert_eq!(inversions(&config), (0, 1000));
     let mean = run(&config).clients[0].complete.mean_s();
-    // a frame waits for the slowest of the fifty before it: nearly the largest delay
-    assert!((0.0045..0.0052).contains(&mean), "{mean}");
+    // a frame waits for the slowest before it: P(delay < 5 ms - x) is about exp(-x^2 / 1 ms^2), so
+    // the mean is 5 ms - 0.5 sqrt(pi) ms, 0.1 ms of latency besides
+    assert!((0.0041..0.0044).contains(&mean), "{mean}");
 }
 
 #[test]
@@ -108,8 +111,8 @@ fn a_reordered_frame_is_overtaken_and_none_is_lost() {
     config.links[0].directions[0].reorder_delay = Span::from_millis(2);
     let (swapped, arrived) = inversions(&config);
     assert_eq!(arrived, 1000);
-    // a late frame comes behind one in order with probability 0.7 x 0.3: 210, deviation 14
-    assert!((160..=260).contains(&swapped), "{swapped}");
+    // 300 late ones, each behind one in order with probability 0.7 / (1 - 0.21): 266, deviation 14
+    assert!((216..=316).contains(&swapped), "{swapped}");
     let o = run(&config);
     let late = lengths(&o).iter().filter(|&&ns| ns > 2_000_000).count();
     assert!((250..=350).contains(&late), "{late}");
@@ -143,15 +146,19 @@ fn a_link_that_goes_down_loses_what_travels_and_comes_back() {
 
 #[test]
 fn a_transfer_survives_a_link_that_is_down_for_a_while() {
-    let mut config = pair(Transport::Tcp, &[0]);
-    config.hosts[1].servers[0].response = Dist::Constant(1e6);
-    config.link_events = vec![event(5, CABLE, false), event(255, CABLE, true)];
-    let o = run(&config);
-    assert_eq!(answers(&o), ["server"]);
-    assert_eq!(o.clients[0].bytes_received, 1_000_000);
-    let ms = lengths(&o)[0] / 1_000_000;
-    // the sender tries 200 ms and 600 ms after its last answer
-    assert!((600..700).contains(&ms), "{ms}");
+    // the sender tries about 200 ms and 600 ms after its last answer; without a neighbour entry, lost
+    // with the carrier, it asks for its neighbour at the first, and again a second later
+    for (mut config, resumes) in
+        [(quiet_pair(Transport::Tcp, &[0]), 600), (pair(Transport::Tcp, &[0]), 1205)]
+    {
+        config.hosts[1].servers[0].response = Dist::Constant(1e6);
+        config.link_events = vec![event(5, CABLE, false), event(255, CABLE, true)];
+        let o = run(&config);
+        assert_eq!(answers(&o), ["server"]);
+        assert_eq!(o.clients[0].bytes_received, 1_000_000);
+        let ms = lengths(&o)[0] / 1_000_000;
+        assert!((resumes..resumes + 40).contains(&ms), "{ms}");
+    }
 }
 
 #[test]

@@ -61,6 +61,8 @@ fn each_switch_stores_a_frame_before_it_forwards_it() {
 /// Three switches in a ring with a spanning tree; the link between `s1` and `s2` is closed.
 fn ring(at: &[u64]) -> WorldConfig {
     let mut config = pair(Transport::Udp, at);
+    // before anybody's neighbours are probed
+    config.duration = Span::from_secs(4);
     config.switches = ["s0", "s1", "s2"].map(switch).into();
     for s in &mut config.switches {
         s.spanning_tree = true;
@@ -100,6 +102,7 @@ fn the_spanning_tree_follows_links_that_go_down_and_up() {
 #[test]
 fn two_links_between_switches_need_one_on_standby() {
     let mut config = pair(Transport::Udp, &[0]);
+    config.duration = Span::from_secs(4);
     config.switches = vec![switch("a"), switch("b")];
     let mut second = link("a", "b");
     second.name = "second".into();
