@@ -13,13 +13,14 @@ fn cost(other: u64, nat: u64, dr: u64, tun: u64) -> Option<CpuConfig> {
     Some(CpuConfig { other: us(other), nat: us(nat), dr: us(dr), tun: us(tun), backlog: 100 })
 }
 
-/// UDP requests every `gap_us` for a second through a director whose packets cost 60, 20 or 30 us.
-fn loaded(forwarding: Forwarding, gap_us: f64) -> Observations {
+/// UDP requests for a second through a director whose packets cost 60, 20 or 30 us.
+fn loaded(forwarding: Forwarding, gap: Dist) -> Observations {
     let mut config = cluster(forwarding, Transport::Udp, 53);
-    config.hosts[0].clients[0].load = Load::Open { gap: Dist::Constant(gap_us * 1e-6) };
+    config.hosts[0].clients[0].load = Load::Open { gap };
     config.hosts[2].cpu = cost(0, 60, 20, 30);
     for rs in &mut config.hosts[3..] {
-        rs.servers[0].service = Dist::Constant(1e-4);
+        // random, or answers come at the moment a place in the backlog becomes free
+        rs.servers[0].service = Dist::Exponential { mean: 1e-3 };
     }
     run(&config)
 }
@@ -35,7 +36,7 @@ fn below_saturation_the_cpu_is_busy_for_the_cost_of_its_packets() {
     for (forwarding, us) in
         [(Forwarding::Nat, 120.0), (Forwarding::Dr, 20.0), (Forwarding::Tun, 30.0)]
     {
-        let o = loaded(forwarding, 200.0);
+        let o = loaded(forwarding, Dist::Constant(2e-4));
         assert_eq!(o.clients[0].connections_served, 4999, "{forwarding}");
         assert!((spent(&o) - 4999.0 * us * 1e-6).abs() < 1e-9, "{forwarding} {}", spent(&o));
         assert_eq!(dropped(&o, "director", "cpu_backlog"), 0);
@@ -44,7 +45,7 @@ fn below_saturation_the_cpu_is_busy_for_the_cost_of_its_packets() {
 
 #[test]
 fn a_saturated_director_serves_what_its_cpu_allows_and_drops_the_rest() {
-    let o = loaded(Forwarding::Nat, 100.0);
+    let o = loaded(Forwarding::Nat, Dist::Exponential { mean: 1e-4 });
     let taken = o.directors[0].packets_in - dropped(&o, "director", "cpu_backlog");
     assert!((spent(&o) - taken as f64 * 60e-6).abs() < 1e-9);
     // busy from the first packet to the end of the second, and until its backlog is empty
@@ -54,7 +55,7 @@ fn a_saturated_director_serves_what_its_cpu_allows_and_drops_the_rest() {
     let served = o.clients[0].connections_served as f64;
     assert!((served / (10_000.0 * a * a) - 1.0).abs() < 0.03, "{served}");
     // the same load is nothing for direct routing
-    let o = loaded(Forwarding::Dr, 100.0);
+    let o = loaded(Forwarding::Dr, Dist::Constant(1e-4));
     assert_eq!(o.clients[0].connections_served, 9999);
     assert!((spent(&o) - 0.2).abs() < 0.001);
 }
