@@ -114,9 +114,19 @@ impl ClientApplication {
     /// position there.
     ///
     /// # Errors
-    /// A distribution without meaning.
+    /// A distribution without meaning, or a load that never lets time pass.
     pub fn new(config: &ClientConfig, entity: &str, seed: u64) -> Result<Self, String> {
         let sampler = |d| Sampler::new(d).map_err(|e| e.to_string());
+        if let Load::Open { gap } | Load::OnOff { gap, .. } = &config.load
+            && gap.mean().is_some_and(|mean| mean < 1e-9)
+        {
+            return Err("the mean gap between starts is below a nanosecond".to_owned());
+        }
+        if let Load::OnOff { on, .. } = &config.load
+            && on.mean().is_some_and(|mean| mean < 1e-9)
+        {
+            return Err("the mean on period is below a nanosecond".to_owned());
+        }
         let loads = match &config.load {
             Load::Open { gap } => LoadState::Open { gap: sampler(gap)? },
             Load::OnOff { gap, on, off } => LoadState::OnOff {
@@ -194,10 +204,17 @@ impl ClientApplication {
         fab.queue.push(at.max(fab.now), Event::Client { host, application });
     }
 
-    /// Closed loop: the user thinks, then comes back.
-    pub fn user_returns(&mut self, fab: &mut Fabric, host: u16, application: u32, user: u32) {
+    /// Closed loop: the user thinks, for `least` at least, then comes back.
+    pub fn user_returns(
+        &mut self,
+        fab: &mut Fabric,
+        host: u16,
+        application: u32,
+        user: u32,
+        least: Span,
+    ) {
         if let LoadState::Closed { think } = &mut self.loads {
-            let at = fab.now + Span::from_secs_f64(think.sample(&mut self.gaps));
+            let at = fab.now + Span::from_secs_f64(think.sample(&mut self.gaps)).max(least);
             let application = application | user << 8;
             fab.queue.push(at, Event::Client { host, application });
         }

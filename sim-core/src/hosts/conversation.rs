@@ -20,6 +20,9 @@ const SERVER: u32 = 1 << 30;
 /// Ephemeral ports tried before a connection fails for want of one (`ip_local_port_range`).
 const PORT_TRIES: u32 = 28_232;
 
+/// Pause of a user of a closed loop after a conversation that took no time.
+const NO_SPIN: Span = Span::from_millis(1);
+
 impl Host {
     /// Sends, schedules and tells what the last calls of TCP left behind.
     #[inline]
@@ -167,10 +170,9 @@ impl Host {
             Transport::Tcp => self.open_tcp(fab, &mut session),
             Transport::Udp => self.open_udp(fab, &mut session),
         };
-        if opened {
-            self.tcp_output(fab);
-        } else {
-            self.finish(fab, &session, Some(Failure::NoPort));
+        match opened {
+            Ok(()) => self.tcp_output(fab),
+            Err(failure) => self.finish(fab, &session, Some(failure)),
         }
     }
 
@@ -205,11 +207,12 @@ impl Host {
         }
     }
 
-    /// Takes the next free local port and sends a SYN. `false` if there is no port or address.
-    fn open_tcp(&mut self, fab: &mut Fabric, session: &mut Session) -> bool {
+    /// Takes the next free local port and sends a SYN. It fails without a route to the target or a
+    /// free port.
+    fn open_tcp(&mut self, fab: &mut Fabric, session: &mut Session) -> Result<(), Failure> {
         let client = &mut self.clients[session.application as usize];
         let target = client.config.target;
-        let Some(fallback) = self.ip.source_for(target.0) else { return false };
+        let fallback = self.ip.source_for(target.0).ok_or(Failure::Unreachable)?;
         let (source, ip) = client.next_source(fallback);
         let mtu = self.ip.mtu_towards(target.0);
         let tag = client.tag(session.number);
@@ -222,12 +225,12 @@ impl Host {
                     session.conn = conn;
                     let slot = self.keep_session(fab, *session);
                     self.tcp.set_user(conn, CLIENT | slot);
-                    return true;
+                    return Ok(());
                 }
                 Err(ConnectError::InUse | ConnectError::TimeWait) => {}
             }
         }
-        false
+        Err(Failure::NoPort)
     }
 
     pub(super) fn keep_session(&mut self, fab: &mut Fabric, session: Session) -> u32 {
@@ -396,7 +399,9 @@ impl Host {
             rows.push(row);
         }
         if !client.is_open_loop() {
-            client.user_returns(fab, self.number, index as u32, s.user);
+            // a user who fails at once and does not think would try again at the same instant
+            let pause = if s.start == fab.now { NO_SPIN } else { Span::ZERO };
+            client.user_returns(fab, self.number, index as u32, s.user, pause);
         }
     }
 

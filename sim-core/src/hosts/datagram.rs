@@ -26,16 +26,20 @@ impl Sockets {
 }
 
 impl Host {
-    /// Sends a request by a fresh local port. `false` if there is no port or address.
-    pub(super) fn open_udp(&mut self, fab: &mut Fabric, session: &mut Session) -> bool {
+    /// Sends a request by a fresh local port. It fails without a route to the target or a free port.
+    pub(super) fn open_udp(
+        &mut self,
+        fab: &mut Fabric,
+        session: &mut Session,
+    ) -> Result<(), Failure> {
         let client = &mut self.clients[session.application as usize];
         let target = client.config.target;
-        let Some(fallback) = self.ip.source_for(target.0) else { return false };
+        let fallback = self.ip.source_for(target.0).ok_or(Failure::Unreachable)?;
         let (source, ip) = client.next_source(fallback);
         let free = (0..28_232)
             .map(|_| (ip, client.next_port(source)))
             .find(|local| !self.sockets.open.contains_key(local));
-        let Some(local) = free else { return false };
+        let local = free.ok_or(Failure::NoPort)?;
         let (bytes, _) = client.draw_request(session.number, 0);
         let tag = client.tag(session.number);
         fab.clients[client.row as usize].requests_offered += u64::from(session.counted);
@@ -48,7 +52,7 @@ impl Host {
         let slot = self.keep_session(fab, *session);
         self.sockets.open.insert(local, slot);
         self.send_datagram(fab, local, target, bytes, tag);
-        true
+        Ok(())
     }
 
     /// Sends a datagram; DF is set if it fits the link (`ip_dont_fragment`).
@@ -124,7 +128,9 @@ impl Host {
         let Some(&slot) = self.sockets.open.get(&(quoted.src, quoted.sport)) else { return };
         let failure = match (kind, code) {
             (icmp::UNREACHABLE, icmp::PORT | icmp::PROTOCOL) => Failure::Refused,
-            (icmp::UNREACHABLE, icmp::HOST | icmp::NET) => Failure::Unreachable,
+            (icmp::UNREACHABLE, icmp::HOST | icmp::NET) | (icmp::TIME_EXCEEDED, 0) => {
+                Failure::Unreachable
+            }
             _ => return,
         };
         let s = &mut self.sessions[slot as usize];

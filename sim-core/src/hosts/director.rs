@@ -11,7 +11,7 @@ use crate::ipvs::{
     DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, ReplyVerdict, Transmit, TunnelVerdict,
     Verdict, forwarding,
 };
-use crate::wire::{PacketId, icmp, proto};
+use crate::wire::{Packet, PacketId, icmp, proto};
 
 /// IPVS of a host.
 #[derive(Debug)]
@@ -207,29 +207,47 @@ impl Host {
     /// to the real server.
     #[cold]
     fn director_icmp(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
-        let Some(director) = &mut self.director else { return false };
         let outer = fab.packets[packet];
         if outer.body == PacketId::NONE {
             return false;
         }
         let quoted = fab.packets[outer.body];
-        if quoted.proto != proto::IPIP || quoted.body == PacketId::NONE {
+        if quoted.proto != proto::IPIP {
             if self.director_error(fab, packet) {
                 self.ip.output(fab, packet);
                 return true;
             }
             return self.error_about_reply(fab, packet);
         }
-        let inner = fab.packets[quoted.body];
+        let consumed = self.tunnel_error(fab, &outer, &quoted);
+        if consumed {
+            fab.deliver(packet);
+        }
+        consumed
+    }
+
+    /// The ICMP error `error` about an own tunnel packet `quoted` becomes one about the request inside.
+    /// `true` if IPVS took it.
+    #[cold]
+    pub(super) fn tunnel_error(
+        &mut self,
+        fab: &mut Fabric,
+        error: &Packet,
+        quoted: &Packet,
+    ) -> bool {
+        let Some(director) = &mut self.director else { return false };
+        let inside = |p: &Packet| fab.packets.get(p.body).map_or(PacketId::NONE, |b| b.body);
+        // a fragment carries the whole tunnel packet
+        let inner = if quoted.is_fragment() { inside(quoted) } else { quoted.body };
+        let Some(request) = fab.packets.get(inner) else { return false };
         let TunnelVerdict::Consume { answer, .. } =
-            director.ipvs.icmp_tunnel(&outer, &quoted, &inner)
+            director.ipvs.icmp_tunnel(error, quoted, request)
         else {
             return false;
         };
         if let Some(answer) = answer {
-            self.send_error(fab, quoted.body, answer.icmp_type, answer.code, answer.info);
+            self.send_error(fab, inner, answer.icmp_type, answer.code, answer.info);
         }
-        fab.deliver(packet);
         true
     }
 }

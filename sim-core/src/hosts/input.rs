@@ -9,6 +9,9 @@ use crate::net::icmp as errors;
 use crate::net::route;
 use crate::wire::{Ip, Packet, PacketId, icmp, proto};
 
+/// Number of `tunl0`, which is none of the interfaces with a link.
+const TUNNEL: u16 = u16::MAX;
+
 impl Host {
     /// An IP packet came in by an interface (`ip_rcv`).
     #[inline]
@@ -32,17 +35,10 @@ impl Host {
         if self.ip.is_local(src) && !sysctl.accept_local {
             return Some(Reason::MartianSource);
         }
-        if sysctl.rp_filter == 0 {
+        if sysctl.rp_filter == 0 || self.ip.routes.reaches(src, interface, sysctl.rp_filter == 2) {
             return None;
         }
-        match self.ip.target(src, || 0) {
-            Target::Neighbour { interface: back, .. }
-                if sysctl.rp_filter == 2 || back == interface =>
-            {
-                None
-            }
-            _ => Some(Reason::ReversePath),
-        }
+        Some(Reason::ReversePath)
     }
 
     /// A packet for this host (hook `LOCAL_IN`).
@@ -130,6 +126,8 @@ impl Host {
                 let inner = fab.unwrap_body(packet);
                 self.unwrapped(fab, inner);
             }
+            // a Linux host with tunl0 down (`tunnel4_rcv`)
+            proto::IPIP => self.refuse(fab, packet, icmp::PORT, Reason::NoProtocol),
             _ => self.refuse(fab, packet, icmp::PROTOCOL, Reason::NoProtocol),
         }
     }
@@ -138,13 +136,22 @@ impl Host {
     fn unwrapped(&mut self, fab: &mut Fabric, inner: PacketId) {
         let p = &fab.packets[inner];
         let (src, dst) = (p.src, p.dst);
-        if self.ip.is_local(src) && !self.ip.sysctl.all.accept_local {
-            fab.drop(Place::Host(self.number), Reason::MartianSource, inner);
+        let all = self.ip.sysctl.all;
+        let refused = if self.ip.is_local(src) && !all.accept_local {
+            Some(Reason::MartianSource)
+        } else if all.rp_filter != 0 && !self.ip.routes.reaches(src, TUNNEL, all.rp_filter == 2) {
+            // no route leads back into tunl0, so a strict filter drops whatever comes out of it
+            Some(Reason::ReversePath)
+        } else {
+            None
+        };
+        if let Some(reason) = refused {
+            fab.drop(Place::Host(self.number), reason, inner);
             return;
         }
         match self.ip.target(dst, || route::flow_hash(p)) {
             Target::Local => self.deliver_whole(fab, inner),
-            target => self.forward(fab, u16::MAX, target, inner),
+            target => self.forward(fab, TUNNEL, target, inner),
         }
     }
 
@@ -215,7 +222,7 @@ impl Host {
             let prefix = crate::wire::Prefix::new(a.ip, a.len);
             prefix.contains(p.src) && prefix.contains(gateway)
         });
-        if !i.sysctl.send_redirects || !shared {
+        if !i.sysctl.send_redirects || !shared || !self.ip.redirects.allow(fab.now, p.src) {
             return;
         }
         self.send_error(fab, packet, icmp::REDIRECT, 1, gateway.0);
@@ -232,17 +239,34 @@ impl Host {
         code: u8,
         info: u32,
     ) {
+        let to = fab.packets[packet].dst;
+        let source = self.ip.is_local(to).then_some(to);
+        self.send_error_from(fab, packet, source, (kind, code, info));
+    }
+
+    /// Sends an ICMP error from `source`, or from the address that routing selects.
+    #[cold]
+    fn send_error_from(
+        &mut self,
+        fab: &mut Fabric,
+        packet: PacketId,
+        source: Option<Ip>,
+        (kind, code, info): (u8, u8, u32),
+    ) {
         let offending = fab.packets[packet];
         if self.ip.is_local(offending.src) {
-            self.local_error(fab, &offending, kind, code, info);
+            if offending.proto == proto::IPIP {
+                // it comes back by `lo` to whoever made the tunnel packet
+                let error = errors::error(&offending, offending.src, kind, code, info);
+                if let Some(error) = error {
+                    self.tunnel_error(fab, &error, &offending);
+                }
+            } else {
+                self.local_error(fab, &offending, kind, code, info);
+            }
             return;
         }
-        let source = if self.ip.is_local(offending.dst) {
-            Some(offending.dst)
-        } else {
-            self.ip.source_for(offending.src)
-        };
-        let Some(source) = source else { return };
+        let Some(source) = source.or_else(|| self.ip.source_for(offending.src)) else { return };
         let Some(mut error) = errors::error(&offending, source, kind, code, info) else { return };
         if !self.ip.limiter.allow(fab.now, error.dst, kind, code) {
             return;
@@ -264,10 +288,12 @@ impl Host {
         fab.drop(Place::Host(self.number), reason, packet);
     }
 
-    /// No neighbour answered for a packet (`ipv4_link_failure`).
+    /// No neighbour answered for a packet (`ipv4_link_failure`). It was on its way out, so even one for
+    /// an own address (the VIP with DR) is not answered from there.
     #[cold]
     pub(super) fn host_unreachable(&mut self, fab: &mut Fabric, packet: PacketId) {
-        self.refuse(fab, packet, icmp::HOST, Reason::NeighbourFailed);
+        self.send_error_from(fab, packet, None, (icmp::UNREACHABLE, icmp::HOST, 0));
+        fab.drop(Place::Host(self.number), Reason::NeighbourFailed, packet);
     }
 
     /// An ICMP packet for this host.

@@ -8,7 +8,7 @@ use crate::config::{InterfaceAddress, InterfaceSysctl, Sysctl};
 use crate::engine::Time;
 use crate::net::arp::{self, Action, NeighbourId};
 use crate::net::fragment;
-use crate::net::icmp::RateLimit;
+use crate::net::icmp::{RateLimit, RedirectLimit};
 use crate::net::route::{self, Lookup, Routes};
 use crate::observe::capture::Direction as Way;
 use crate::wire::{Ip, Kind, MacId, Packet, PacketId, Prefix};
@@ -107,6 +107,8 @@ pub struct IpStack {
     pub routes: Routes,
     /// Limits the rate of ICMP errors.
     pub limiter: RateLimit,
+    /// Limits the rate of ICMP redirects.
+    pub redirects: RedirectLimit,
 }
 
 const CACHE_SMALLEST: usize = 16;
@@ -123,6 +125,7 @@ impl IpStack {
             neighbours: arp::Table::new(),
             sysctl,
             limiter: RateLimit::new(),
+            redirects: RedirectLimit::new(),
             counters: IpCounters::default(),
             loopback: Vec::new(),
             undeliverable: Vec::new(),
@@ -374,6 +377,14 @@ impl IpStack {
         fab.send(direction, packet);
     }
 
+    /// The link of an interface has gone down: what is known of its neighbours goes, with the packets
+    /// that wait for them (`arp_evict_nocarrier`).
+    pub fn carrier_lost(&mut self, fab: &mut Fabric, interface: u16) {
+        for packet in self.neighbours.carrier_lost(interface) {
+            fab.drop(Place::Host(self.host), Reason::LinkDown, packet);
+        }
+    }
+
     /// The deadline of a neighbour entry has come.
     pub fn neighbour_deadline(&mut self, fab: &mut Fabric, entry: u32) {
         self.neighbours.on_deadline(fab.now, NeighbourId(entry), &mut self.actions);
@@ -422,13 +433,14 @@ impl IpStack {
     /// Sends an ARP request; the sender address follows `arp_announce` (`arp_solicit`).
     fn ask(&mut self, fab: &mut Fabric, interface: u16, target: Ip, to: MacId, source: Ip) {
         let i = &self.interfaces[interface as usize];
-        let on_link = i
-            .addresses
-            .iter()
-            .any(|a| a.len < 32 && Prefix::new(a.ip, a.len).contains(target) && a.ip == source);
+        // the target knows a source of its own subnet, be it an address of this interface or not
+        let known = |a: &InterfaceAddress| {
+            let prefix = Prefix::new(a.ip, a.len);
+            prefix.contains(target) && prefix.contains(source)
+        };
         let keep = match i.sysctl.arp_announce {
             0 => self.routes.is_local(source),
-            1 => self.routes.is_local(source) && on_link,
+            1 => self.routes.is_local(source) && i.addresses.iter().any(known),
             _ => false,
         };
         let sender =

@@ -104,6 +104,11 @@ impl Host {
         }
     }
 
+    /// The link of an interface has gone down.
+    pub fn link_down(&mut self, fab: &mut Fabric, interface: u16) {
+        self.ip.carrier_lost(fab, interface);
+    }
+
     /// A frame came in by an interface.
     #[inline]
     pub fn receive(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {

@@ -236,6 +236,11 @@ impl Servers {
         Some((visit, app.listener))
     }
 
+    /// Slots for connections and for requests.
+    pub fn slots(&self) -> (usize, usize) {
+        (self.visits.len(), self.jobs.len())
+    }
+
     /// A connection, by its number.
     pub fn visit(&mut self, visit: u32) -> &mut Visit {
         &mut self.visits[visit as usize]

@@ -279,6 +279,20 @@ impl Table {
         e.release(now, id, actions);
     }
 
+    /// The link of an interface has gone down (`neigh_carrier_down`): all its entries but the permanent
+    /// ones are as if never asked for. Returns the packets that waited.
+    pub fn carrier_lost(&mut self, interface: u16) -> Vec<PacketId> {
+        let mut waited = Vec::new();
+        for e in &mut self.entries {
+            if e.interface == interface && e.state != State::Permanent {
+                e.state = State::Failed;
+                e.deadline = Time::NEVER;
+                waited.append(&mut e.waiting);
+            }
+        }
+        waited
+    }
+
     /// The deadline of an entry may have come (`neigh_timer_handler`). A wake-up that is too early
     /// or no longer wanted is harmless.
     pub fn on_deadline(&mut self, now: Time, id: NeighbourId, actions: &mut Vec<Action>) {

@@ -194,6 +194,56 @@ impl RateLimit {
     }
 }
 
+/// How many ICMP redirects a host sends (`ip_rt_send_redirect` with the kernel's defaults).
+///
+/// To one destination at most 9 (`redirect_number`): the second no earlier than 40 ms after the first,
+/// and the wait doubles with each (`redirect_load` 20 ms). A destination that has caused none for
+/// 20.48 s (`redirect_silence`) begins anew.
+#[derive(Clone, Debug, Default)]
+pub struct RedirectLimit {
+    /// By destination: how many were sent, and when it was last counted.
+    peers: BTreeMap<Ip, (u32, Time)>,
+}
+
+impl RedirectLimit {
+    const NUMBER: u32 = 9;
+    const LOAD: Span = Span::from_millis(20);
+    const SILENCE: Span = Span::from_millis(20_480);
+
+    /// A host that has sent nothing yet.
+    pub const fn new() -> Self {
+        Self { peers: BTreeMap::new() }
+    }
+
+    /// Whether a redirect may go to `dst` now; if so, it is counted. `now` must not go back.
+    ///
+    /// ```
+    /// use sim_core::engine::{Span, Time};
+    /// use sim_core::net::icmp::RedirectLimit;
+    /// use sim_core::wire::Ip;
+    /// let mut limit = RedirectLimit::new();
+    /// let mut ask = |ms| limit.allow(Time::ZERO + Span::from_millis(ms), Ip::new(10, 0, 0, 1));
+    /// assert!(ask(0) && !ask(40) && ask(41));
+    /// ```
+    pub fn allow(&mut self, now: Time, dst: Ip) -> bool {
+        let (sent, last) = self.peers.entry(dst).or_insert((0, now));
+        if now > *last + Self::SILENCE {
+            *sent = 0;
+        }
+        if *sent >= Self::NUMBER {
+            *last = now;
+            return false;
+        }
+        let wait = Span::from_nanos(Self::LOAD.as_nanos() << *sent);
+        if *sent > 0 && now <= *last + wait {
+            return false;
+        }
+        *last = now;
+        *sent += 1;
+        true
+    }
+}
+
 impl Default for RateLimit {
     fn default() -> Self {
         Self::new()
@@ -314,6 +364,18 @@ mod tests {
             assert!((0..1000).all(|_| limit.allow(at(0), A, kind, code)));
         }
         assert!(limit.peers.is_empty());
+    }
+
+    #[test]
+    fn redirects_come_at_doubling_intervals_until_the_ninth() {
+        let mut limit = RedirectLimit::new();
+        let sent: Vec<u64> = (0..60_000).filter(|&ms| limit.allow(at(ms), A)).collect();
+        assert_eq!(sent, [0, 41, 122, 283, 604, 1245, 2526, 5087, 10_208]);
+        // a packet every millisecond up to 60 s: the silence begins there
+        assert!(!limit.allow(at(60_000 + 20_479), A));
+        let mut fresh = limit.clone();
+        assert!(!limit.allow(at(60_000 + 20_480 + 20_479), A));
+        assert!(fresh.allow(at(60_000 + 20_480 + 20_480), A));
     }
 
     #[test]

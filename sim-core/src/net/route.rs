@@ -95,6 +95,18 @@ impl Routes {
         Lookup::None
     }
 
+    /// Whether packets to `ip` may leave by `interface`, or by any if `loose`: the reverse path filter
+    /// (`fib_validate_source`).
+    #[cold]
+    pub fn reaches(&self, ip: Ip, interface: u16, loose: bool) -> bool {
+        match self.lookup(ip) {
+            Lookup::Unicast(hops) => loose || hops.iter().any(|h| h.interface == interface),
+            // an own address is judged before, by `accept_local`
+            Lookup::Local => true,
+            Lookup::Broadcast | Lookup::None => false,
+        }
+    }
+
     /// The interface on whose link `gateway` is, if a connected route without gateway leads there.
     pub fn interface_towards(&self, gateway: Ip) -> Option<u16> {
         match self.lookup(gateway) {

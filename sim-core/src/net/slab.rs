@@ -73,6 +73,11 @@ impl PacketSlab {
         self.packets.len() - self.free.len()
     }
 
+    /// Packets (bodies included) that there is room for without growing.
+    pub fn slots(&self) -> usize {
+        self.packets.len()
+    }
+
     /// Packets (bodies included) ever stored.
     pub fn created(&self) -> u64 {
         self.created

@@ -8,7 +8,8 @@ use crate::wire::MacId;
 pub struct Port {
     /// Number of the outgoing direction.
     pub direction: u32,
-    /// Blocked by the spanning tree or a standby leg of a bond: neither learns nor forwards.
+    /// Without carrier, blocked by the spanning tree, or a standby leg of a bond: neither learns nor
+    /// forwards.
     pub blocked: bool,
 }
 
@@ -87,6 +88,11 @@ impl Switch {
                 *entry = UNKNOWN;
             }
         }
+    }
+
+    /// Forgets everything that was learned.
+    pub fn forget_all(&mut self) {
+        self.table.clear();
     }
 
     /// The ports a frame from `port` is flooded to, the newest first.

@@ -118,6 +118,11 @@ impl TcpStack {
         self.slots.len() - self.free.len() - self.dead.len()
     }
 
+    /// Control blocks that there is room for without growing.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Connections in `TIME_WAIT`; up to 1/64 of that time too many, because memory is taken back in batches.
     pub fn time_waits(&self) -> usize {
         self.ring.len()

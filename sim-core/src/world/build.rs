@@ -83,6 +83,10 @@ impl Builder<'_> {
             .take(MOST_NODES)
             .map(|s| Switch::new(s.name.clone(), s.ageing))
             .collect();
+        // an entry may name the Ethernet address of any host, so all have theirs before
+        for (host, config) in hosts.iter_mut().zip(&config.hosts) {
+            self.neighbours(&format!("host {}", config.name), config, &mut host.ip);
+        }
         let links = self.links(&mut hosts, &mut switches);
         self.number_results(&mut hosts);
         self.captures(&mut hosts);
@@ -113,6 +117,11 @@ impl Builder<'_> {
             switches,
             links,
             link_events: config.link_events.clone(),
+            bridges: WorldConfig {
+                switches: config.switches.clone(),
+                links: config.links.clone(),
+                ..WorldConfig::default()
+            },
             series: Vec::new(),
             sampler,
             duration,
@@ -147,7 +156,6 @@ impl Builder<'_> {
             ip.routes.add_local(a.ip);
         }
         self.routes(&place, config, &mut ip);
-        self.neighbours(&place, config, &mut ip);
         self.applications(&place, number, config, ip)
     }
 
@@ -296,7 +304,7 @@ impl Builder<'_> {
             let ends: Vec<_> = (0..2)
                 .filter_map(|side| {
                     let end = &link.ends[side];
-                    self.end(&link.name, end, directions[side], silent, hosts, switches)
+                    self.end(&link.name, end, directions[side], (silent, link.up), hosts, switches)
                 })
                 .collect();
             let [a, b] = ends[..] else { continue };
@@ -311,18 +319,24 @@ impl Builder<'_> {
                     &name,
                 ));
             }
-            links.push(Link { name: link.name.clone(), directions });
+            links.push(Link {
+                name: link.name.clone(),
+                directions,
+                up: link.up,
+                standby: link.standby,
+            });
         }
         links
     }
 
-    /// Plugs a cable into an end; `direction` is the one that leaves there.
+    /// Plugs a cable into an end; `direction` is the one that leaves there. A silent one carries
+    /// nothing, one that is not up carries nothing for now.
     fn end(
         &mut self,
         link: &str,
         end: &LinkEnd,
         direction: u32,
-        silent: bool,
+        (silent, up): (bool, bool),
         hosts: &mut [Host],
         switches: &mut [Switch],
     ) -> Option<Endpoint> {
@@ -338,7 +352,7 @@ impl Builder<'_> {
                     return None;
                 };
                 let i = &mut h.ip.interfaces[index];
-                if i.direction != NO_LINK {
+                if i.direction != NO_LINK && !silent {
                     self.wrong(place, format!("{host}:{interface} has a link already"));
                     return None;
                 }
@@ -353,7 +367,7 @@ impl Builder<'_> {
                     return None;
                 };
                 let ports = &mut switches[number].ports;
-                ports.push(Port { direction, blocked: silent });
+                ports.push(Port { direction, blocked: silent || !up });
                 Some(Endpoint::Switch { switch: number as u16, port: ports.len() as u16 - 1 })
             }
         }

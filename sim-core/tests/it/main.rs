@@ -1,7 +1,18 @@
 //! The world as a whole.
 
+mod applications;
+mod arp;
 mod conservation;
+mod director;
+mod fragments;
+mod frames;
+mod icmp;
+mod links;
+mod memory;
 mod mistakes;
 mod network;
+mod randomness;
+mod routing;
+mod switches;
 mod tcp;
 mod udp;

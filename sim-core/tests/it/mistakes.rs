@@ -45,7 +45,7 @@ fn a_tunnelled_packet_for_a_server_without_a_tunnel_is_refused() {
         rs.tunnel = None;
     }
     let o = run(&config);
-    // ICMP protocol unreachable goes to the director, which tells the client
+    // ICMP port unreachable goes to the director, which tells the client
     assert_eq!(answers(&o), ["refused", "refused"]);
 }
 

@@ -4,8 +4,8 @@
 use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
-use sim_core::observe::Observations;
-use sim_core::wire::{Ip, Prefix, proto};
+use sim_core::observe::{ConnectionRow, Observations};
+use sim_core::wire::{Ip, Mac, Prefix, proto};
 use sim_core::world::World;
 
 pub(crate) const VIP: Ip = Ip::new(192, 168, 10, 200);
@@ -140,6 +140,89 @@ pub(crate) fn rules(forwarding: Forwarding, protocol: u8, port: u16, servers: u8
         }],
         ..IpvsConfig::default()
     }
+}
+
+pub(crate) const CLIENT: Ip = Ip::new(10, 0, 0, 1);
+pub(crate) const SERVER: Ip = Ip::new(10, 0, 0, 2);
+
+/// A host with one interface `eth0` and a server on it.
+pub(crate) fn serving(name: &str, ip: Ip, transport: Transport, port: u16) -> HostConfig {
+    let mut h = host(name, vec![interface("eth0", vec![address(ip, 24)])], None);
+    h.servers.push(server(transport, port));
+    h
+}
+
+/// A client (host 0) and a server (host 1) on one cable: requests start at these milliseconds.
+pub(crate) fn pair(transport: Transport, at: &[u64]) -> WorldConfig {
+    let mut c = host("client", vec![interface("eth0", vec![address(CLIENT, 24)])], None);
+    let mut application = client(transport, 80, at);
+    application.target.0 = SERVER;
+    c.clients.push(application);
+    WorldConfig {
+        seed: 1,
+        duration: Span::from_secs(60),
+        drain: Span::from_secs(3600),
+        hosts: vec![c, serving("server", SERVER, transport, 80)],
+        links: vec![link("client:eth0", "server:eth0")],
+        connections: true,
+        ..WorldConfig::default()
+    }
+}
+
+/// The same with the neighbours known, so that no ARP disturbs the times.
+pub(crate) fn quiet_pair(transport: Transport, at: &[u64]) -> WorldConfig {
+    let mut config = pair(transport, at);
+    introduce(&mut config, 0, 1);
+    introduce(&mut config, 1, 0);
+    config
+}
+
+/// Gives host `who` a permanent entry for the first address of host `whom`, both on `eth0`.
+pub(crate) fn introduce(config: &mut WorldConfig, who: usize, whom: usize) {
+    let ip = config.hosts[whom].interfaces[0].addresses[0].ip;
+    config.hosts[who].neighbours.push(("eth0".into(), ip, mac(whom)));
+}
+
+/// The Ethernet address that the world gives the first interface of a host.
+pub(crate) fn mac(host: usize) -> Mac {
+    Mac([0x02, 0x1f, 0, (host >> 8) as u8, host as u8, 0])
+}
+
+pub(crate) fn switch(name: &str) -> SwitchConfig {
+    SwitchConfig { name: name.into(), ageing: Span::from_secs(300), spanning_tree: false }
+}
+
+pub(crate) fn event(ms: u64, link: &str, up: bool) -> LinkEvent {
+    LinkEvent { at: Span::from_millis(ms), link: link.into(), up }
+}
+
+/// A route to a prefix by a gateway.
+pub(crate) fn route(to: Prefix, via: &[Ip]) -> RouteConfig {
+    let hops = via.iter().map(|&ip| HopConfig { via: Some(ip), dev: None }).collect();
+    RouteConfig { to, hops, metric: 0 }
+}
+
+/// Packets dropped at a place for a reason.
+pub(crate) fn dropped(o: &Observations, place: &str, reason: &str) -> u64 {
+    o.drops.iter().filter(|d| d.place == place && d.reason == reason).map(|d| d.packets).sum()
+}
+
+/// Rows of the connections in order of their starts.
+pub(crate) fn rows(o: &Observations) -> Vec<ConnectionRow> {
+    let mut rows = o.connections.clone();
+    rows.sort_by_key(|r| r.id);
+    rows
+}
+
+/// How long each connection took, in nanoseconds.
+pub(crate) fn lengths(o: &Observations) -> Vec<u64> {
+    rows(o).iter().map(|r| (r.end - r.start).as_nanos()).collect()
+}
+
+/// Frames carried by a link from its first end and from its second.
+pub(crate) fn carried(o: &Observations, link: &str) -> (u64, u64) {
+    let packets: Vec<u64> = o.links.iter().filter(|l| l.link == link).map(|l| l.packets).collect();
+    (packets[0], packets[1])
 }
 
 /// The recorded network with two real servers set up for `forwarding`.
