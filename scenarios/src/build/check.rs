@@ -3,6 +3,7 @@
 use super::Builder;
 use super::applications::addresses;
 use crate::diagnostic::{Place, Problem};
+use crate::format::sections::ALLOWED;
 use sim_core::config::{HostConfig, WorldConfig};
 use sim_core::net::topology::{Severity, Topology};
 use sim_core::wire::{Ip, Prefix};
@@ -28,8 +29,10 @@ impl Builder<'_> {
 
     /// What the network itself finds impossible; only asked if nothing else is wrong.
     pub(super) fn check_network(&mut self, config: &WorldConfig) {
+        let allowed = self.record.list::<String>("allow");
         for finding in Topology::new(config).check() {
-            if finding.severity != Severity::Error {
+            let name = finding.problem.name();
+            if finding.severity != Severity::Error || allowed.iter().any(|a| a.value == name) {
                 continue;
             }
             let message = format!("{}: {}", finding.place, finding.explanation);
@@ -40,7 +43,12 @@ impl Builder<'_> {
                 Some(host) => self.place_of_host(&host.name.clone()),
                 None => self.record.place_of("link").clone(),
             };
-            self.wrong(&place, message, finding.problem.name());
+            let problem = Problem::new(&place, message, name);
+            self.problems.push(if ALLOWED.contains(&name) {
+                problem.help(format!("if it is meant: allow = [\"{name}\"] in the scenario"))
+            } else {
+                problem
+            });
         }
     }
 

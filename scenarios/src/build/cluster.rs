@@ -11,10 +11,10 @@
 use super::Builder;
 use super::hosts::{bare, cpu, later, patch_sysctl, patch_tcp};
 use crate::diagnostic::{At, Place, Problem};
+use crate::format::Record;
 use crate::format::sections::{CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
-use crate::format::{Record, words};
-use crate::import::ipvsadm::SCHEDULERS;
 use crate::model::DirectorRules;
+use schedulers::Algorithm;
 use sim_core::config::{
     HopConfig, HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, LinkEnd,
     RouteConfig, SwitchConfig,
@@ -232,7 +232,14 @@ impl Builder<'_> {
 
     /// Rules for `vip` and all real servers, if the director has none of its own.
     fn make_rules(&mut self, tables: &Tables, plan: &Plan, index: usize) {
-        let Some((vip, port)) = tables.cluster.get::<(Ip, u16)>("vip") else { return };
+        let Some((vip, port)) = tables.cluster.get::<(Ip, u16)>("vip") else {
+            if tables.cluster.has("scheduler") {
+                let place = tables.cluster.place_of("scheduler").clone();
+                let message = "`scheduler` is for the service that `vip` makes";
+                self.wrong(&place, message, "there is no `vip`: the rules name the scheduler");
+            }
+            return;
+        };
         if self.directors[index].given {
             let place = tables.cluster.place_of("vip").clone();
             let key = |s: &ServiceRule| matches!(s.key, ServiceKey::Address { vip: v, port: p, .. } if (v, p) == (vip, port));
@@ -243,14 +250,8 @@ impl Builder<'_> {
             return;
         }
         let name: String = tables.cluster.value("scheduler");
-        let scheduler = SCHEDULERS.into_iter().find(|a| a.name() == name);
-        let Some(scheduler) = scheduler else {
-            let known = words::list(SCHEDULERS.map(schedulers::Algorithm::name));
-            let place = tables.cluster.place_of("scheduler").clone();
-            let message = format!("`{name}` is no scheduler that can be simulated");
-            self.wrong(&place, message, format!("expected one of {known}"));
-            return;
-        };
+        // a word that names none was reported when it was read
+        let Ok(scheduler) = name.parse::<Algorithm>() else { return };
         let forwarding = crate::model::forwarding_of(self.record).unwrap_or(Forwarding::Dr);
         let servers = plan.real_servers.iter().map(|rip| ServerRule {
             rip: *rip,

@@ -43,6 +43,8 @@ pub struct Variant {
     pub name: String,
     /// What the world is built from.
     pub config: WorldConfig,
+    /// Findings about its network that are meant, by their names.
+    pub allow: Vec<String>,
 }
 
 /// What is wrong with the input.
@@ -184,8 +186,7 @@ impl Reading<'_> {
         let seed = self.seed.unwrap_or_else(|| base.value("seed"));
         let mut variants = Vec::new();
         if runs.is_empty() {
-            let config = self.variant(&base, seed);
-            variants.push(Variant { name: name.clone(), config });
+            variants.push(self.variant(name.clone(), &base, seed));
         }
         for run in runs {
             let mut changed = root.clone();
@@ -207,10 +208,9 @@ impl Reading<'_> {
             self.apply_settings(&mut changed);
             let record = self.decode(&changed);
             let seed = self.seed.unwrap_or_else(|| record.value("seed"));
-            let config = self.variant(&record, seed);
             let name = run.name.clone().unwrap_or_default();
             debug_assert!(run.place.file == self.file, "variants stand in the scenario");
-            variants.push(Variant { name, config });
+            variants.push(self.variant(name, &record, seed));
         }
         let names: Vec<&str> = variants.iter().map(|v| v.name.as_str()).collect();
         let expectations = crate::expect::read(&base, &names, &mut self.problems);
@@ -236,9 +236,11 @@ impl Reading<'_> {
         Record::read(&SCENARIO, root, &place, &mut self.problems)
     }
 
-    fn variant(&mut self, record: &Record, seed: u64) -> WorldConfig {
+    fn variant(&mut self, name: String, record: &Record, seed: u64) -> Variant {
         let directors = rules::read(record, self);
-        build::world(record, seed, directors, &mut self.problems)
+        let config = build::world(record, seed, directors, &mut self.problems);
+        let allow = record.list("allow").into_iter().map(|a| a.value).collect();
+        Variant { name, config, allow }
     }
 }
 

@@ -279,10 +279,28 @@ const MISTAKES: &[Mistake] = &[
         &["`rrr` is no scheduler", "did you mean `rr`?", "bad.toml:12:28"],
     ),
     mistake(
-        "not yet",
+        "flag of another scheduler",
         "-s rr\n",
-        "-s mh\n",
-        &["the scheduler mh: not simulated yet", "simulated are rr, wrr, lc, wlc"],
+        "-s rr -b mh-port\n",
+        &["incompatible scheduler flag `mh-port'", "needs the scheduler mh, not rr"],
+    ),
+    mistake(
+        "no flag",
+        "-s rr\n",
+        "-s sh -b sh-prot\n",
+        &["`sh-prot` is no scheduler flag", "did you mean `sh-port`?"],
+    ),
+    mistake(
+        "scheduler of the cluster",
+        "[cluster]\n",
+        "[cluster]\nscheduler = \"wllc\"\n",
+        &["\"wllc\" is not right here", "did you mean `wlc`?"],
+    ),
+    mistake(
+        "scheduler without vip",
+        "[cluster]\n",
+        "[cluster]\nscheduler = \"wlc\"\n",
+        &["`scheduler` is for the service that `vip` makes"],
     ),
     mistake("persistence", "-s rr\n", "-s rr -p 300\n", &["persistence: not simulated yet"]),
     mistake(
