@@ -83,9 +83,13 @@ fn rules(file: &str, text: &str, out: &mut Output) -> io::Result<Answer> {
     for line in &empty {
         out.line(line)?;
     }
+    let nothing = services.is_empty();
+    if nothing {
+        out.line(&format!("{file}: there is no service"))?;
+    }
     let (services, servers) = (counted(services.len(), "service"), counted(servers, "real server"));
     out.line(&format!("{file}: {services}, {servers}"))?;
-    Ok(Answer::of(empty.is_empty()))
+    Ok(Answer::of(empty.is_empty() && !nothing))
 }
 
 /// What is doubtful about the networks of a scenario.

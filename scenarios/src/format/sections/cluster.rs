@@ -94,7 +94,7 @@ pub static CLUSTER_ROUTER: Section = Section {
         field(
             "address",
             Kind::Address,
-            Means("the first address of the subnet"),
+            Means("the first free address of the subnet"),
             "Its address in the cluster's subnet.",
         ),
         HOST_LINK,
@@ -109,7 +109,7 @@ pub static CLUSTER_DIRECTOR: Section = Section {
     help: "The director.",
     fields: &[
         field("name", Kind::Text, Default("director"), "Name of the host."),
-        field("address", Kind::Address, Means("the second address of the subnet"), "DIP."),
+        field("address", Kind::Address, Means("the next free address of the subnet"), "DIP."),
         HOST_LINK,
         HOST_SYSCTL,
         HOST_CPU,
