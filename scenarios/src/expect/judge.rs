@@ -50,6 +50,32 @@ impl Verdict {
     }
 }
 
+/// A line for each verdict, but those of one expectation that hold share a line.
+///
+/// `NAT, DR: connections.failed.total: expected 0, measured 0`
+pub fn lines(verdicts: &[Verdict]) -> Vec<(bool, String)> {
+    let together = |a: &Verdict, b: &Verdict| {
+        a.pass && b.pass && a.metric == b.metric && a.expected == b.expected
+    };
+    let joined = |items: Vec<&str>, separator: &str| {
+        let mut seen: Vec<&str> = Vec::new();
+        for item in items {
+            if !seen.contains(&item) {
+                seen.push(item);
+            }
+        }
+        seen.join(separator)
+    };
+    let line = |group: &[Verdict]| {
+        let first = group.first()?;
+        let variant = joined(group.iter().map(|v| v.variant.as_str()).collect(), ", ");
+        let measured = joined(group.iter().map(|v| v.measured.as_str()).collect(), "; ");
+        let whole = Verdict { variant, measured, ..first.clone() };
+        Some((whole.pass, whole.line()))
+    };
+    verdicts.chunk_by(together).filter_map(line).collect()
+}
+
 /// Judges all expectations. `replications` holds, for each seed, what each variant measured.
 ///
 /// With one replication a condition must hold exactly. With several, `below`, `above`, `at_least`

@@ -41,6 +41,8 @@ pub struct Scenario {
 pub struct Variant {
     /// Name.
     pub name: String,
+    /// What stands over it and its neighbours in tables; empty for nothing.
+    pub group: String,
     /// What the world is built from.
     pub config: WorldConfig,
     /// Findings about its network that are meant, by their names.
@@ -112,6 +114,7 @@ pub fn load(
 /// A `[[run]]` table.
 struct Run {
     name: Option<String>,
+    group: String,
     /// Where its name stands.
     place: Place,
     changes: Table,
@@ -132,6 +135,15 @@ fn variants(root: &mut Table, problems: &mut Vec<Problem>) -> Vec<Run> {
             continue;
         };
         changes.remove("description");
+        let group = match changes.remove("group").map(|n| (n.value, n.place)) {
+            None => String::new(),
+            Some((Raw::Text(group), _)) => group,
+            Some((_, place)) => {
+                let label = "expected a text in quotes";
+                problems.push(Problem::new(&place, "this is no name for a group", label));
+                String::new()
+            }
+        };
         let place = changes.get("name").map_or_else(|| node.place.clone(), |n| n.place.clone());
         let name = match changes.remove("name").map(|n| n.value) {
             Some(Raw::Text(name)) if is_name(&name) => Some(name),
@@ -150,7 +162,7 @@ fn variants(root: &mut Table, problems: &mut Vec<Problem>) -> Vec<Run> {
             let message = format!("two variants are called `{}`", name.as_deref().unwrap_or(""));
             problems.push(Problem::new(&place, message, "the second one"));
         }
-        runs.push(Run { name, place, changes });
+        runs.push(Run { name, group, place, changes });
     }
     runs
 }
@@ -186,7 +198,7 @@ impl Reading<'_> {
         let seed = self.seed.unwrap_or_else(|| base.value("seed"));
         let mut variants = Vec::new();
         if runs.is_empty() {
-            variants.push(self.variant(name.clone(), &base, seed));
+            variants.push(self.variant(&name, "", &base, seed));
         }
         for run in runs {
             let mut changed = root.clone();
@@ -210,7 +222,7 @@ impl Reading<'_> {
             let seed = self.seed.unwrap_or_else(|| record.value("seed"));
             let name = run.name.clone().unwrap_or_default();
             debug_assert!(run.place.file == self.file, "variants stand in the scenario");
-            variants.push(self.variant(name, &record, seed));
+            variants.push(self.variant(&name, &run.group, &record, seed));
         }
         let names: Vec<&str> = variants.iter().map(|v| v.name.as_str()).collect();
         let expectations = crate::expect::read(&base, &names, &mut self.problems);
@@ -236,11 +248,11 @@ impl Reading<'_> {
         Record::read(&SCENARIO, root, &place, &mut self.problems)
     }
 
-    fn variant(&mut self, name: String, record: &Record, seed: u64) -> Variant {
+    fn variant(&mut self, name: &str, group: &str, record: &Record, seed: u64) -> Variant {
         let directors = rules::read(record, self);
         let config = build::world(record, seed, directors, &mut self.problems);
         let allow = record.list("allow").into_iter().map(|a| a.value).collect();
-        Variant { name, config, allow }
+        Variant { name: name.to_owned(), group: group.to_owned(), config, allow }
     }
 }
 

@@ -5,7 +5,7 @@ use super::summary::total;
 use super::{Study, inputs, tables, terminal};
 use reports::Unit;
 use reports::html::{Expectation, Figure, KeyFigure, Report, Section, Verdict};
-use reports::number::human;
+use reports::number::{grouped, human};
 
 /// The page of a study.
 pub(super) fn page(study: &Study<'_>, pictures: Vec<Picture>) -> Report {
@@ -62,7 +62,11 @@ fn key_figures(study: &Study<'_>) -> Vec<KeyFigure> {
             KeyFigure {
                 label: format!("{}: complete p99", o.variant.name),
                 value,
-                note: format!("{} served, {failed} failed", all.connections_served),
+                note: format!(
+                    "{} served, {} failed",
+                    grouped(i128::from(all.connections_served)),
+                    grouped(i128::from(failed)),
+                ),
             }
         })
         .collect()

@@ -153,7 +153,7 @@ pub static SCENARIO: Section = Section {
             "run",
             Kind::Any,
             Means("one variant with the name of the scenario"),
-            "A variant: its name and any keys of the scenario that differ.",
+            "A variant: its `name`, a `group` (words over it and its neighbours in tables), and any keys of the scenario that differ.",
         ),
         field("expect", Kind::Tables(&EXPECT), Means("none"), "What must come out."),
     ],
