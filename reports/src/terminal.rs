@@ -169,13 +169,15 @@ impl Grid {
                 continue;
             }
             let text = truncate(text, room);
+            let spare = room.saturating_sub(width(&text));
+            let (before, after) = (spare / 2, spare - spare / 2);
             // rules at both sides show which columns belong to the words
-            let left = room.saturating_sub(width(&text));
-            let rules = |n: usize| if n > 1 { "\u{2500}".repeat(n - 1) } else { String::new() };
-            let (before, after) = (left / 2, left - left / 2);
-            let space = |n: usize| if n > 0 { " " } else { "" };
-            let (from, to) = (space(before), space(after));
-            parts.push(format!("{}{from}{text}{to}{}", rules(before), rules(after)));
+            let side = |n: usize| "\u{2500}".repeat(n.saturating_sub(1));
+            parts.push(if before > 1 {
+                format!("{} {text} {}", side(before), side(after))
+            } else {
+                format!("{}{text}{}", " ".repeat(before), " ".repeat(after))
+            });
         }
         Some(parts.join(&" ".repeat(GAP)))
     }
@@ -372,18 +374,18 @@ mod tests {
     #[test]
     fn variants_of_a_group_stand_under_its_heading() {
         let mut table = Comparison::new("x", ["nat", "dr", "nat-4", "dr-4", "none"]);
-        table.head([
-            "two servers",
-            "two servers",
-            "four servers of a kind",
-            "four servers of a kind",
-            "",
-        ]);
+        table.head(["two", "two", "four servers of a kind", "four servers of a kind", ""]);
         table.group("Latency");
         table
             .push("p50", Unit::Seconds, Sense::Neutral, [1.0, 2.0, 3.0, 4.0, 5.0].map(Cell::Float))
             .expect("five cells for five variants");
-        insta::assert_snapshot!(comparison(&table, Style::default()), @"");
+        insta::assert_snapshot!(comparison(&table, Style::default()), @r"
+               ──── two ─────  four servers..
+                  nat      dr   nat-4    dr-4    none
+        ─────────────────────────────────────────────
+        Latency
+          p50  1.00 s  2.00 s  3.00 s  4.00 s  5.00 s
+        ");
         let narrow = comparison(&table, Style { width: 40, colour: false });
         assert!(narrow.lines().all(|line| width(line) <= 40), "{narrow}");
     }

@@ -33,7 +33,8 @@ pub(super) fn dash_of(series: usize) -> &'static [f64] {
 /// The dash pattern of a curve that may lie on another one: each differs from the one before, so
 /// that where curves agree the lower one shows in the gaps of the upper one.
 pub(super) fn overlay_dash_of(series: usize) -> &'static [f64] {
-    const OVERLAY: [&[f64]; 6] = [&[], &[10.0, 6.0], &[3.0, 5.0], &[], &[14.0, 8.0], &[5.0, 7.0]];
+    const OVERLAY: [&[f64]; 6] =
+        [&[], &[10.0, 6.0], &[3.0, 5.0], &[7.0, 5.0], &[14.0, 8.0], &[5.0, 7.0]];
     OVERLAY.get(series % OVERLAY.len()).copied().unwrap_or(&[])
 }
 

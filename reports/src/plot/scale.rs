@@ -66,8 +66,10 @@ impl Scale {
     pub(super) fn logarithmic(range: (f64, f64), unit: &Unit, most: usize) -> Self {
         let clean = |value: f64| if value > 0.0 { value.clamp(1e-300, LIMIT) } else { 1e-300 };
         let (mut low, mut high) = (clean(range.0.min(range.1)), clean(range.0.max(range.1)));
-        low = round_below(low);
-        high = round_above(high);
+        // a short range is rounded finely, so that the data fill it
+        let fine = high < low * 5.0;
+        low = if fine { finely_below(low) } else { round_below(low) };
+        high = if fine { finely_above(high) } else { round_above(high) };
         if high < low * 1.5 {
             (low, high) = (low / 10.0, high * 10.0);
         }
@@ -126,6 +128,20 @@ fn round_below(value: f64) -> f64 {
     let base = power_of_ten(libm::floor(libm::log10(value)));
     let fitting = [5.0, 2.0, 1.0].into_iter().find(|multiple| multiple * base <= value * 1.000_001);
     fitting.unwrap_or(0.5) * base
+}
+
+const FINE: [f64; 12] = [1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+
+fn finely_below(value: f64) -> f64 {
+    let base = power_of_ten(libm::floor(libm::log10(value)));
+    let fitting = FINE.into_iter().rev().find(|multiple| multiple * base <= value * 1.000_001);
+    fitting.unwrap_or(0.9) * base
+}
+
+fn finely_above(value: f64) -> f64 {
+    let base = power_of_ten(libm::floor(libm::log10(value)));
+    let fitting = FINE.into_iter().find(|multiple| multiple * base >= value * 0.999_999);
+    fitting.unwrap_or(10.0) * base
 }
 
 /// The multiples of every `stride`-th power of ten between two values.

@@ -7,7 +7,7 @@ use super::run::{measured, play};
 use super::{Answer, io};
 use crate::catalogue;
 use crate::diagnostic::render;
-use crate::expect::{Verdict, judge, lines};
+use crate::expect::{Verdict, judge, together};
 use crate::model::{Failure, Settings};
 use crate::study::{Captures, RunOptions};
 use std::fmt::Write as _;
@@ -81,16 +81,16 @@ pub(super) fn test(arguments: &TestArguments, out: &mut Output) -> io::Result<An
 }
 
 fn show(name: &str, verdicts: &[Verdict], quiet: bool, out: &mut Output) -> io::Result<()> {
-    let shown: Vec<(bool, String)> =
-        lines(verdicts).into_iter().filter(|(pass, _)| !quiet || !pass).collect();
+    let shown: Vec<Verdict> =
+        together(verdicts).into_iter().filter(|v| !quiet || !v.pass).collect();
     if !quiet || !shown.is_empty() {
         out.line(name)?;
     }
     if verdicts.is_empty() && !quiet {
         out.line("  expects nothing")?;
     }
-    for (pass, line) in shown {
-        out.verdict(pass, &line)?;
+    for verdict in shown {
+        out.verdict(verdict.pass, &verdict.line())?;
     }
     Ok(())
 }

@@ -50,11 +50,11 @@ impl Verdict {
     }
 }
 
-/// A line for each verdict, but those of one expectation that hold share a line.
+/// The verdicts for people: those of one expectation that hold for several variants are one.
 ///
 /// `NAT, DR: connections.failed.total: expected 0, measured 0`
-pub fn lines(verdicts: &[Verdict]) -> Vec<(bool, String)> {
-    let together = |a: &Verdict, b: &Verdict| {
+pub fn together(verdicts: &[Verdict]) -> Vec<Verdict> {
+    let same = |a: &Verdict, b: &Verdict| {
         a.pass && b.pass && a.metric == b.metric && a.expected == b.expected
     };
     let joined = |items: Vec<&str>, separator: &str| {
@@ -66,14 +66,13 @@ pub fn lines(verdicts: &[Verdict]) -> Vec<(bool, String)> {
         }
         seen.join(separator)
     };
-    let line = |group: &[Verdict]| {
+    let one = |group: &[Verdict]| {
         let first = group.first()?;
         let variant = joined(group.iter().map(|v| v.variant.as_str()).collect(), ", ");
         let measured = joined(group.iter().map(|v| v.measured.as_str()).collect(), "; ");
-        let whole = Verdict { variant, measured, ..first.clone() };
-        Some((whole.pass, whole.line()))
+        Some(Verdict { variant, measured, ..first.clone() })
     };
-    verdicts.chunk_by(together).filter_map(line).collect()
+    verdicts.chunk_by(same).filter_map(one).collect()
 }
 
 /// Judges all expectations. `replications` holds, for each seed, what each variant measured.

@@ -3,6 +3,7 @@
 use super::pictures::Picture;
 use super::summary::total;
 use super::{Study, inputs, tables, terminal};
+use crate::expect::together;
 use reports::Unit;
 use reports::html::{Expectation, Figure, KeyFigure, Report, Section, Verdict};
 use reports::number::{grouped, human};
@@ -11,8 +12,9 @@ use reports::number::{grouped, human};
 pub(super) fn page(study: &Study<'_>, pictures: Vec<Picture>) -> Report {
     let scenario = study.scenario;
     let paragraphs = scenario.description.split("\n\n").map(|p| p.trim().replace('\n', " "));
-    let expectations = study.verdicts.iter().map(|v| Expectation {
-        text: format!("{}: {} {}", v.variant, v.metric, v.expected),
+    let verdicts = together(&study.verdicts);
+    let expectations = verdicts.iter().map(|v| Expectation {
+        text: format!("{}: {}: {}", v.variant, v.metric, v.expected),
         verdict: if v.pass { Verdict::Pass } else { Verdict::Fail },
         measured: v.measured.clone(),
     });

@@ -1,4 +1,5 @@
 use super::*;
+use schedulers::Algorithm;
 
 fn rules(text: &str) -> (Rules, Vec<Problem>) {
     let mut sources = Sources::default();
@@ -126,7 +127,7 @@ fn what_cannot_be_played_yet_is_named() {
 
 #[test]
 fn every_scheduler_and_every_flag_of_it_is_read() {
-    for algorithm in schedulers::Algorithm::ALL {
+    for algorithm in Algorithm::ALL {
         let (rules, problems) = rules(&format!("-A -t 10.0.0.1:80 -s {algorithm}\n"));
         assert_eq!(problems, []);
         assert_eq!(rules.config.services[0].scheduler, algorithm);
