@@ -2,6 +2,7 @@
 
 use crate::study::Outcome;
 use serde_json::{Map, Value, json};
+use sim_core::engine::Span;
 use sim_core::ipvs::rules::ServiceKey;
 use sim_core::observe::{
     ClientObservation, DirectorObservation, Failure, Histogram, LinkObservation, Observations,
@@ -80,13 +81,15 @@ pub fn variant(outcome: &Outcome) -> Value {
             "in_flight": o.packets.in_flight,
         }),
     );
-    let finished = (all.connections_offered).max(1) as f64;
+    // hops are counted from the start, connections only after the warm-up
+    let whole = outcome.variant.config.warmup == Span::ZERO && all.connections_offered > 0;
+    let per_connection = whole.then(|| o.ip_hops as f64 / all.connections_offered as f64);
     put(
         "hops",
         json!({
             "ip": o.ip_hops,
             "arp": o.arp_hops,
-            "ip_per_connection": o.ip_hops as f64 / finished,
+            "ip_per_connection": per_connection,
         }),
     );
     put("events", json!(o.events));

@@ -207,8 +207,8 @@ const MISTAKES: &[Mistake] = &[
     mistake(
         "address twice",
         "",
-        "[[host]]\nname = \"rs2\"\ninterfaces = { addresses = \"192.168.10.2/24\" }\n",
-        &["192.168.10.2:", "duplicate-address"],
+        "[[host]]\nname = \"rs2\"\ninterfaces = { addresses = \"192.168.10.200/24\" }\n",
+        &["192.168.10.200:", "duplicate-address"],
     ),
     mistake(
         "loop",
