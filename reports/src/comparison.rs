@@ -95,6 +95,7 @@ pub struct Group {
 pub struct Comparison {
     name: String,
     variants: Vec<String>,
+    heads: Vec<String>,
     groups: Vec<Group>,
 }
 
@@ -105,7 +106,13 @@ impl Comparison {
         variants: impl IntoIterator<Item = V>,
     ) -> Self {
         let variants = variants.into_iter().map(Into::into).collect();
-        Self { name: name.into(), variants, groups: Vec::new() }
+        Self { name: name.into(), variants, heads: Vec::new(), groups: Vec::new() }
+    }
+
+    /// Puts words over the variants, one for each, left to right; equal ones beside each other
+    /// are shown once over all of their columns, empty ones not at all.
+    pub fn head<H: Into<String>>(&mut self, heads: impl IntoIterator<Item = H>) {
+        self.heads = heads.into_iter().map(Into::into).collect();
     }
 
     /// Starts a group: rows pushed from here on stand under this heading.
@@ -148,6 +155,11 @@ impl Comparison {
     /// The variants, left to right.
     pub fn variants(&self) -> &[String] {
         &self.variants
+    }
+
+    /// The words over the variants; none unless [`Comparison::head`] gave them.
+    pub fn heads(&self) -> &[String] {
+        &self.heads
     }
 
     /// The groups of metrics, top to bottom.

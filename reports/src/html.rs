@@ -150,7 +150,7 @@ pub fn write(report: &Report, mut out: impl Write) -> io::Result<()> {
 const STYLE: &str = include_str!("../templates/report.css");
 const SCRIPT: &str = include_str!("../templates/report.js");
 /// What the content security policy names the style by; a test compares it with the file.
-const STYLE_HASH: &str = "sha256-sYtk7q8A42lNTjxNgvrCFQtO84O4uvllwu5nrQ9eydE=";
+const STYLE_HASH: &str = "sha256-KLhg7VwTcIqwQ1oCFtxw5I94xnbHOpWb5a7mS8VuwLA=";
 /// What the content security policy names the script by; a test compares it with the file.
 const SCRIPT_HASH: &str = "sha256-Ec5CFffAE88lh1CWnP6GSR96b7V3wKT+VEhPEcFRtHA=";
 
@@ -200,6 +200,8 @@ struct PlotView<'a> {
 struct TableView {
     caption: String,
     sortable: bool,
+    /// Words over several columns, and how many; none if there are none.
+    over: Vec<(String, usize)>,
     head: Vec<Head>,
     bodies: Vec<Body>,
     rows: usize,
@@ -226,11 +228,13 @@ struct CellView {
 
 fn links<'a>(report: &Report, sections: &[SectionView<'a>]) -> Vec<Link<'a>> {
     let mut links = Vec::new();
-    if !report.expectations.is_empty() {
-        links.push(Link { id: "expectations".to_owned(), heading: "Expectations" });
-    }
     let of = |section: &SectionView<'a>| Link { id: section.id.clone(), heading: section.heading };
     links.extend(sections.iter().map(of));
+    if !report.expectations.is_empty() {
+        // they stand after the first section, which has the answer
+        let expectations = Link { id: "expectations".to_owned(), heading: "Expectations" };
+        links.insert(links.len().min(1), expectations);
+    }
     if !report.manifest.is_empty() {
         links.push(Link { id: "manifest".to_owned(), heading: "Manifest" });
     }
@@ -280,6 +284,7 @@ fn rows_view(table: &Table) -> TableView {
     TableView {
         caption: table.name().to_owned(),
         sortable: table.rows().len() > 1,
+        over: Vec::new(),
         head: table.columns().iter().map(head).collect(),
         bodies: vec![Body { heading: String::new(), rows: table.rows().iter().map(row).collect() }],
         rows: table.rows().len(),
@@ -298,10 +303,22 @@ fn comparison_view(comparison: &Comparison) -> TableView {
     TableView {
         caption: comparison.name().to_owned(),
         sortable: false,
+        over: over(comparison.heads()),
         head: std::iter::once(first).chain(variants).collect(),
         rows: bodies.iter().map(|body| body.rows.len()).sum(),
         bodies,
     }
+}
+
+/// Equal words beside each other once, with their number; after the empty corner.
+fn over(heads: &[String]) -> Vec<(String, usize)> {
+    if heads.iter().all(String::is_empty) {
+        return Vec::new();
+    }
+    let corner = (String::new(), 1);
+    let spans = heads.chunk_by(|a, b| a == b);
+    let span = |same: &[String]| (same.first().cloned().unwrap_or_default(), same.len());
+    std::iter::once(corner).chain(spans.map(span)).collect()
 }
 
 fn metric_view(row: &crate::comparison::MetricRow) -> Vec<CellView> {

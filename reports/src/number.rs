@@ -218,7 +218,7 @@ fn join(number: &str, prefix: &str, symbol: &str) -> String {
 
 /// Whether a prefix is written against the symbol (`MB/s`) and not before it (`M packets/s`).
 fn is_short_symbol(symbol: &str) -> bool {
-    matches!(symbol, "" | "s" | "B" | "B/s" | "bit/s")
+    matches!(symbol, "" | "/s" | "s" | "B" | "B/s" | "bit/s")
 }
 
 fn three_digits(value: f64) -> String {
@@ -282,8 +282,11 @@ fn percent(size: f64) -> String {
     } else if size < 1.0 && shown >= 99.95 {
         // Nearly all is not all: more digits before it may read 100.
         if shown < 99.995 { format!("{shown:.2} %") } else { "> 99.99 %".to_owned() }
+    } else if shown < 0.005 {
+        // Nearly none is not none.
+        "< 0.01 %".to_owned()
     } else {
-        format!("{} %", plain(shown))
+        format!("{} %", three_digits(shown))
     }
 }
 
@@ -336,6 +339,7 @@ mod tests {
         assert_eq!(human(999.6, &Unit::None), "1.00 k");
         assert_eq!(human(999.4, &Unit::None), "999");
         assert_eq!(human(12_345.0, &Unit::other("packets/s")), "12.3 k packets/s");
+        assert_eq!(human(12_345.0, &Unit::other("/s")), "12.3 k/s");
         assert_eq!(human(1.25e8, &Unit::BytesPerSecond), "125 MB/s");
         assert_eq!(human(1e9, &Unit::BitsPerSecond), "1.00 Gbit/s");
         assert_eq!(human(0.0, &Unit::Bytes), "0 B");
@@ -347,11 +351,12 @@ mod tests {
 
     #[test]
     fn a_share_is_a_percentage_and_nearly_all_is_not_all() {
+        assert_eq!(human(0.000_01, &Unit::Ratio), "< 0.01 %");
         let shares = [0.0, 0.000_12, 0.333_3, 0.5, 0.9996, 0.999_99, 1.0, 1.5];
         let shown: Vec<String> = shares.iter().map(|v| human(*v, &Unit::Ratio)).collect();
         assert_eq!(
             shown,
-            ["0 %", "0.0120 %", "33.3 %", "50.0 %", "99.96 %", "> 99.99 %", "100 %", "150 %"]
+            ["0 %", "0.01 %", "33.3 %", "50.0 %", "99.96 %", "> 99.99 %", "100 %", "150 %"]
         );
     }
 

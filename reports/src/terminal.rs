@@ -39,6 +39,7 @@ pub fn table(table: &Table, style: Style) -> String {
     let columns = table.columns();
     let right = |kind| kind != Kind::Text;
     let mut grid = Grid {
+        heads: Vec::new(),
         header: columns.iter().map(|column| printable(&column.name)).collect(),
         right: columns.iter().map(|column| right(column.kind)).collect(),
         lines: Vec::new(),
@@ -55,7 +56,9 @@ pub fn table(table: &Table, style: Style) -> String {
 /// A comparison: a row per metric, a column per variant.
 pub fn comparison(comparison: &Comparison, style: Style) -> String {
     let variants = comparison.variants();
+    let heads = comparison.heads().iter().map(|head| printable(head));
     let mut grid = Grid {
+        heads: std::iter::once(String::new()).chain(heads).collect(),
         header: std::iter::once(String::new())
             .chain(variants.iter().map(|name| printable(name)))
             .collect(),
@@ -95,6 +98,8 @@ enum Line {
 
 /// Strings in columns, ready to be aligned. The first column is the key of each row.
 struct Grid {
+    /// Words over columns: equal ones beside each other are written once. May be empty.
+    heads: Vec<String>,
     header: Vec<String>,
     right: Vec<bool>,
     lines: Vec<Line>,
@@ -147,6 +152,36 @@ impl Grid {
         natural.enumerate().map(limit).collect()
     }
 
+    /// The words over the columns of a block, each in the middle of its columns between rules.
+    fn heads_line(&self, block: &[usize], widths: &[usize]) -> Option<String> {
+        let head = |c: &usize| self.heads.get(*c).map_or("", String::as_str);
+        if block.iter().all(|c| head(c).is_empty()) {
+            return None;
+        }
+        let mut parts = Vec::new();
+        for columns in block.chunk_by(|a, b| head(a) == head(b)) {
+            let room =
+                columns.iter().filter_map(|&c| widths.get(c)).map(|w| w + GAP).sum::<usize>();
+            let room = room.saturating_sub(GAP);
+            let text = columns.first().map_or("", head);
+            if text.is_empty() {
+                parts.push(" ".repeat(room));
+                continue;
+            }
+            let text = truncate(text, room);
+            let spare = room.saturating_sub(width(&text));
+            let (before, after) = (spare / 2, spare - spare / 2);
+            // rules at both sides show which columns belong to the words
+            let side = |n: usize| "\u{2500}".repeat(n.saturating_sub(1));
+            parts.push(if before > 1 {
+                format!("{} {text} {}", side(before), side(after))
+            } else {
+                format!("{}{text}{}", " ".repeat(before), " ".repeat(after))
+            });
+        }
+        Some(parts.join(&" ".repeat(GAP)))
+    }
+
     fn render_block(&self, block: &[usize], widths: &[usize], colour: bool, out: &mut String) {
         let paint = |text: String, code: &str| paint(text, code, colour);
         let pad = |column: usize, text: &str| {
@@ -154,6 +189,9 @@ impl Grid {
             align(text, width, self.right.get(column).copied().unwrap_or(false))
         };
         let join = |cells: Vec<String>| cells.join(&" ".repeat(GAP));
+        if let Some(line) = self.heads_line(block, widths) {
+            push_line(out, &paint(line, BOLD));
+        }
         let header = block.iter().map(|&c| {
             let name = self.header.get(c).map_or("", String::as_str);
             paint(pad(c, name), BOLD)
@@ -181,14 +219,24 @@ impl Grid {
     }
 }
 
-/// Which columns stand beside each other: as many as fit, the key column first in every block.
+/// Which columns stand beside each other: the key column first in every block, as few blocks as
+/// fit, and in each about as many columns as in the others.
 fn blocks(widths: &[usize], room: usize) -> Vec<Vec<usize>> {
+    let fewest = filled(widths, room, usize::MAX).len();
+    let columns = widths.len().saturating_sub(1);
+    let even = columns.div_ceil(fewest.max(1)).max(1);
+    let balanced = filled(widths, room, even);
+    if balanced.len() == fewest { balanced } else { filled(widths, room, usize::MAX) }
+}
+
+/// Blocks of as many columns as fit, but at most `most`.
+fn filled(widths: &[usize], room: usize, most: usize) -> Vec<Vec<usize>> {
     let key = widths.first().copied().unwrap_or(0);
     let mut blocks = vec![vec![0]];
     let mut used = key;
     for (column, width) in widths.iter().enumerate().skip(1) {
-        let alone = blocks.last().is_none_or(|block| block.len() == 1);
-        if used + GAP + width > room && !alone {
+        let beside = blocks.last().map_or(0, |block| block.len() - 1);
+        if beside >= most || (used + GAP + width > room && beside > 0) {
             blocks.push(vec![0]);
             used = key;
         }
@@ -312,6 +360,34 @@ mod tests {
     d0    from the dir..   12,345  990 Mbit/s
     ");
         assert!(shown.lines().all(|line| width(line) <= 44));
+    }
+
+    #[test]
+    fn columns_are_shared_out_evenly_among_blocks() {
+        // six columns where four fit: three and three, not four and two
+        assert_eq!(blocks(&[10, 9, 9, 9, 9, 9, 9], 54), [[0, 1, 2, 3], [0, 4, 5, 6]]);
+        assert_eq!(blocks(&[10, 9, 9], 99), [[0, 1, 2]]);
+        // where even shares would need one block more, lines are filled
+        assert_eq!(blocks(&[4, 30, 4, 4], 42), [vec![0, 1, 2], vec![0, 3]]);
+    }
+
+    #[test]
+    fn variants_of_a_group_stand_under_its_heading() {
+        let mut table = Comparison::new("x", ["nat", "dr", "nat-4", "dr-4", "none"]);
+        table.head(["two", "two", "four servers of a kind", "four servers of a kind", ""]);
+        table.group("Latency");
+        table
+            .push("p50", Unit::Seconds, Sense::Neutral, [1.0, 2.0, 3.0, 4.0, 5.0].map(Cell::Float))
+            .expect("five cells for five variants");
+        insta::assert_snapshot!(comparison(&table, Style::default()), @r"
+               ──── two ─────  four servers..
+                  nat      dr   nat-4    dr-4    none
+        ─────────────────────────────────────────────
+        Latency
+          p50  1.00 s  2.00 s  3.00 s  4.00 s  5.00 s
+        ");
+        let narrow = comparison(&table, Style { width: 40, colour: false });
+        assert!(narrow.lines().all(|line| width(line) <= 40), "{narrow}");
     }
 
     #[test]

@@ -9,6 +9,8 @@ use super::{
 };
 use crate::number::{MISSING, Unit, human};
 
+/// The most room that the name of a group asks for.
+const GROUP_NAME: f64 = 64.0;
 /// The size of the values over bars.
 const VALUE: f64 = 10.5;
 
@@ -86,6 +88,7 @@ impl Bars {
             legend: names.clone(),
             swatch: Swatch::Area,
             panels: self.panels.iter().map(|panel| panel.value.text()).collect(),
+            columns_most: self.columns_most(),
             own_y: true,
             y_labels: scales.iter().map(label_width).fold(0.0, f64::max),
             x_title: self.groups.clone(),
@@ -102,6 +105,17 @@ impl Bars {
                 no_data(canvas, area);
             }
         })
+    }
+
+    /// Panels beside each other such that there is room for the name of every group.
+    fn columns_most(&self) -> usize {
+        const PANEL: [(usize, f64); 3] = [(4, 140.0), (3, 205.0), (2, 340.0)];
+        let widest = |panel: &BarPanel| {
+            let widths = panel.groups.iter().map(|name| text_width(name, SMALL).min(GROUP_NAME));
+            panel.groups.len() as f64 * (widths.fold(0.0, f64::max) + 6.0)
+        };
+        let needed = self.panels.iter().map(widest).fold(0.0, f64::max);
+        PANEL.iter().find(|(_, room)| needed <= *room).map_or(1, |(columns, _)| *columns)
     }
 
     /// Every series name once, in the order of first appearance.
@@ -205,9 +219,8 @@ fn widest_value(panel: &BarPanel) -> f64 {
 
 /// Names under the groups: cut to the room of a group, and only every few when groups are narrow.
 fn group_names(canvas: &Canvas<'_>, area: Rect, groups: &[String], group_width: f64) {
-    const MOST: f64 = 64.0;
     let widest = groups.iter().map(|name| text_width(name, SMALL)).fold(0.0, f64::max);
-    let stride = ((widest.min(MOST) + 6.0) / group_width.max(0.01)).ceil().max(1.0) as usize;
+    let stride = ((widest.min(GROUP_NAME) + 6.0) / group_width.max(0.01)).ceil().max(1.0) as usize;
     let room = group_width * stride as f64 - 6.0;
     for (index, name) in groups.iter().enumerate().step_by(stride) {
         let x = area.left + group_width * (index as f64 + 0.5);

@@ -5,7 +5,7 @@ use super::{
     canvas::{Canvas, Point, picture},
     curve::{steps, visible},
     frame::{Figure, Layout, Swatch, label_width, no_data, x_axis, y_axis},
-    palette::{Paint, dash_of},
+    palette::{Paint, overlay_dash_of},
     scale::{Ends, Scale, extent},
 };
 use crate::number::Unit;
@@ -70,8 +70,9 @@ impl Distribution {
         let figure = Figure {
             title: self.title.clone(),
             legend: self.series.iter().map(|series| series.name.clone()).collect(),
-            swatch: Swatch::Line,
+            swatch: Swatch::Curve,
             panels: vec![String::new()],
+            columns_most: usize::MAX,
             own_y: false,
             y_labels: label_width(&y),
             x_title: self.value.text(),
@@ -110,7 +111,8 @@ impl Distribution {
                 (area.x(x.position(value)), area.y(y.position(share)))
             };
             let path: Vec<Point> = staircase.iter().map(place).collect();
-            canvas.line(&visible(&path), Paint::Series(index, 1.0), 2.0, dash_of(index));
+            let dash = overlay_dash_of(index);
+            canvas.line(&visible(&path), Paint::Series(index, 1.0), 2.0, dash);
         }
     }
 

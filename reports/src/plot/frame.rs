@@ -2,7 +2,7 @@
 
 use super::{
     canvas::{Anchor, Canvas, Point, Words, fit, text_width},
-    palette::{Paint, dash_of, fill_of},
+    palette::{Paint, dash_of, fill_of, overlay_dash_of},
     scale::Scale,
 };
 
@@ -56,6 +56,8 @@ impl Rect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Swatch {
     Line,
+    /// A line that may lie on another one.
+    Curve,
     Area,
 }
 
@@ -68,6 +70,8 @@ pub(super) struct Figure {
     pub(super) swatch: Swatch,
     /// The title of each panel; may be empty.
     pub(super) panels: Vec<String>,
+    /// Panels beside each other at most.
+    pub(super) columns_most: usize,
     /// Whether every panel has tick labels at its left, or only the first of a row.
     pub(super) own_y: bool,
     /// The width of the widest tick label at the left.
@@ -133,7 +137,7 @@ impl Figure {
         let top = MARGIN + if self.title.is_empty() { 0.0 } else { TITLE + 10.0 };
         let (legend, legend_height) = self.legend_places(top);
         let top = top + legend_height;
-        let columns = columns_for(self.panels_shown());
+        let columns = columns_for(self.panels_shown()).min(self.columns_most.max(1));
         let rows = self.panels_shown().div_ceil(columns);
         let panel_height = if rows == 1 && columns == 1 { 300.0 } else { 190.0 };
         let panel_title = if self.has_panel_titles() { self.title_lift() + 10.0 } else { 4.0 };
@@ -190,9 +194,11 @@ impl Figure {
         let entries = self.legend_shown().iter().zip(&layout.legend).enumerate();
         for (series, (name, &(x, y))) in entries {
             match self.swatch {
-                Swatch::Line => {
+                Swatch::Line | Swatch::Curve => {
                     let line = [(x, y), (x + SWATCH, y)];
-                    canvas.line(&line, Paint::Series(series, 1.0), 2.4, dash_of(series));
+                    let overlay = self.swatch == Swatch::Curve;
+                    let dash = if overlay { overlay_dash_of(series) } else { dash_of(series) };
+                    canvas.line(&line, Paint::Series(series, 1.0), 2.4, dash);
                 }
                 Swatch::Area => {
                     let corners = [(x, y - 6.0), (x + SWATCH - 8.0, y + 6.0)];

@@ -30,6 +30,14 @@ pub(super) fn dash_of(series: usize) -> &'static [f64] {
     DASHES.get(series / COLOURS.len() % DASHES.len()).copied().unwrap_or(&[])
 }
 
+/// The dash pattern of a curve that may lie on another one: each differs from the one before, so
+/// that where curves agree the lower one shows in the gaps of the upper one.
+pub(super) fn overlay_dash_of(series: usize) -> &'static [f64] {
+    const OVERLAY: [&[f64]; 6] =
+        [&[], &[10.0, 6.0], &[3.0, 5.0], &[7.0, 5.0], &[14.0, 8.0], &[5.0, 7.0]];
+    OVERLAY.get(series % OVERLAY.len()).copied().unwrap_or(&[])
+}
+
 /// The fill of a series: lighter each time round the colours, as areas cannot be dashed.
 pub(super) fn fill_of(series: usize) -> Paint {
     let opacity = match series / COLOURS.len() % 3 {
@@ -51,6 +59,7 @@ mod tests {
             assert!((0..a).all(|b| look(a) != look(b)), "series {a}");
         }
         assert!(dash_of(6).is_empty() && !dash_of(7).is_empty());
+        assert!((0..28).all(|s| overlay_dash_of(s) != overlay_dash_of(s + 1)));
         assert_eq!(fill_of(0), Paint::Series(0, 1.0));
         assert_ne!(fill_of(7), Paint::Series(7, 1.0));
     }

@@ -66,8 +66,10 @@ impl Scale {
     pub(super) fn logarithmic(range: (f64, f64), unit: &Unit, most: usize) -> Self {
         let clean = |value: f64| if value > 0.0 { value.clamp(1e-300, LIMIT) } else { 1e-300 };
         let (mut low, mut high) = (clean(range.0.min(range.1)), clean(range.0.max(range.1)));
-        low = round_below(low);
-        high = round_above(high);
+        // a short range is rounded finely, so that the data fill it
+        let fine = high < low * 5.0;
+        low = if fine { finely_below(low) } else { round_below(low) };
+        high = if fine { finely_above(high) } else { round_above(high) };
         if high < low * 1.5 {
             (low, high) = (low / 10.0, high * 10.0);
         }
@@ -128,6 +130,20 @@ fn round_below(value: f64) -> f64 {
     fitting.unwrap_or(0.5) * base
 }
 
+const FINE: [f64; 12] = [1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+
+fn finely_below(value: f64) -> f64 {
+    let base = power_of_ten(libm::floor(libm::log10(value)));
+    let fitting = FINE.into_iter().rev().find(|multiple| multiple * base <= value * 1.000_001);
+    fitting.unwrap_or(0.9) * base
+}
+
+fn finely_above(value: f64) -> f64 {
+    let base = power_of_ten(libm::floor(libm::log10(value)));
+    let fitting = FINE.into_iter().find(|multiple| multiple * base >= value * 0.999_999);
+    fitting.unwrap_or(10.0) * base
+}
+
 /// The multiples of every `stride`-th power of ten between two values.
 fn multiples(low: f64, high: f64, factors: &[f64], stride: usize) -> Vec<f64> {
     let decade = |value: f64| libm::floor(libm::log10(value) + 1e-9) as i32;
@@ -139,12 +155,25 @@ fn multiples(low: f64, high: f64, factors: &[f64], stride: usize) -> Vec<f64> {
         .collect()
 }
 
+/// Ticks in even steps, where they are more than three and the range is less than a decade.
+fn even(low: f64, high: f64, most: usize) -> Option<Vec<f64>> {
+    if high > low * 10.0 {
+        return None;
+    }
+    let step = round_step((high - low) / (most.min(6) as f64));
+    let (first, last) = ((low / step - 1e-6).ceil(), (high / step + 1e-6).floor());
+    let count = (last - first).clamp(0.0, most as f64) as usize;
+    let values: Vec<f64> = (0..=count).map(|index| (first + index as f64) * step).collect();
+    (values.len() > 3 && values.len() <= most).then_some(values)
+}
+
 /// As many ticks as fit: every multiple, 1-2-5, then powers of ten, then every few powers of ten.
 fn labelled(low: f64, high: f64, most: usize) -> Vec<f64> {
     for factors in [&DIGITS[..], &[1.0, 2.0, 5.0]] {
         let values = multiples(low, high, factors, 1);
         if values.len() <= most {
-            return values;
+            // a short range has hardly any multiple of a power of ten: even steps then
+            return if values.len() < 4 { even(low, high, most).unwrap_or(values) } else { values };
         }
     }
     for stride in 1..=700 {
@@ -181,6 +210,8 @@ mod tests {
         assert_eq!(labels(&narrow), ["1 ms", "2 ms", "5 ms", "10 ms"]);
         let tiny = Scale::logarithmic((0.00052, 0.00095), &Unit::Seconds, 6);
         assert_eq!(labels(&tiny), ["500 us", "600 us", "700 us", "800 us", "900 us", "1 ms"]);
+        let short = Scale::logarithmic((0.0103, 0.0186), &Unit::Seconds, 9);
+        assert_eq!(labels(&short), ["10 ms", "12 ms", "14 ms", "16 ms", "18 ms", "20 ms"]);
         let wide = Scale::logarithmic((1e-4, 3.0), &Unit::Seconds, 6);
         assert_eq!(labels(&wide), ["100 us", "1 ms", "10 ms", "100 ms", "1 s"]);
         let vast = Scale::logarithmic((1e-12, 1.0), &Unit::None, 5);

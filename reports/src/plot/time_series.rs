@@ -93,6 +93,7 @@ impl TimeSeries {
             legend: names,
             swatch: if self.stacked { Swatch::Area } else { Swatch::Line },
             panels: self.panels.iter().map(|panel| panel.title.clone()).collect(),
+            columns_most: usize::MAX,
             own_y: false,
             y_labels: label_width(&y),
             x_title: self.time.text(),

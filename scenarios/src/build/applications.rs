@@ -9,7 +9,7 @@ use sim_core::config::{
 };
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::ServiceKey;
-use sim_core::wire::{Ip, proto};
+use sim_core::wire::{Ip, Prefix, proto};
 
 fn transport(name: &str) -> Transport {
     if name == "udp" { Transport::Udp } else { Transport::Tcp }
@@ -177,11 +177,37 @@ impl Builder<'_> {
             let load = divided(&load, count as u32, index as u32);
             let idle = matches!(load, Load::Closed { users: 0, .. });
             let client = client_config(table, transport, target, load, own.clone());
+            self.check_sources(table, name, &own);
             let Some(host) = self.host_mut(name) else { continue };
             give_addresses(host, &own);
             if !idle {
                 host.clients.push(client);
             }
+        }
+    }
+
+    /// Answers find back to a client of the cluster only within its network.
+    fn check_sources(&mut self, table: &Record, name: &str, sources: &[Ip]) {
+        let member = self.cluster.as_ref().is_some_and(|c| c.clients.iter().any(|m| m == name));
+        let Some(host) = self.host(name).filter(|_| member) else { return };
+        let networks: Vec<Prefix> = host
+            .interfaces
+            .iter()
+            .flat_map(|i| &i.addresses)
+            .map(|a| Prefix::new(a.ip, a.len))
+            .collect();
+        let stray = sources.iter().find(|s| !networks.iter().any(|n| n.contains(**s)));
+        if let (Some(stray), Some(network)) = (stray, networks.first()) {
+            let message =
+                format!("the address {stray} is in no network of {name}: answers get lost");
+            let problem = Problem::new(
+                table.place_of("sources"),
+                message,
+                format!("the network of {name} is {network}"),
+            );
+            let help =
+                "`subnet` and `connect = \"switch\"` of [cluster.clients] make one network for all";
+            self.problems.push(problem.help(help));
         }
     }
 

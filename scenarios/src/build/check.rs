@@ -3,7 +3,9 @@
 use super::Builder;
 use super::applications::addresses;
 use crate::diagnostic::{Place, Problem};
+use crate::format::sections::ALLOWED;
 use sim_core::config::{HostConfig, WorldConfig};
+use sim_core::ipvs::rules::Forwarding;
 use sim_core::net::topology::{Severity, Topology};
 use sim_core::wire::{Ip, Prefix};
 
@@ -11,6 +13,7 @@ impl Builder<'_> {
     pub(super) fn check(&mut self) {
         self.check_routes();
         self.check_rules();
+        self.check_gateways();
     }
 
     /// The place of the table that describes a host.
@@ -28,8 +31,10 @@ impl Builder<'_> {
 
     /// What the network itself finds impossible; only asked if nothing else is wrong.
     pub(super) fn check_network(&mut self, config: &WorldConfig) {
+        let allowed = self.record.list::<String>("allow");
         for finding in Topology::new(config).check() {
-            if finding.severity != Severity::Error {
+            let name = finding.problem.name();
+            if finding.severity != Severity::Error || allowed.iter().any(|a| a.value == name) {
                 continue;
             }
             let message = format!("{}: {}", finding.place, finding.explanation);
@@ -40,7 +45,12 @@ impl Builder<'_> {
                 Some(host) => self.place_of_host(&host.name.clone()),
                 None => self.record.place_of("link").clone(),
             };
-            self.wrong(&place, message, finding.problem.name());
+            let problem = Problem::new(&place, message, name);
+            self.problems.push(if ALLOWED.contains(&name) {
+                problem.help(format!("if it is meant: allow = [\"{name}\"] in the scenario"))
+            } else {
+                problem
+            });
         }
     }
 
@@ -85,6 +95,46 @@ impl Builder<'_> {
             let place = self.place_of_host(&host);
             self.wrong(&place, message, "this host");
         }
+    }
+
+    /// In a cluster that is set up by itself, a real server has one way out: the director for NAT,
+    /// the router for the other methods. Answers of DR that go back to the director carry one of
+    /// its own addresses as source, so it drops them.
+    fn check_gateways(&mut self) {
+        let auto = self.record.table("cluster").map(|c| c.value::<String>("setup"));
+        let Some(parts) = self.cluster.clone().filter(|_| auto.as_deref() == Some("auto")) else {
+            return;
+        };
+        let own_routes: Vec<String> = self
+            .record
+            .tables("host")
+            .iter()
+            .filter(|h| h.has("routes"))
+            .map(|h| h.value("name"))
+            .collect();
+        let mut found = Vec::new();
+        for name in parts.real_servers.iter().filter(|n| !own_routes.contains(n)) {
+            let Some(host) = self.host(name) else { continue };
+            let mut methods: Vec<(Forwarding, &Place)> = Vec::new();
+            for director in &self.directors {
+                let services = director.rules.config.services.iter().zip(&director.rules.servers);
+                let servers = services.flat_map(|(s, places)| s.servers.iter().zip(places));
+                let mine = servers.filter(|(s, _)| addresses(host).any(|a| a == s.rip));
+                methods.extend(mine.map(|(s, place)| (s.forwarding, place)));
+            }
+            let nat = methods.iter().find(|m| m.0 == Forwarding::Nat);
+            let other = methods.iter().find(|m| m.0 != Forwarding::Nat);
+            if let (Some((_, place)), Some((method, _))) = (nat, other) {
+                let message = format!(
+                    "{name} is reached by NAT here and by {method} elsewhere: it has one gateway, \
+                     the director for NAT or the router for {method}"
+                );
+                let help =
+                    "use one method for a real server, or give it routes of its own in a [[host]]";
+                found.push(Problem::new(place, message, "this real server").help(help));
+            }
+        }
+        self.problems.append(&mut found);
     }
 
     /// In a cluster, every destination of the rules is a host.

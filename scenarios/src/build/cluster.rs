@@ -7,14 +7,16 @@
 //! - NAT: the default gateway is the DIP;
 //! - DR: the VIPs on `lo`, `arp_ignore` 1 and `arp_announce` 2;
 //! - TUN: the VIPs on `tunl0`, the same ARP settings, `rp_filter` 0.
+//!
+//! A VIP outside the cluster's subnet is routed to the director.
 
 use super::Builder;
 use super::hosts::{bare, cpu, later, patch_sysctl, patch_tcp};
 use crate::diagnostic::{At, Place, Problem};
+use crate::format::Record;
 use crate::format::sections::{CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
-use crate::format::{Record, words};
-use crate::import::ipvsadm::SCHEDULERS;
 use crate::model::DirectorRules;
+use schedulers::Algorithm;
 use sim_core::config::{
     HopConfig, HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, LinkEnd,
     RouteConfig, SwitchConfig,
@@ -162,15 +164,43 @@ impl Builder<'_> {
             self.wrong(&place, "the subnet is too small", "expected /29 or more addresses");
             return None;
         }
-        let router = tables.router.get("address").unwrap_or_else(|| later(subnet.addr, 1));
-        let dip = tables.director.get("address").unwrap_or_else(|| later(subnet.addr, 2));
-        let real_servers = self.real_addresses(tables, subnet, index);
+        let real_servers = self.real_addresses(tables, subnet, &vips, index);
+        // addresses that nobody gave are the first ones that are free
+        let mut taken = self.addresses_of_hosts();
+        taken.extend(vips.iter().chain(&real_servers));
+        taken.extend(tables.router.get::<Ip>("address"));
+        taken.extend(tables.director.get::<Ip>("address"));
+        let mut first_free = |given: Option<Ip>| {
+            given.unwrap_or_else(|| {
+                let ip = free(subnet, later(subnet.addr, 1), &taken);
+                taken.push(ip);
+                ip
+            })
+        };
+        let router = first_free(tables.router.get("address"));
+        let dip = first_free(tables.director.get("address"));
         let plan = Plan { subnet, router, director: dip, real_servers, vips };
         self.check_plan(tables, &plan);
         Some(plan)
     }
 
-    fn real_addresses(&mut self, tables: &Tables, subnet: Prefix, index: usize) -> Vec<Ip> {
+    /// The addresses that [[host]] tables give.
+    fn addresses_of_hosts(&self) -> Vec<Ip> {
+        let hosts = self.record.tables("host");
+        let interfaces = hosts.iter().flat_map(|h| h.tables("interfaces"));
+        interfaces
+            .flat_map(|i| i.list::<InterfaceAddress>("addresses"))
+            .map(|a| a.value.ip)
+            .collect()
+    }
+
+    fn real_addresses(
+        &mut self,
+        tables: &Tables,
+        subnet: Prefix,
+        vips: &[Ip],
+        index: usize,
+    ) -> Vec<Ip> {
         let servers = &tables.servers;
         let listed = servers.list::<Ip>("addresses");
         if !listed.is_empty() {
@@ -179,17 +209,17 @@ impl Builder<'_> {
         let offset = if subnet.len <= 27 { 11 } else { 3 };
         let first = servers.get("first_address").unwrap_or_else(|| later(subnet.addr, offset));
         if let Some(count) = servers.get::<u32>("count") {
-            return (0..count).map(|i| later(first, i)).collect();
+            let room = (0..count).take_while(|i| subnet.contains(later(first, *i))).count();
+            if room < count as usize {
+                let place = servers.place_of("count").clone();
+                let message =
+                    format!("{count} real servers from {first} on do not fit in {subnet}");
+                self.wrong(&place, message, format!("at most {room}, or a larger `subnet`"));
+            }
+            return (0..room as u32).map(|i| later(first, i)).collect();
         }
         // one for each RIP of the rules that no [[host]] has
-        let own: Vec<Ip> = self
-            .record
-            .tables("host")
-            .iter()
-            .flat_map(|h| h.tables("interfaces"))
-            .flat_map(|i| i.list::<InterfaceAddress>("addresses"))
-            .map(|a| a.value.ip)
-            .collect();
+        let own = self.addresses_of_hosts();
         let mut rips: Vec<Ip> = Vec::new();
         for server in self.directors[index].rules.config.services.iter().flat_map(|s| &s.servers) {
             if !rips.contains(&server.rip) && !own.contains(&server.rip) {
@@ -197,23 +227,27 @@ impl Builder<'_> {
             }
         }
         if rips.is_empty() && !self.directors[index].given {
-            rips = vec![first, later(first, 1)];
+            let mut taken = [&own[..], vips].concat();
+            for _ in 0..2 {
+                rips.push(free(subnet, first, &taken));
+                taken.extend(rips.last());
+            }
         }
         rips
     }
 
     fn check_plan(&mut self, tables: &Tables, plan: &Plan) {
-        let mut taken: Vec<Ip> = vec![plan.router];
-        let mut check = |builder: &mut Self, ip: Ip, place: &Place, what: &str| {
+        let mut taken: Vec<(Ip, &str)> = vec![(plan.router, "the router")];
+        let mut check = |builder: &mut Self, ip: Ip, place: &Place, what: &'static str| {
             let place = place.clone();
             if !plan.subnet.contains(ip) {
                 let message = format!("{what} {ip} is not in the cluster's subnet {}", plan.subnet);
                 let problem = Problem::new(&place, message, "set `subnet`, or make it a [[host]]");
                 builder.problems.push(problem);
-            } else if taken.contains(&ip) {
-                builder.wrong(&place, format!("{what} {ip} is taken"), "another host has it");
+            } else if let Some((_, who)) = taken.iter().find(|(t, _)| *t == ip) {
+                builder.wrong(&place, format!("{what} {ip} is taken"), format!("{who} has it"));
             }
-            taken.push(ip);
+            taken.push((ip, if what == "the DIP" { "the director" } else { "a real server" }));
         };
         check(self, plan.director, tables.director.place_of("address"), "the DIP");
         for ip in &plan.real_servers {
@@ -223,16 +257,23 @@ impl Builder<'_> {
             check(self, *ip, place, "the RIP");
         }
         for vip in &plan.vips {
-            if taken.contains(vip) {
+            if let Some((_, who)) = taken.iter().find(|(t, _)| t == vip) {
                 let place = tables.cluster.place_of("vip").clone();
-                self.wrong(&place, format!("the VIP {vip} is taken"), "another host has it");
+                self.wrong(&place, format!("the VIP {vip} is taken"), format!("{who} has it"));
             }
         }
     }
 
     /// Rules for `vip` and all real servers, if the director has none of its own.
     fn make_rules(&mut self, tables: &Tables, plan: &Plan, index: usize) {
-        let Some((vip, port)) = tables.cluster.get::<(Ip, u16)>("vip") else { return };
+        let Some((vip, port)) = tables.cluster.get::<(Ip, u16)>("vip") else {
+            if tables.cluster.has("scheduler") {
+                let place = tables.cluster.place_of("scheduler").clone();
+                let message = "`scheduler` is for the service that `vip` makes";
+                self.wrong(&place, message, "there is no `vip`: the rules name the scheduler");
+            }
+            return;
+        };
         if self.directors[index].given {
             let place = tables.cluster.place_of("vip").clone();
             let key = |s: &ServiceRule| matches!(s.key, ServiceKey::Address { vip: v, port: p, .. } if (v, p) == (vip, port));
@@ -243,14 +284,8 @@ impl Builder<'_> {
             return;
         }
         let name: String = tables.cluster.value("scheduler");
-        let scheduler = SCHEDULERS.into_iter().find(|a| a.name() == name);
-        let Some(scheduler) = scheduler else {
-            let known = words::list(SCHEDULERS.map(schedulers::Algorithm::name));
-            let place = tables.cluster.place_of("scheduler").clone();
-            let message = format!("`{name}` is no scheduler that can be simulated");
-            self.wrong(&place, message, format!("expected one of {known}"));
-            return;
-        };
+        // a word that names none was reported when it was read
+        let Ok(scheduler) = name.parse::<Algorithm>() else { return };
         let forwarding = crate::model::forwarding_of(self.record).unwrap_or(Forwarding::Dr);
         let servers = plan.real_servers.iter().map(|rip| ServerRule {
             rip: *rip,
@@ -378,6 +413,14 @@ impl Builder<'_> {
                 interface.addresses.extend(vips);
             }
         }
+        // a VIP that is no neighbour of the router is reached by way of the director
+        let afar = plan.vips.iter().filter(|vip| !plan.subnet.contains(**vip));
+        let routes: Vec<RouteConfig> = afar
+            .map(|vip| RouteConfig { to: Prefix::new(*vip, 32), ..default_via(plan.director) })
+            .collect();
+        if let Some(router) = self.host_mut(&parts.router) {
+            router.routes.extend(routes);
+        }
         for service in &services {
             let ServiceKey::Address { vip, .. } = service.key else { continue };
             for server in &service.servers {
@@ -423,6 +466,13 @@ impl Builder<'_> {
     fn plug(&mut self, host: &str, table: Option<&Record>) {
         self.add_link(None, end(host, "eth0"), LinkEnd::Switch(SWITCH.into()), table);
     }
+}
+
+/// The first address from `start` on that is in the subnet and not taken; `start` if there is none.
+fn free(subnet: Prefix, start: Ip, taken: &[Ip]) -> Ip {
+    let candidates = (0..=taken.len() as u32).map(|i| later(start, i));
+    let mut inside = candidates.take_while(|ip| subnet.contains(*ip));
+    inside.find(|ip| !taken.contains(ip)).unwrap_or(start)
 }
 
 fn set_up_server(host: &mut HostConfig, method: Forwarding, vip: Ip, dip: Ip) {

@@ -14,6 +14,9 @@ use links::LinkDefaults;
 use sim_core::config::{HostConfig, LinkConfig, LinkEvent, SwitchConfig, TcpConfig, WorldConfig};
 use sim_core::engine::Span;
 
+/// Most points of time that a time series may have.
+const MOST_POINTS: u64 = 100_000;
+
 /// Builds the configuration of one variant.
 ///
 /// What is wrong goes to `problems`; the configuration then has gaps and must not be run.
@@ -40,16 +43,24 @@ pub fn world(
         let label = format!("expected less than the duration, {duration}");
         builder.wrong(record.place_of("warmup"), "nothing is left after the warm-up", label);
     }
+    let series_interval = record.get("series").unwrap_or_else(|| hundredth(duration));
+    let drain: Span = record.value("drain");
+    let points = (duration.as_nanos() + drain.as_nanos()) / series_interval.as_nanos().max(1);
+    if series_interval > Span::ZERO && points > MOST_POINTS {
+        let message = format!("{points} points of time in the series are too many");
+        let label = format!("at most {MOST_POINTS}: a longer time, or \"0s\" for no series");
+        builder.wrong(record.place_of("series"), message, label);
+    }
     let link_events = builder.link_events();
     let config = WorldConfig {
         seed,
         duration,
-        drain: record.value("drain"),
+        drain,
         warmup,
         hosts: builder.hosts.clone(),
         switches: builder.switches.clone(),
         links: builder.links.clone(),
-        series_interval: record.get("series").unwrap_or_else(|| hundredth(duration)),
+        series_interval,
         connections: false,
         captures: Vec::new(),
         link_events,

@@ -83,27 +83,43 @@ fn rules(file: &str, text: &str, out: &mut Output) -> io::Result<Answer> {
     for line in &empty {
         out.line(line)?;
     }
-    out.line(&format!("{file}: {} services, {servers} real servers", services.len()))?;
-    Ok(Answer::of(empty.is_empty()))
+    let nothing = services.is_empty();
+    if nothing {
+        out.line(&format!("{file}: there is no service"))?;
+    }
+    let (services, servers) = (counted(services.len(), "service"), counted(servers, "real server"));
+    out.line(&format!("{file}: {services}, {servers}"))?;
+    Ok(Answer::of(empty.is_empty() && !nothing))
 }
 
 /// What is doubtful about the networks of a scenario.
 fn findings(file: &str, scenario: &Scenario, out: &mut Output) -> io::Result<Answer> {
     let mut seen: Vec<String> = Vec::new();
+    let mut remarks = 0;
     for variant in &scenario.variants {
         for finding in Topology::new(&variant.config).check() {
             let name = finding.problem.name();
             let line = format!("{}: {} ({name})", finding.place, finding.explanation);
-            if !seen.contains(&line) {
-                out.line(&format!("{file}: {}: {line}", variant.name))?;
-                seen.push(line);
+            if seen.contains(&line) {
+                continue;
             }
+            let meant = variant.allow.iter().any(|a| a == name);
+            let remark = if meant { "remark: " } else { "" };
+            out.line(&format!("{file}: {}: {remark}{line}", variant.name))?;
+            seen.push(line);
+            remarks += usize::from(meant);
         }
     }
-    let variants = scenario.variants.len();
-    let plural = if variants == 1 { "" } else { "s" };
-    let found = seen.len();
-    let findings = if found == 1 { "finding" } else { "findings" };
-    out.line(&format!("{file}: {variants} variant{plural}, {found} {findings}"))?;
-    Ok(Answer::of(seen.is_empty()))
+    let found = seen.len() - remarks;
+    let mut counts = vec![counted(scenario.variants.len(), "variant"), counted(found, "finding")];
+    if remarks > 0 {
+        counts.push(counted(remarks, "remark"));
+    }
+    out.line(&format!("{file}: {}", counts.join(", ")))?;
+    Ok(Answer::of(found == 0))
+}
+
+/// `1 finding`, `2 findings`.
+fn counted(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }

@@ -5,7 +5,7 @@ use super::input::Input;
 use super::output::Output;
 use super::{Answer, io};
 use crate::diagnostic::Problem;
-use crate::expect::{Measured, judge};
+use crate::expect::{Measured, judge, together};
 use crate::format::words::{list, nearest};
 use crate::model::{Failure, Scenario, Settings};
 use crate::results::{Folder, Study, answer, summary};
@@ -133,7 +133,7 @@ fn print(study: &Study<'_>, target: &Path, quiet: bool, out: &mut Output) -> io:
             out.line("\nExpectations")?;
         }
     }
-    for verdict in study.verdicts.iter().filter(|v| !quiet || !v.pass) {
+    for verdict in together(&study.verdicts).iter().filter(|v| !quiet || !v.pass) {
         out.verdict(verdict.pass, &verdict.line())?;
     }
     if !quiet {

@@ -6,7 +6,8 @@ use super::output::Output;
 use super::run::{measured, play};
 use super::{Answer, io};
 use crate::catalogue;
-use crate::expect::{Verdict, judge};
+use crate::diagnostic::render;
+use crate::expect::{Verdict, judge, together};
 use crate::model::{Failure, Settings};
 use crate::study::{Captures, RunOptions};
 use std::fmt::Write as _;
@@ -21,10 +22,17 @@ impl Captures for NoCaptures {
     }
 }
 
-/// A tested scenario.
+/// A scenario and what became of it.
 struct Tested {
     name: String,
-    verdicts: Vec<Verdict>,
+    /// The verdicts, or what is wrong with the scenario.
+    outcome: Result<Vec<Verdict>, String>,
+}
+
+impl Tested {
+    fn verdicts(&self) -> &[Verdict] {
+        self.outcome.as_deref().unwrap_or_default()
+    }
 }
 
 pub(super) fn test(arguments: &TestArguments, out: &mut Output) -> io::Result<Answer> {
@@ -39,19 +47,19 @@ pub(super) fn test(arguments: &TestArguments, out: &mut Output) -> io::Result<An
         }
     }
     let mut tested = Vec::new();
-    let mut wrong = 0;
     for input in inputs {
         let name = input.shown();
         match test_one(&input, arguments, out) {
             Ok(verdicts) => {
                 show(&name, &verdicts, arguments.quiet, out)?;
-                tested.push(Tested { name, verdicts });
+                tested.push(Tested { name, outcome: Ok(verdicts) });
             }
             Err(failure) => {
                 out.line(&name)?;
                 out.verdict(false, "it cannot be run")?;
                 out.failure(&failure)?;
-                wrong += 1;
+                let why = render(&failure.sources, &failure.problems, false);
+                tested.push(Tested { name, outcome: Err(why) });
             }
         }
     }
@@ -61,18 +69,20 @@ pub(super) fn test(arguments: &TestArguments, out: &mut Output) -> io::Result<An
         out.note(&format!("error: cannot write `{}`: {e}", file.display()))?;
         return Ok(Answer::Wrong);
     }
-    let all = || tested.iter().flat_map(|t| &t.verdicts);
+    let all = || tested.iter().flat_map(Tested::verdicts);
+    let wrong = tested.iter().filter(|t| t.outcome.is_err()).count();
     let failed = all().filter(|v| !v.pass).count();
     let passed = all().count() - failed;
     let rest = if wrong > 0 { format!(", {wrong} cannot be run") } else { String::new() };
-    let plural = if tested.len() == 1 { "" } else { "s" };
-    let count = tested.len();
+    let count = tested.len() - wrong;
+    let plural = if count == 1 { "" } else { "s" };
     out.line(&format!("{count} scenario{plural}: {passed} passed, {failed} failed{rest}"))?;
     Ok(if wrong > 0 { Answer::Wrong } else { Answer::of(failed == 0) })
 }
 
 fn show(name: &str, verdicts: &[Verdict], quiet: bool, out: &mut Output) -> io::Result<()> {
-    let shown: Vec<&Verdict> = verdicts.iter().filter(|v| !quiet || !v.pass).collect();
+    let shown: Vec<Verdict> =
+        together(verdicts).into_iter().filter(|v| !quiet || !v.pass).collect();
     if !quiet || !shown.is_empty() {
         out.line(name)?;
     }
@@ -135,15 +145,23 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 fn junit(tested: &[Tested]) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     for t in tested {
-        let failures = t.verdicts.iter().filter(|v| !v.pass).count();
+        let failures = t.verdicts().iter().filter(|v| !v.pass).count();
         let name = escaped(&t.name);
-        let tests = t.verdicts.len();
+        let errors = usize::from(t.outcome.is_err());
+        let tests = t.verdicts().len() + errors;
         let _infallible = writeln!(
             out,
-            "  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\">"
+            "  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\">"
         );
-        for v in &t.verdicts {
-            let case = escaped(&format!("{} {}", v.metric, v.expected));
+        if let Err(why) = &t.outcome {
+            let why = escaped(why);
+            let _infallible = writeln!(
+                out,
+                "    <testcase classname=\"{name}\" name=\"can be run\"><error message=\"it cannot be run\">{why}</error></testcase>"
+            );
+        }
+        for v in t.verdicts() {
+            let case = escaped(&format!("{}: expected {}", v.metric, v.expected));
             let class = escaped(&format!("{}.{}", t.name, v.variant));
             let head = format!("    <testcase classname=\"{class}\" name=\"{case}\"");
             let _infallible = if v.pass {
@@ -167,6 +185,7 @@ fn escaped(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
+            '\n' => out.push('\n'),
             c if (c as u32) < 0x20 => out.push(' '),
             c => out.push(c),
         }
@@ -188,9 +207,12 @@ mod tests {
             pass,
         };
         let xml =
-            junit(&[Tested { name: "x".into(), verdicts: vec![verdict(true), verdict(false)] }]);
+            junit(&[Tested { name: "x".into(), outcome: Ok(vec![verdict(true), verdict(false)]) }]);
         assert!(xml.contains("tests=\"2\" failures=\"1\""), "{xml}");
         assert!(xml.contains("a&lt;b: expected below 5, measured 7"), "{xml}");
         assert_eq!(xml.matches("<testcase").count(), 2);
+        let xml = junit(&[Tested { name: "x".into(), outcome: Err("no <client>".into()) }]);
+        assert!(xml.contains("tests=\"1\" failures=\"0\" errors=\"1\""), "{xml}");
+        assert!(xml.contains("no &lt;client&gt;</error>"), "{xml}");
     }
 }

@@ -50,6 +50,31 @@ impl Verdict {
     }
 }
 
+/// The verdicts for people: those of one expectation that hold for several variants are one.
+///
+/// `NAT, DR: connections.failed.total: expected 0, measured 0`
+pub fn together(verdicts: &[Verdict]) -> Vec<Verdict> {
+    let same = |a: &Verdict, b: &Verdict| {
+        a.pass && b.pass && a.metric == b.metric && a.expected == b.expected
+    };
+    let joined = |items: Vec<&str>, separator: &str| {
+        let mut seen: Vec<&str> = Vec::new();
+        for item in items {
+            if !seen.contains(&item) {
+                seen.push(item);
+            }
+        }
+        seen.join(separator)
+    };
+    let one = |group: &[Verdict]| {
+        let first = group.first()?;
+        let variant = joined(group.iter().map(|v| v.variant.as_str()).collect(), ", ");
+        let measured = joined(group.iter().map(|v| v.measured.as_str()).collect(), "; ");
+        Some(Verdict { variant, measured, ..first.clone() })
+    };
+    verdicts.chunk_by(same).filter_map(one).collect()
+}
+
 /// Judges all expectations. `replications` holds, for each seed, what each variant measured.
 ///
 /// With one replication a condition must hold exactly. With several, `below`, `above`, `at_least`

@@ -4,7 +4,7 @@ mod judge;
 pub mod metric;
 pub mod student;
 
-pub use judge::{Measured, Verdict, judge};
+pub use judge::{Measured, Verdict, judge, together};
 
 use crate::diagnostic::{Place, Problem};
 use crate::format::tree::{Node, Raw};

@@ -43,7 +43,7 @@ fn run_schema() -> Value {
     let run = json!({
         "type": "object",
         "description": "A variant: its name and any keys of the scenario that differ.",
-        "properties": { "name": { "type": "string" }, "description": { "type": "string" } },
+        "properties": { "name": { "type": "string" }, "group": { "type": "string" }, "description": { "type": "string" } },
         "required": ["name"],
     });
     json!({ "anyOf": [ { "type": "array", "items": run }, run ] })

@@ -41,8 +41,12 @@ pub struct Scenario {
 pub struct Variant {
     /// Name.
     pub name: String,
+    /// What stands over it and its neighbours in tables; empty for nothing.
+    pub group: String,
     /// What the world is built from.
     pub config: WorldConfig,
+    /// Findings about its network that are meant, by their names.
+    pub allow: Vec<String>,
 }
 
 /// What is wrong with the input.
@@ -110,6 +114,7 @@ pub fn load(
 /// A `[[run]]` table.
 struct Run {
     name: Option<String>,
+    group: String,
     /// Where its name stands.
     place: Place,
     changes: Table,
@@ -130,6 +135,15 @@ fn variants(root: &mut Table, problems: &mut Vec<Problem>) -> Vec<Run> {
             continue;
         };
         changes.remove("description");
+        let group = match changes.remove("group").map(|n| (n.value, n.place)) {
+            None => String::new(),
+            Some((Raw::Text(group), _)) => group,
+            Some((_, place)) => {
+                let label = "expected a text in quotes";
+                problems.push(Problem::new(&place, "this is no name for a group", label));
+                String::new()
+            }
+        };
         let place = changes.get("name").map_or_else(|| node.place.clone(), |n| n.place.clone());
         let name = match changes.remove("name").map(|n| n.value) {
             Some(Raw::Text(name)) if is_name(&name) => Some(name),
@@ -148,7 +162,7 @@ fn variants(root: &mut Table, problems: &mut Vec<Problem>) -> Vec<Run> {
             let message = format!("two variants are called `{}`", name.as_deref().unwrap_or(""));
             problems.push(Problem::new(&place, message, "the second one"));
         }
-        runs.push(Run { name, place, changes });
+        runs.push(Run { name, group, place, changes });
     }
     runs
 }
@@ -184,8 +198,7 @@ impl Reading<'_> {
         let seed = self.seed.unwrap_or_else(|| base.value("seed"));
         let mut variants = Vec::new();
         if runs.is_empty() {
-            let config = self.variant(&base, seed);
-            variants.push(Variant { name: name.clone(), config });
+            variants.push(self.variant(&name, "", &base, seed));
         }
         for run in runs {
             let mut changed = root.clone();
@@ -207,10 +220,9 @@ impl Reading<'_> {
             self.apply_settings(&mut changed);
             let record = self.decode(&changed);
             let seed = self.seed.unwrap_or_else(|| record.value("seed"));
-            let config = self.variant(&record, seed);
             let name = run.name.clone().unwrap_or_default();
             debug_assert!(run.place.file == self.file, "variants stand in the scenario");
-            variants.push(Variant { name, config });
+            variants.push(self.variant(&name, &run.group, &record, seed));
         }
         let names: Vec<&str> = variants.iter().map(|v| v.name.as_str()).collect();
         let expectations = crate::expect::read(&base, &names, &mut self.problems);
@@ -236,9 +248,11 @@ impl Reading<'_> {
         Record::read(&SCENARIO, root, &place, &mut self.problems)
     }
 
-    fn variant(&mut self, record: &Record, seed: u64) -> WorldConfig {
+    fn variant(&mut self, name: &str, group: &str, record: &Record, seed: u64) -> Variant {
         let directors = rules::read(record, self);
-        build::world(record, seed, directors, &mut self.problems)
+        let config = build::world(record, seed, directors, &mut self.problems);
+        let allow = record.list("allow").into_iter().map(|a| a.value).collect();
+        Variant { name: name.to_owned(), group: group.to_owned(), config, allow }
     }
 }
 

@@ -28,24 +28,33 @@ pub(super) fn all(study: &Study<'_>) -> Vec<Picture> {
     add(
         "latency-complete",
         "Share of connections that were complete within a time.",
-        distribution(study, "Latency of complete connections", Form::Cumulative, complete),
+        distribution(study, "From the first SYN to the last answer", Form::Cumulative, complete),
     );
     add(
         "latency-complete-tail",
         "Share of connections that took longer than a time: the tail.",
-        distribution(study, "Tail of the latency of connections", Form::Tail, complete),
+        distribution(study, "Tail: from the first SYN to the last answer", Form::Tail, complete),
     );
     add(
         "latency-connect",
         "Share of connections that were established within a time.",
-        distribution(study, "Latency of connect", Form::Cumulative, connect),
+        distribution(
+            study,
+            "From the first SYN to an established connection",
+            Form::Cumulative,
+            connect,
+        ),
     );
     add(
         "server-connections",
         "Connections of each real server over time.",
         over_time(study, "server", "connections", "Connections of each real server"),
     );
-    add("director-load", "What passes the director.", director(study));
+    add(
+        "director-load",
+        "Packets and bytes that come into the director and leave it, and how busy its CPU is.",
+        director(study),
+    );
     pictures
 }
 
@@ -127,7 +136,7 @@ fn director(study: &Study<'_>) -> Option<Svg> {
     };
     let mut panels = vec![
         BarPanel {
-            value: Axis::new("packets", Unit::other("packets/s")),
+            value: Axis::new("", Unit::other("packets/s")),
             groups: groups.clone(),
             series: vec![
                 bars("in", &|d| d.packets_in as f64),
@@ -135,7 +144,7 @@ fn director(study: &Study<'_>) -> Option<Svg> {
             ],
         },
         BarPanel {
-            value: Axis::new("bytes", Unit::BytesPerSecond),
+            value: Axis::new("bytes/s", Unit::BytesPerSecond),
             groups: groups.clone(),
             series: vec![bars("in", &|d| d.bytes_in as f64), bars("out", &|d| d.bytes_out as f64)],
         },

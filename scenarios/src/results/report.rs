@@ -3,16 +3,18 @@
 use super::pictures::Picture;
 use super::summary::total;
 use super::{Study, inputs, tables, terminal};
+use crate::expect::together;
 use reports::Unit;
 use reports::html::{Expectation, Figure, KeyFigure, Report, Section, Verdict};
-use reports::number::human;
+use reports::number::{grouped, human};
 
 /// The page of a study.
 pub(super) fn page(study: &Study<'_>, pictures: Vec<Picture>) -> Report {
     let scenario = study.scenario;
     let paragraphs = scenario.description.split("\n\n").map(|p| p.trim().replace('\n', " "));
-    let expectations = study.verdicts.iter().map(|v| Expectation {
-        text: format!("{}: {} {}", v.variant, v.metric, v.expected),
+    let verdicts = together(&study.verdicts);
+    let expectations = verdicts.iter().map(|v| Expectation {
+        text: format!("{}: {}: {}", v.variant, v.metric, v.expected),
         verdict: if v.pass { Verdict::Pass } else { Verdict::Fail },
         measured: v.measured.clone(),
     });
@@ -62,7 +64,11 @@ fn key_figures(study: &Study<'_>) -> Vec<KeyFigure> {
             KeyFigure {
                 label: format!("{}: complete p99", o.variant.name),
                 value,
-                note: format!("{} served, {failed} failed", all.connections_served),
+                note: format!(
+                    "{} served, {} failed",
+                    grouped(i128::from(all.connections_served)),
+                    grouped(i128::from(failed)),
+                ),
             }
         })
         .collect()

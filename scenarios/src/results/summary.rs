@@ -2,9 +2,11 @@
 
 use crate::study::Outcome;
 use serde_json::{Map, Value, json};
+use sim_core::engine::Span;
 use sim_core::ipvs::rules::ServiceKey;
 use sim_core::observe::{
     ClientObservation, DirectorObservation, Failure, Histogram, LinkObservation, Observations,
+    ServerObservation,
 };
 use sim_core::wire::proto;
 
@@ -64,7 +66,9 @@ pub fn variant(outcome: &Outcome) -> Value {
     let names = o.clients.iter().map(|c| (c.name.clone(), Value::Object(client(c, seconds))));
     put("clients", Value::Object(names.collect()));
     put("servers", servers(o));
-    put("directors", keyed(o.directors.iter().map(|d| (d.host.clone(), director(d)))));
+    let end = o.end.as_secs_f64();
+    put("directors", keyed(o.directors.iter().map(|d| (d.host.clone(), director(d, end)))));
+    put("director_load", director_load(o));
     put("links", keyed(o.links.iter().map(|l| (link_name(l), link(l)))));
     put("busiest_link", busiest(&o.links).map_or(Value::Null, named_link));
     put("drops", drops(o));
@@ -77,13 +81,15 @@ pub fn variant(outcome: &Outcome) -> Value {
             "in_flight": o.packets.in_flight,
         }),
     );
-    let finished = (all.connections_offered).max(1) as f64;
+    // hops are counted from the start, connections only after the warm-up
+    let whole = outcome.variant.config.warmup == Span::ZERO && all.connections_offered > 0;
+    let per_connection = whole.then(|| o.ip_hops as f64 / all.connections_offered as f64);
     put(
         "hops",
         json!({
             "ip": o.ip_hops,
             "arp": o.arp_hops,
-            "ip_per_connection": o.ip_hops as f64 / finished,
+            "ip_per_connection": per_connection,
         }),
     );
     put("events", json!(o.events));
@@ -145,19 +151,30 @@ pub fn histogram(h: &Histogram) -> Value {
     Value::Object(map)
 }
 
-/// The names of the server applications: the host, with the port if it has several.
+/// The names of the server applications: the host, with the port if it has several, and with a
+/// number if several of them have one port (TCP and UDP).
 pub fn server_names(o: &Observations) -> Vec<String> {
     let several = |host: &str| o.servers.iter().filter(|s| s.host == host).count() > 1;
-    o.servers
-        .iter()
-        .map(|s| if several(&s.host) { format!("{}:{}", s.host, s.port) } else { s.host.clone() })
-        .collect()
+    let mut names: Vec<String> = Vec::new();
+    for s in &o.servers {
+        let name = if several(&s.host) { format!("{}:{}", s.host, s.port) } else { s.host.clone() };
+        let twins = (2..).map(|n| format!("{name}#{n}"));
+        let free = std::iter::once(name.clone()).chain(twins).find(|n| !names.contains(n));
+        names.push(free.unwrap_or(name));
+    }
+    names
+}
+
+/// The share a server has of the connections to its port; `None` if there are none.
+pub fn server_share(o: &Observations, server: &ServerObservation) -> Option<f64> {
+    let peers = o.servers.iter().filter(|s| s.port == server.port);
+    let all: u64 = peers.map(|s| s.connections).sum();
+    (all > 0).then(|| server.connections as f64 / all as f64)
 }
 
 fn servers(o: &Observations) -> Value {
-    let all: u64 = o.servers.iter().map(|s| s.connections).sum();
     keyed(server_names(o).into_iter().zip(&o.servers).map(|(name, s)| {
-        let share = if all == 0 { 0.0 } else { s.connections as f64 / all as f64 };
+        let share = server_share(o, s).unwrap_or(0.0);
         let value = json!({
             "connections": s.connections,
             "share": share,
@@ -183,7 +200,32 @@ pub fn service_name(key: ServiceKey) -> String {
     }
 }
 
-fn director(d: &DirectorObservation) -> Value {
+/// Rates of what passes directors, over the whole run.
+fn per_second(d: [u64; 4], end: f64) -> Map<String, Value> {
+    let names = ["packets_in_per_s", "packets_out_per_s", "bytes_in_per_s", "bytes_out_per_s"];
+    let rate = |n: u64| json!(if end > 0.0 { n as f64 / end } else { 0.0 });
+    names.into_iter().map(str::to_owned).zip(d.map(rate)).collect()
+}
+
+const fn passed(d: &DirectorObservation) -> [u64; 4] {
+    [d.packets_in, d.packets_out, d.bytes_in, d.bytes_out]
+}
+
+/// All directors together: rates, the busiest CPU, and entries at their most.
+pub fn director_load(o: &Observations) -> Value {
+    let mut sum = [0; 4];
+    for d in &o.directors {
+        sum.iter_mut().zip(passed(d)).for_each(|(slot, n)| *slot += n);
+    }
+    let mut load = per_second(sum, o.end.as_secs_f64());
+    let busy = o.directors.iter().map(|d| d.cpu_utilisation).fold(0.0, f64::max);
+    load.insert("cpu_utilisation".into(), json!(busy));
+    let entries: u64 = o.directors.iter().map(|d| d.entries_max).sum();
+    load.insert("entries_max".into(), json!(entries));
+    Value::Object(load)
+}
+
+fn director(d: &DirectorObservation, end: f64) -> Value {
     let destinations = d.destinations.iter().map(|t| {
         let share =
             if d.connections == 0 { 0.0 } else { t.connections as f64 / d.connections as f64 };
@@ -203,7 +245,7 @@ fn director(d: &DirectorObservation) -> Value {
         });
         (format!("{service}>{}:{}", t.rip, t.port), value)
     });
-    json!({
+    let mut value = json!({
         "packets_in": d.packets_in,
         "bytes_in": d.bytes_in,
         "packets_out": d.packets_out,
@@ -214,7 +256,11 @@ fn director(d: &DirectorObservation) -> Value {
         "entries_max": d.entries_max,
         "cpu_utilisation": d.cpu_utilisation,
         "destinations": keyed(destinations),
-    })
+    });
+    if let Value::Object(map) = &mut value {
+        map.extend(per_second(passed(d), end));
+    }
+    value
 }
 
 fn link(l: &LinkObservation) -> Value {

@@ -1,7 +1,7 @@
 //! Tidy tables: one observation a row, the variant in the first column.
 
 use super::Study;
-use super::summary::{PERCENTILES, link_name, server_names, service_name};
+use super::summary::{PERCENTILES, link_name, server_names, server_share, service_name};
 use crate::study::Outcome;
 use reports::{Cell, Column, Table, Unit};
 use sim_core::engine::Time;
@@ -108,14 +108,13 @@ pub(super) fn servers(study: &Study<'_>) -> Table {
         seconds("sojourn p99"),
     ];
     table("servers", columns, study, |o| {
-        let all: u64 = o.observations.servers.iter().map(|s| s.connections).sum();
         let names = server_names(&o.observations);
         let row = |(name, s): (String, &sim_core::observe::ServerObservation)| {
             vec![
                 name.into(),
                 u64::from(s.port).into(),
                 s.connections.into(),
-                (all > 0).then(|| s.connections as f64 / all as f64).into(),
+                server_share(&o.observations, s).into(),
                 s.requests.into(),
                 s.bytes.into(),
                 s.refused.into(),

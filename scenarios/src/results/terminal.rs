@@ -1,13 +1,11 @@
 //! The table a person reads: a metric a row, a variant a column.
 
 use super::Study;
-use super::summary::{busiest, observed_s, server_names, total};
+use super::summary::{busiest, director_load, observed_s, server_share, total};
 use super::tables::measured;
 use crate::study::Outcome;
 use reports::{Cell, Comparison, Sense, Unit};
-use sim_core::observe::{
-    ClientObservation, DirectorObservation, Failure, Histogram, LinkObservation,
-};
+use sim_core::observe::{ClientObservation, Failure, Histogram, LinkObservation};
 
 /// `director>switch`: a link direction without its interfaces.
 fn short_name(link: &LinkObservation) -> String {
@@ -30,13 +28,16 @@ fn row(
 
 /// The comparison of the variants.
 pub fn answer(study: &Study<'_>) -> Comparison {
-    let names = study.outcomes.iter().map(|o| o.variant.name.as_str());
+    let outcomes = study.outcomes;
+    let names = outcomes.iter().map(|o| o.variant.name.as_str());
     let mut table = Comparison::new(study.scenario.name.as_str(), names);
-    connections(&mut table, study.outcomes);
-    latency(&mut table, study.outcomes);
-    throughput(&mut table, study.outcomes);
-    directors(&mut table, study.outcomes);
-    shares(&mut table, study.outcomes);
+    table.head(outcomes.iter().map(|o| o.variant.group.as_str()));
+    connections(&mut table, outcomes);
+    latencies(&mut table, outcomes);
+    throughput(&mut table, outcomes);
+    directors(&mut table, outcomes);
+    links(&mut table, outcomes);
+    shares(&mut table, outcomes);
     table
 }
 
@@ -44,8 +45,18 @@ fn all(o: &Outcome) -> ClientObservation {
     total(&o.observations.clients)
 }
 
+/// Every value of the outcomes once, in the order they come.
+fn each_once<T: PartialEq>(outcomes: &[Outcome], values: impl Fn(&Outcome) -> Vec<T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for value in outcomes.iter().flat_map(values) {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    seen
+}
+
 type Phase = fn(&ClientObservation) -> &Histogram;
-type Count = fn(&DirectorObservation) -> u64;
 
 fn connections(t: &mut Comparison, outcomes: &[Outcome]) {
     use Sense::{HigherIsBetter, Neutral, ZeroIsGood};
@@ -63,8 +74,26 @@ fn connections(t: &mut Comparison, outcomes: &[Outcome]) {
     }
 }
 
-fn latency(t: &mut Comparison, outcomes: &[Outcome]) {
-    t.group("Latency");
+/// The latency of each client application that has a name of its own; of many only of all together.
+fn latencies(t: &mut Comparison, outcomes: &[Outcome]) {
+    const MOST: usize = 4;
+    let names =
+        each_once(outcomes, |o| o.observations.clients.iter().map(|c| c.name.clone()).collect());
+    if names.len() < 2 || names.len() > MOST {
+        t.group("Latency");
+        latency(t, outcomes, all);
+        return;
+    }
+    for name in &names {
+        t.group(format!("Latency of {name}"));
+        latency(t, outcomes, |o| {
+            let clients = o.observations.clients.iter().filter(|c| c.name == *name);
+            total(&clients.cloned().collect::<Vec<_>>())
+        });
+    }
+}
+
+fn latency(t: &mut Comparison, outcomes: &[Outcome], of: impl Fn(&Outcome) -> ClientObservation) {
     let phases: [(&str, Phase); 3] = [
         ("connect", |c| &c.connect),
         ("first byte", |c| &c.first_byte),
@@ -74,7 +103,7 @@ fn latency(t: &mut Comparison, outcomes: &[Outcome]) {
         for (percentile, q) in [("p50", 0.5), ("p99", 0.99)] {
             let label = format!("{name} {percentile}");
             row(t, outcomes, &label, Unit::Seconds, Sense::LowerIsBetter, |o| {
-                measured(pick(&all(o)), |h| h.quantile_s(q))
+                measured(pick(&of(o)), |h| h.quantile_s(q))
             });
         }
     }
@@ -82,19 +111,11 @@ fn latency(t: &mut Comparison, outcomes: &[Outcome]) {
 
 fn throughput(t: &mut Comparison, outcomes: &[Outcome]) {
     let per_s = |n: u64, o: &Outcome| Cell::from(n as f64 / observed_s(o).max(1e-9));
+    let more = Sense::HigherIsBetter;
     t.group("Throughput");
-    row(t, outcomes, "connections", Unit::other("conn/s"), Sense::HigherIsBetter, |o| {
-        per_s(all(o).connections_served, o)
-    });
-    row(t, outcomes, "payload", Unit::BytesPerSecond, Sense::HigherIsBetter, |o| {
-        per_s(all(o).bytes_received, o)
-    });
-    row(t, outcomes, "busiest link", Unit::None, Sense::Neutral, |o| {
-        busiest(&o.observations.links).map(short_name).into()
-    });
-    row(t, outcomes, "  busy", Unit::Ratio, Sense::Neutral, |o| {
-        busiest(&o.observations.links).map(|l| l.utilisation).into()
-    });
+    row(t, outcomes, "requests", Unit::other("/s"), more, |o| per_s(all(o).requests_served, o));
+    let payload = |o: &Outcome| per_s(all(o).bytes_received, o);
+    row(t, outcomes, "payload", Unit::BytesPerSecond, more, payload);
     let dropped = |o: &Outcome| o.observations.drops.iter().map(|d| d.packets).sum::<u64>();
     row(t, outcomes, "packets dropped", Unit::None, Sense::ZeroIsGood, |o| dropped(o).into());
 }
@@ -103,66 +124,74 @@ fn directors(t: &mut Comparison, outcomes: &[Outcome]) {
     if outcomes.iter().all(|o| o.observations.directors.is_empty()) {
         return;
     }
-    let rates: [(&str, Unit, Count); 4] = [
-        ("packets in", Unit::other("packets/s"), |d| d.packets_in),
-        ("packets out", Unit::other("packets/s"), |d| d.packets_out),
-        ("bytes in", Unit::BytesPerSecond, |d| d.bytes_in),
-        ("bytes out", Unit::BytesPerSecond, |d| d.bytes_out),
+    let rates = [
+        ("packets in", Unit::other("/s"), "packets_in_per_s"),
+        ("packets out", Unit::other("/s"), "packets_out_per_s"),
+        ("bytes in", Unit::BytesPerSecond, "bytes_in_per_s"),
+        ("bytes out", Unit::BytesPerSecond, "bytes_out_per_s"),
     ];
-    t.group("Director");
-    for (label, unit, pick) in rates {
-        row(t, outcomes, label, unit, Sense::LowerIsBetter, |o| {
-            let seconds = o.observations.end.as_secs_f64().max(1e-9);
-            (o.observations.directors.iter().map(pick).sum::<u64>() as f64 / seconds).into()
-        });
+    let several = outcomes.iter().any(|o| o.observations.directors.len() > 1);
+    t.group(if several { "All directors" } else { "Director" });
+    let load = |o: &Outcome, key: &str| director_load(&o.observations)[key].as_f64();
+    for (label, unit, key) in rates {
+        row(t, outcomes, label, unit, Sense::LowerIsBetter, |o| load(o, key).into());
     }
-    let busy = |o: &Outcome| {
-        o.observations.directors.iter().map(|d| d.cpu_utilisation).fold(0.0, f64::max)
-    };
-    if outcomes.iter().any(|o| busy(o) > 0.0) {
-        row(t, outcomes, "CPU busy", Unit::Ratio, Sense::LowerIsBetter, |o| busy(o).into());
+    let busy = "cpu_utilisation";
+    if outcomes.iter().any(|o| load(o, busy).is_some_and(|b| b > 0.0)) {
+        row(t, outcomes, "CPU busy", Unit::Ratio, Sense::LowerIsBetter, |o| load(o, busy).into());
     }
     row(t, outcomes, "entries max", Unit::None, Sense::Neutral, |o| {
         o.observations.directors.iter().map(|d| d.entries_max).sum::<u64>().into()
     });
 }
 
-/// Share of the connections of each server; of many servers only the extremes.
-fn shares(t: &mut Comparison, outcomes: &[Outcome]) {
-    const MOST: usize = 16;
-    let share = |o: &Outcome, n: u64| {
-        let all: u64 = o.observations.servers.iter().map(|s| s.connections).sum();
-        (all > 0).then(|| n as f64 / all as f64)
-    };
-    let mut names: Vec<String> = Vec::new();
-    for o in outcomes {
-        for name in server_names(&o.observations) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-    }
+/// How busy the links are that are the busiest one in some variant.
+fn links(t: &mut Comparison, outcomes: &[Outcome]) {
+    let names = each_once(outcomes, |o| {
+        busiest(&o.observations.links).map(short_name).into_iter().collect()
+    });
     if names.is_empty() {
         return;
     }
-    t.group("Share of connections");
-    if names.len() > MOST {
-        let of =
-            |o: &Outcome| o.observations.servers.iter().map(|s| s.connections).collect::<Vec<_>>();
-        row(t, outcomes, "smallest", Unit::Ratio, Sense::Neutral, |o| {
-            of(o).into_iter().min().and_then(|n| share(o, n)).into()
-        });
-        row(t, outcomes, "largest", Unit::Ratio, Sense::Neutral, |o| {
-            of(o).into_iter().max().and_then(|n| share(o, n)).into()
-        });
-        return;
-    }
+    t.group(if names.len() == 1 {
+        "Busiest link (time in use)"
+    } else {
+        "Busiest links (time in use)"
+    });
     for name in &names {
-        row(t, outcomes, name, Unit::Ratio, Sense::Neutral, |o| {
-            let known = server_names(&o.observations);
-            let index = known.iter().position(|n| n == name);
-            let server = index.and_then(|i| o.observations.servers.get(i));
-            server.and_then(|s| share(o, s.connections)).into()
+        row(t, outcomes, name, Unit::Ratio, Sense::LowerIsBetter, |o| {
+            let named = o.observations.links.iter().filter(|l| short_name(l) == *name);
+            named.map(|l| l.utilisation).reduce(f64::max).into()
         });
+    }
+}
+
+/// Share of the connections of each server among those of its port; of many only the extremes.
+fn shares(t: &mut Comparison, outcomes: &[Outcome]) {
+    const MOST: usize = 16;
+    let ports = each_once(outcomes, |o| o.observations.servers.iter().map(|s| s.port).collect());
+    for port in &ports {
+        let at = if ports.len() > 1 { format!(" to port {port}") } else { String::new() };
+        t.group(format!("Share of connections{at}"));
+        let of = |o: &Outcome| -> Vec<(String, Option<f64>)> {
+            let servers = o.observations.servers.iter().filter(|s| s.port == *port);
+            servers.map(|s| (s.host.clone(), server_share(&o.observations, s))).collect()
+        };
+        let hosts = each_once(outcomes, |o| of(o).into_iter().map(|s| s.0).collect());
+        if hosts.len() > MOST {
+            for (label, pick) in
+                [("smallest", f64::min as fn(f64, f64) -> f64), ("largest", f64::max)]
+            {
+                row(t, outcomes, label, Unit::Ratio, Sense::Neutral, |o| {
+                    of(o).into_iter().filter_map(|s| s.1).reduce(pick).into()
+                });
+            }
+            continue;
+        }
+        for host in &hosts {
+            row(t, outcomes, host, Unit::Ratio, Sense::Neutral, |o| {
+                of(o).into_iter().find(|s| s.0 == *host).and_then(|s| s.1).into()
+            });
+        }
     }
 }

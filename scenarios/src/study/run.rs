@@ -67,8 +67,10 @@ pub fn run(
     captures: &dyn Captures,
     progress: &dyn Progress,
 ) -> Result<Vec<Outcome>, Box<Failure>> {
+    // more threads than variants have nothing to do
+    let threads = options.threads.min(scenario.variants.len());
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads)
+        .num_threads(threads)
         .build()
         .map_err(|e| Failure::nowhere(format!("cannot start threads: {e}")))?;
     pool.install(|| {

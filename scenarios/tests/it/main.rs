@@ -1,6 +1,8 @@
 //! The command as people use it.
 
 #[cfg(test)]
+mod clusters;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod frames;

@@ -133,8 +133,8 @@ const MISTAKES: &[Mistake] = &[
     mistake(
         "taken",
         "[cluster]",
-        "[cluster]\ndirector.address = \"192.168.10.1\"",
-        &["the DIP 192.168.10.1 is taken"],
+        "[cluster]\ndirector.address = \"192.168.10.11\"",
+        &["the RIP 192.168.10.11 is taken", "the director has it"],
     ),
     mistake(
         "outside",
@@ -207,8 +207,8 @@ const MISTAKES: &[Mistake] = &[
     mistake(
         "address twice",
         "",
-        "[[host]]\nname = \"rs2\"\ninterfaces = { addresses = \"192.168.10.2/24\" }\n",
-        &["192.168.10.2:", "duplicate-address"],
+        "[[host]]\nname = \"rs2\"\ninterfaces = { addresses = \"192.168.10.200/24\" }\n",
+        &["192.168.10.200:", "duplicate-address"],
     ),
     mistake(
         "loop",
@@ -271,6 +271,44 @@ const MISTAKES: &[Mistake] = &[
     mistake("nothing expected", "is = 0", "", &["this expectation expects nothing"]),
     mistake("below", "is = 0", "below = \"little\"", &["cannot be compared"]),
     mistake("within", "is = 0", "within = \"5%\"", &["\"TOLERANCE of VALUE\""]),
+    // what fits together only at first sight
+    mistake(
+        "allow",
+        "duration",
+        "allow = [\"duplicate-adress\"]\nduration",
+        &["\"duplicate-adress\" is not right here", "did you mean `duplicate-address`?"],
+    ),
+    mistake(
+        "allowed too much",
+        "duration",
+        "allow = [\"duplicate-name\"]\nduration",
+        &["\"duplicate-name\" is not right here", "expected one of switch-loop"],
+    ),
+    mistake(
+        "one gateway for two methods",
+        "-r 192.168.10.11:80 -g -w 1",
+        "-r 192.168.10.11:80 -g -w 1\n-A -t 192.168.10.200:81\n-a -t 192.168.10.200:81 -r 192.168.10.11:81 -m",
+        &["rs1 is reached by NAT here and by DR elsewhere", "bad.toml:15:1"],
+    ),
+    mistake(
+        "sources elsewhere",
+        "[client]",
+        "[client]\nsources = \"10.9.9.1-10.9.9.9\"",
+        &["the address 10.9.9.1 is in no network of client1", "is 172.16.0.0/24"],
+    ),
+    mistake(
+        "points",
+        "duration",
+        "series = \"1us\"\nduration",
+        &["11000000 points of time", "at most 100000"],
+    ),
+    mistake(
+        "too many real servers",
+        "[cluster]\n",
+        "[cluster]\nreal_servers = { count = 300 }\n",
+        &["300 real servers from 192.168.10.11 on do not fit in 192.168.10.0/24", "at most 245"],
+    ),
+    mistake("group", "name = \"DR\"", "name = \"DR\"\ngroup = 5", &["this is no name for a group"]),
     // rules
     mistake(
         "scheduler",
@@ -279,10 +317,28 @@ const MISTAKES: &[Mistake] = &[
         &["`rrr` is no scheduler", "did you mean `rr`?", "bad.toml:12:28"],
     ),
     mistake(
-        "not yet",
+        "flag of another scheduler",
         "-s rr\n",
-        "-s mh\n",
-        &["the scheduler mh: not simulated yet", "simulated are rr, wrr, lc, wlc"],
+        "-s rr -b mh-port\n",
+        &["incompatible scheduler flag `mh-port'", "needs the scheduler mh, not rr"],
+    ),
+    mistake(
+        "no flag",
+        "-s rr\n",
+        "-s sh -b sh-prot\n",
+        &["`sh-prot` is no scheduler flag", "did you mean `sh-port`?"],
+    ),
+    mistake(
+        "scheduler of the cluster",
+        "[cluster]\n",
+        "[cluster]\nscheduler = \"wllc\"\n",
+        &["\"wllc\" is not right here", "did you mean `wlc`?"],
+    ),
+    mistake(
+        "scheduler without vip",
+        "[cluster]\n",
+        "[cluster]\nscheduler = \"wlc\"\n",
+        &["`scheduler` is for the service that `vip` makes"],
     ),
     mistake("persistence", "-s rr\n", "-s rr -p 300\n", &["persistence: not simulated yet"]),
     mistake(

@@ -384,6 +384,18 @@ impl Host {
     }
 
     pub(super) fn finish(&mut self, fab: &mut Fabric, s: &Session, failure: Option<Failure>) {
+        self.record(fab, s, failure);
+        let index = s.application as usize;
+        let client = &mut self.clients[index];
+        if !client.is_open_loop() {
+            // a user who fails at once and does not think would try again at the same instant
+            let pause = if s.start == fab.now { NO_SPIN } else { Span::ZERO };
+            client.user_returns(fab, self.number, index as u32, s.user, pause);
+        }
+    }
+
+    /// Counts how a conversation ended.
+    fn record(&mut self, fab: &mut Fabric, s: &Session, failure: Option<Failure>) {
         let index = s.application as usize;
         let client = &mut self.clients[index];
         fab.talking -= 1;
@@ -398,11 +410,6 @@ impl Host {
             row.server = fab.answered_by.remove(&s.source);
             rows.push(row);
         }
-        if !client.is_open_loop() {
-            // a user who fails at once and does not think would try again at the same instant
-            let pause = if s.start == fab.now { NO_SPIN } else { Span::ZERO };
-            client.user_returns(fab, self.number, index as u32, s.user, pause);
-        }
     }
 
     /// Conversations that are neither served nor failed count as unfinished.
@@ -413,7 +420,8 @@ impl Host {
         }
         for (slot, _) in free.iter().enumerate().filter(|(_, free)| !**free) {
             let s = self.sessions[slot];
-            self.finish(fab, &s, (!s.served).then_some(Failure::Unfinished));
+            // the run is over: nobody comes back
+            self.record(fab, &s, (!s.served).then_some(Failure::Unfinished));
         }
     }
 }

@@ -3,6 +3,18 @@
 use super::{OF_NETWORK, field, host::CPU, host::SYSCTL, host::TCP, network::LINK_PROPERTIES};
 use crate::format::field::Absent::{Default, Means};
 use crate::format::field::{Field, Kind, Section};
+use schedulers::Algorithm;
+
+/// The names of all schedulers.
+const SCHEDULERS: [&str; Algorithm::ALL.len()] = {
+    let mut names = [""; Algorithm::ALL.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = Algorithm::ALL[index].name();
+        index += 1;
+    }
+    names
+};
 
 /// The usual cluster.
 pub static CLUSTER: Section = Section {
@@ -15,7 +27,12 @@ pub static CLUSTER: Section = Section {
             Means("the services of the rules"),
             "Makes rules for one TCP service at this address when a [[director]] has none.",
         ),
-        field("scheduler", Kind::Text, Default("wlc"), "Scheduler of such a service."),
+        field(
+            "scheduler",
+            Kind::OneOf(&SCHEDULERS),
+            Default("wlc"),
+            "Scheduler of such a service.",
+        ),
         field(
             "subnet",
             Kind::Prefix,
@@ -77,7 +94,7 @@ pub static CLUSTER_ROUTER: Section = Section {
         field(
             "address",
             Kind::Address,
-            Means("the first address of the subnet"),
+            Means("the first free address of the subnet"),
             "Its address in the cluster's subnet.",
         ),
         HOST_LINK,
@@ -92,7 +109,7 @@ pub static CLUSTER_DIRECTOR: Section = Section {
     help: "The director.",
     fields: &[
         field("name", Kind::Text, Default("director"), "Name of the host."),
-        field("address", Kind::Address, Means("the second address of the subnet"), "DIP."),
+        field("address", Kind::Address, Means("the next free address of the subnet"), "DIP."),
         HOST_LINK,
         HOST_SYSCTL,
         HOST_CPU,

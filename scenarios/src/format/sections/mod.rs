@@ -13,6 +13,7 @@ pub use network::{LINK, LINK_EVENT, LINK_PROPERTIES, NETWORK, SWITCH};
 use super::distribution::Quantity;
 use super::field::Absent::{Default, Means, Required};
 use super::field::{Absent, Field, Kind, Section};
+use sim_core::net::topology::Problem;
 
 const fn field(name: &'static str, kind: Kind, default: Absent, help: &'static str) -> Field {
     Field { name, kind, default, help }
@@ -29,6 +30,19 @@ const TEXTS: Kind = Kind::List(&Kind::Text);
 const SMALL: Kind = Kind::Integer(0, 255);
 /// The three forwarding methods by the names people use.
 pub const FORWARDING: Kind = Kind::OneOf(&["NAT", "DR", "TUN"]);
+
+/// Mistakes of a network that can be played, by the names of their findings. Others (a name that
+/// is used twice, a link to nowhere) leave no network to play.
+pub const ALLOWED: [&str; 8] = [
+    Problem::SwitchLoop.name(),
+    Problem::Unreachable.name(),
+    Problem::Unconnected.name(),
+    Problem::DuplicateAddress.name(),
+    Problem::ArpForSharedAddress.name(),
+    Problem::VipNobodyHolds.name(),
+    Problem::RealServerNobodyHolds.name(),
+    Problem::NoRoute.name(),
+];
 
 /// A whole scenario.
 pub static SCENARIO: Section = Section {
@@ -90,6 +104,12 @@ pub static SCENARIO: Section = Section {
             "Replaces the forwarding method of every destination in the rules.",
         ),
         field(
+            "allow",
+            Kind::List(&Kind::OneOf(&ALLOWED)),
+            Means("none"),
+            "Mistakes of the network that are meant: what `lvsim check` calls by these names is then a remark, not an error.",
+        ),
+        field(
             "network",
             Kind::Table(&NETWORK),
             Means("the defaults"),
@@ -133,7 +153,7 @@ pub static SCENARIO: Section = Section {
             "run",
             Kind::Any,
             Means("one variant with the name of the scenario"),
-            "A variant: its name and any keys of the scenario that differ.",
+            "A variant: its `name`, a `group` (words over it and its neighbours in tables), and any keys of the scenario that differ.",
         ),
         field("expect", Kind::Tables(&EXPECT), Means("none"), "What must come out."),
     ],

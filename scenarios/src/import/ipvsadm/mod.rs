@@ -10,16 +10,11 @@ mod service;
 
 use crate::diagnostic::{FileId, Place, Problem, Sources};
 use line::{Command, Line};
-use schedulers::Algorithm;
 use service::{Address, Target};
 use sim_core::config::IpvsConfig;
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
 use sim_core::wire::proto;
-
-/// The schedulers that can be simulated.
-pub const SCHEDULERS: [Algorithm; 4] =
-    [Algorithm::Rr, Algorithm::Wrr, Algorithm::Lc, Algorithm::Wlc];
 
 /// Rules with the places they were written at.
 #[derive(Clone, PartialEq, Debug, Default)]

@@ -1,7 +1,7 @@
 //! What the options of `-A` and `-a` mean.
 
 use super::line::{Given, Line};
-use super::{Forwarding, SCHEDULERS, ServerRule, ServiceKey, ServiceRule, proto};
+use super::{Forwarding, ServerRule, ServiceKey, ServiceRule, proto};
 use crate::diagnostic::{Place, Problem};
 use crate::format::words::{list, nearest};
 use schedulers::Algorithm;
@@ -84,7 +84,7 @@ pub(super) fn target(line: &Line<'_>, given: &Given<'_>) -> Result<Target, Vec<P
 pub(super) fn service(line: &Line<'_>, target: &Target) -> Result<ServiceRule, Vec<Problem>> {
     let mut problems = Vec::new();
     let scheduler = scheduler(line, &mut problems);
-    flags(line, scheduler, &mut problems);
+    let sched_flags = flags(line, scheduler, &mut problems);
     persistence(line, &mut problems);
     if let Some(pe) = line.given("pe") {
         problems.push(not_simulated(&pe.place, "a persistence engine"));
@@ -113,7 +113,7 @@ pub(super) fn service(line: &Line<'_>, target: &Target) -> Result<ServiceRule, V
         Some(scheduler) if problems.is_empty() => Ok(ServiceRule {
             key: target.key,
             scheduler,
-            sched_flags: 0,
+            sched_flags,
             persistent: None,
             netmask_len: 32,
             one_packet: false,
@@ -125,45 +125,55 @@ pub(super) fn service(line: &Line<'_>, target: &Target) -> Result<ServiceRule, V
 
 fn scheduler(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<Algorithm> {
     let Some((text, place)) = line.argument("scheduler") else { return Some(Algorithm::Wlc) };
-    let allowed = format!("simulated are {}", list(SCHEDULERS.iter().map(|a| a.name())));
-    match text.parse::<Algorithm>() {
-        Ok(a) if SCHEDULERS.contains(&a) => return Some(a),
-        Ok(a) => {
-            problems.push(not_simulated(place, &format!("the scheduler {a}")).labelled(allowed));
-        }
-        Err(_) => {
-            let problem = Problem::new(place, format!("`{text}` is no scheduler"), allowed);
-            let near = nearest(text, Algorithm::ALL.iter().map(|a| a.name()));
-            problems.push(match near {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem,
-            });
-        }
+    if let Ok(algorithm) = text.parse::<Algorithm>() {
+        return Some(algorithm);
     }
+    let names = || Algorithm::ALL.iter().map(|a| a.name());
+    let allowed = format!("known are {}", list(names()));
+    let problem = Problem::new(place, format!("`{text}` is no scheduler"), allowed);
+    problems.push(match nearest(text, names()) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem,
+    });
     None
 }
 
-fn flags(line: &Line<'_>, scheduler: Option<Algorithm>, problems: &mut Vec<Problem>) {
-    let Some((text, place)) = line.argument("sched-flags") else { return };
+/// The scheduler flags by their names: the bit, and the scheduler they are for.
+const FLAGS: [(&str, u8, Option<Algorithm>); 7] = [
+    ("flag-1", 1, None),
+    ("flag-2", 2, None),
+    ("flag-3", 4, None),
+    ("sh-fallback", 1, Some(Algorithm::Sh)),
+    ("sh-port", 2, Some(Algorithm::Sh)),
+    ("mh-fallback", 1, Some(Algorithm::Mh)),
+    ("mh-port", 2, Some(Algorithm::Mh)),
+];
+
+/// The bits that `-b` sets, 0 without it.
+fn flags(line: &Line<'_>, scheduler: Option<Algorithm>, problems: &mut Vec<Problem>) -> u8 {
+    let Some((text, place)) = line.argument("sched-flags") else { return 0 };
+    let mut bits = 0;
     for flag in text.split(',') {
-        let needs = match flag {
-            "flag-1" | "flag-2" | "flag-3" => None,
-            "sh-fallback" | "sh-port" => Some(Algorithm::Sh),
-            "mh-fallback" | "mh-port" => Some(Algorithm::Mh),
-            _ => {
-                let allowed = "flag-1 flag-2 flag-3 sh-fallback sh-port mh-fallback mh-port";
-                let message = format!("`{flag}` is no scheduler flag");
-                problems.push(Problem::new(place, message, format!("known are {allowed}")));
-                return;
-            }
+        let Some((_, bit, needs)) = FLAGS.iter().find(|(name, ..)| *name == flag) else {
+            let names = || FLAGS.iter().map(|f| f.0);
+            let message = format!("`{flag}` is no scheduler flag");
+            let problem = Problem::new(place, message, format!("known are {}", list(names())));
+            problems.push(match nearest(flag, names()) {
+                Some(near) => problem.help(format!("did you mean `{near}`?")),
+                None => problem,
+            });
+            continue;
         };
-        if needs.is_some() && scheduler.is_some() && scheduler != needs {
+        bits |= bit;
+        if let (Some(needs), Some(scheduler)) = (needs, scheduler)
+            && *needs != scheduler
+        {
             let message = format!("incompatible scheduler flag `{flag}'");
-            problems.push(Problem::new(place, message, "needs another scheduler"));
-            return;
+            let label = format!("needs the scheduler {needs}, not {scheduler}");
+            problems.push(Problem::new(place, message, label));
         }
     }
-    problems.push(not_simulated(place, "scheduler flags"));
+    bits
 }
 
 fn persistence(line: &Line<'_>, problems: &mut Vec<Problem>) {

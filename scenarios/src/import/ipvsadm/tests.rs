@@ -1,4 +1,5 @@
 use super::*;
+use schedulers::Algorithm;
 
 fn rules(text: &str) -> (Rules, Vec<Problem>) {
     let mut sources = Sources::default();
@@ -117,12 +118,31 @@ fn what_cannot_be_played_yet_is_named() {
         ("-A -t 10.0.0.1:80 -p", "persistence"),
         ("-A -u 10.0.0.1:53 -o", "one-packet scheduling"),
         ("-A -t 10.0.0.1:80 --pe sip", "a persistence engine"),
-        ("-A -t 10.0.0.1:80 -s sh", "the scheduler sh"),
     ] {
         assert_eq!(message(line), format!("{what}: not simulated yet"), "{line}");
     }
     let gre = format!("{HEAD}-a -t 10.0.0.1:80 -r 10.0.0.2 -i --tun-type gre --tun-csum\n");
     assert_eq!(message(&gre), "a tunnel other than IPIP: not simulated yet");
+}
+
+#[test]
+fn every_scheduler_and_every_flag_of_it_is_read() {
+    for algorithm in Algorithm::ALL {
+        let (rules, problems) = rules(&format!("-A -t 10.0.0.1:80 -s {algorithm}\n"));
+        assert_eq!(problems, []);
+        assert_eq!(rules.config.services[0].scheduler, algorithm);
+    }
+    for (flags, bits) in [
+        ("sh -b sh-fallback", 1),
+        ("sh -b sh-port,sh-fallback", 3),
+        ("mh -b mh-port", 2),
+        ("mh -b flag-1,flag-2,flag-3", 7),
+    ] {
+        let (rules, problems) = rules(&format!("-A -t 10.0.0.1:80 -s {flags}\n"));
+        assert_eq!(problems, []);
+        assert_eq!(rules.config.services[0].sched_flags, bits, "{flags}");
+    }
+    assert_eq!(message("-A -t 10.0.0.1:80 -s sh -b sh-prot"), "`sh-prot` is no scheduler flag");
 }
 
 #[test]

@@ -1,0 +1,178 @@
+//! A person's own cluster: other addresses, several services, mistakes on purpose.
+
+use crate::support::Scratch;
+use serde_json::Value;
+
+/// Two services of one VIP outside the real servers' network, RIPs from .1 on, two kinds of clients.
+const PUBLIC: &str = r#"
+duration = "1s"
+drain = "2s"
+
+[cluster]
+subnet = "10.7.0.0/24"
+
+[cluster.clients]
+count = 3
+subnet = "198.51.100.0/26"
+connect = "switch"
+
+[director]
+rules = """
+-A -t 203.0.113.10:80 -s wrr
+-a -t 203.0.113.10:80 -r 10.7.0.1:8080 -m -w 1
+-a -t 203.0.113.10:80 -r 10.7.0.2:8080 -m -w 2
+-A -t 203.0.113.10:443 -s wlc
+-a -t 203.0.113.10:443 -r 10.7.0.3:443 -i -w 1
+-a -t 203.0.113.10:443 -r 10.7.0.4:443 -g -w 1
+"""
+
+[server]
+discipline = "ps"
+workers = 4
+service = "exp(2ms)"
+
+[[client]]
+name = "web"
+target = "203.0.113.10:80"
+load = "closed(20 users, think exp(20ms))"
+requests = "uniform(1, 4)"
+
+[[client]]
+name = "shop"
+target = "203.0.113.10:443"
+load = "onoff(poisson(200/s), on exp(100ms), off exp(50ms))"
+sources = "198.51.100.30-198.51.100.50"
+"#;
+
+fn summary(s: &Scratch, folder: &str) -> Value {
+    serde_json::from_str(&s.read(&format!("{folder}/summary.json"))).unwrap()
+}
+
+#[test]
+fn a_vip_outside_the_network_of_the_real_servers_is_served() {
+    let s = Scratch::new("public");
+    s.write("public.toml", PUBLIC);
+    let (code, out, err) = s.lvsim(&["check", "public.toml"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = s.lvsim(&["run", "public.toml", "--out", "o"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    for heading in [
+        "Latency of web",
+        "Latency of shop",
+        "Share of connections to port 8080",
+        "Share of connections to port 443",
+    ] {
+        assert!(out.contains(heading), "{heading}: {out}");
+    }
+    let variant = &summary(&s, "o")["variants"]["public"];
+    // users who wait for an answer at the end are no failure of the cluster
+    let failed = &variant["connections"]["failed"];
+    assert_eq!(failed["total"], failed["unfinished"], "{failed}");
+    assert!(variant["clients"]["shop"]["connections"]["served"].as_u64() > Some(50));
+    let share = variant["servers"]["rs2"]["share"].as_f64().unwrap();
+    assert!((share - 2.0 / 3.0).abs() < 0.02, "wrr with weights 1 and 2: {share}");
+    let load = &variant["director_load"];
+    let rate = |key: &str| load[key].as_f64().unwrap();
+    assert!(rate("packets_in_per_s") > 100.0 && rate("bytes_out_per_s") > 1000.0, "{load}");
+}
+
+#[test]
+fn addresses_that_nobody_gave_are_free_ones() {
+    let s = Scratch::new("free");
+    let text = "duration = \"100ms\"\n[cluster]\nvip = \"10.0.0.1:80\"\n[server]\n[client]\nload = \"poisson(100/s)\"\n";
+    for vip in ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.11:80", "10.0.0.12:80"] {
+        let set = format!("cluster.vip={vip}");
+        s.write("free.toml", text);
+        let (code, out, err) = s.lvsim(&["run", "free.toml", "--out", "o", "--set", &set]);
+        assert_eq!(code, 0, "{vip}: {out}{err}");
+        let failed = &summary(&s, "o")["variants"]["free"]["connections"]["failed"];
+        assert_eq!(failed["total"], 0, "{vip}");
+    }
+}
+
+#[test]
+fn every_scheduler_runs_with_its_flags() {
+    let s = Scratch::new("schedulers");
+    let plain = schedulers::Algorithm::ALL.map(|a| a.name().to_owned());
+    let flagged = ["sh -b sh-fallback,sh-port", "mh -b mh-fallback,mh-port"].map(str::to_owned);
+    for scheduler in plain.into_iter().chain(flagged) {
+        let text = format!(
+            "duration = \"200ms\"\n[cluster]\n[director]\nrules = \"\"\"\n\
+             -A -t 10.1.1.1:80 -s {scheduler}\n-a -t 10.1.1.1:80 -r 10.1.1.11 -g -w 100\n\
+             -a -t 10.1.1.1:80 -r 10.1.1.12 -g -w 200\n\"\"\"\n[server]\n\
+             [client]\nload = \"poisson(200/s)\"\nsources = \"172.16.0.10-172.16.0.40\"\n"
+        );
+        s.write("s.toml", &text);
+        let (code, out, err) =
+            s.lvsim(&["run", "s.toml", "--out", "o", "--check-determinism", "-q"]);
+        assert_eq!(code, 0, "{scheduler}: {out}{err}");
+        let connections = &summary(&s, "o")["variants"]["s"]["connections"];
+        assert_eq!(connections["offered"], connections["served"], "{scheduler}: {connections}");
+    }
+}
+
+/// A client, and two hosts with one address on one switch.
+const TWINS: &str = r#"
+duration = "1s"
+drain = "1s"
+[[switch]]
+name = "sw"
+[[host]]
+name = "c"
+interfaces = { addresses = "10.0.0.1/24" }
+[[host]]
+name = "a"
+interfaces = { addresses = "10.0.0.9/24" }
+[[host]]
+name = "b"
+interfaces = { addresses = "10.0.0.9/24" }
+[[link]]
+between = ["c:eth0", "sw"]
+[[link]]
+between = ["a:eth0", "sw"]
+[[link]]
+between = ["b:eth0", "sw"]
+[[server]]
+hosts = ["a", "b"]
+port = 80
+[[client]]
+hosts = "c"
+target = "10.0.0.9:80"
+load = "constant(10/s)"
+"#;
+
+#[test]
+fn a_mistake_of_the_network_can_be_meant() {
+    let s = Scratch::new("allow");
+    s.write("twins.toml", TWINS);
+    let (code, _, err) = s.lvsim(&["run", "twins.toml"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("if it is meant: allow = [\"duplicate-address\"]"), "{err}");
+    assert!(!s.path().join("results").exists());
+    s.write("twins.toml", &format!("allow = [\"duplicate-address\"]\n{TWINS}"));
+    let (code, out, err) = s.lvsim(&["check", "twins.toml"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("remark: ") && out.contains("0 findings, 1 remark"), "{out}");
+    let (code, out, err) = s.lvsim(&["run", "twins.toml"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("served"), "{out}");
+}
+
+#[test]
+fn more_threads_than_variants_are_not_started() {
+    let s = Scratch::new("threads");
+    s.write("public.toml", PUBLIC);
+    let short = ["run", "public.toml", "-q", "--set", "duration=10ms", "--threads", "100000"];
+    assert_eq!(s.lvsim(&short).0, 0);
+}
+
+#[test]
+fn what_cannot_be_run_is_an_error_in_the_test_report() {
+    let s = Scratch::new("junit");
+    s.write("wrong.toml", "x = 1\n");
+    let (code, out, _) = s.lvsim(&["test", "wrong.toml", "--junit", "j.xml"]);
+    assert_eq!(code, 2);
+    assert!(out.contains("1 cannot be run"), "{out}");
+    let xml = s.read("j.xml");
+    assert!(xml.contains("errors=\"1\"") && xml.contains("unknown key"), "{xml}");
+}
