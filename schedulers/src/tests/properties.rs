@@ -5,7 +5,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::{from, id, picks, server, service, shares};
-use crate::testing::{Mix, Pair, Seeded, flow, sequence};
+use crate::testing::{Mix, Pair, Reference, Seeded, flow, sequence};
 use crate::{Algorithm, Counting, Error, Flags, NoRandom, Service};
 
 /// Rules that spread over whatever may be chosen.
@@ -285,6 +285,41 @@ fn twos_chooses_with_the_exact_probabilities_of_its_rule() {
     };
     let chi: f64 = hits.iter().zip(chances).map(term).sum();
     assert!(chi < 16.27, "hits {hits:?}, expected {chances:?}, chi-squared {chi}");
+}
+
+/// Draws that were written down.
+struct Script(Vec<u32>);
+
+impl crate::RandomSource for Script {
+    fn next_u32(&mut self) -> u32 {
+        self.0.pop().expect("as many draws as written down")
+    }
+
+    fn below(&mut self, ceil: u32) -> u32 {
+        let draw = self.next_u32();
+        assert!(draw < ceil, "a draw reaches the sum of the weights, not beyond");
+        draw
+    }
+}
+
+#[test]
+fn twos_finds_the_destination_of_every_draw_in_a_long_list() {
+    let weights: Vec<u32> = (0..77).map(|n| n * 5 % 4).collect();
+    let mut fast = service(Algorithm::Twos, &weights);
+    let mut plain = Reference::new(Some(Algorithm::Twos), Flags::NONE);
+    for (n, &weight) in (1..).zip(&weights) {
+        plain.add(&server(n, weight)).expect("new");
+    }
+    let (total, flow) = (weights.iter().sum(), from("10.0.0.1"));
+    for draw in 0..=total {
+        for other in [0, draw, total] {
+            let pick = fast.schedule(&flow, 0, &mut Script(std::vec![other, draw]));
+            let named = pick.and_then(|id| fast.pool().get(id)).map(|d| (d.addr, d.port));
+            let expected = plain.schedule(&flow, 0, &mut Script(std::vec![other, draw]));
+            assert_eq!(named, expected, "draws {draw} and {other}");
+            assert!(named.is_some());
+        }
+    }
 }
 
 #[test]
