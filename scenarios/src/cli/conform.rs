@@ -3,7 +3,7 @@
 use super::input::read;
 use super::output::Output;
 use super::{Answer, io};
-use crate::conform::{self, Verdict};
+use crate::conform::{self, Content, Verdict};
 use crate::diagnostic::{Sources, tidy};
 use crate::model::Failure;
 use std::path::{Path, PathBuf};
@@ -82,17 +82,21 @@ fn one(
         }
         Err(_) => return Ok(()),
     };
-    if !conform::looks_like(&text) {
-        if !claims {
-            return Ok(());
+    match conform::recognise(&text) {
+        Content::Service => {}
+        _ if !claims => return Ok(()),
+        Content::Foreign if !named => {
+            tally.all += 1;
+            tally.skipped += 1;
+            return out
+                .line(&format!("{shown}: skipped: recordings of this kind are not replayed"));
         }
-        tally.all += 1;
-        if named {
+        Content::Foreign | Content::Other => {
+            tally.all += 1;
             tally.wrong = true;
-            return out.failure(&Failure::nowhere(format!("`{shown}` is not a recording")));
+            let message = format!("`{shown}` is not a recording of a director's service");
+            return out.failure(&Failure::nowhere(message));
         }
-        tally.skipped += 1;
-        return out.line(&format!("{shown}: skipped: not a recording of a director's service"));
     }
     tally.all += 1;
     let mut sources = Sources::default();
@@ -104,12 +108,17 @@ fn one(
         return out.problems(&sources, &problems);
     };
     match conform::judge(&recording) {
-        Verdict::Agrees(operations) => {
+        Verdict::Agrees { operations, beyond } => {
             tally.agree += 1;
-            if verbose {
-                out.line(&format!("{shown}: agrees in {operations} operations"))?;
+            if !verbose {
+                return Ok(());
             }
-            Ok(())
+            let by = if beyond.is_empty() {
+                "by the director of the simulator".to_owned()
+            } else {
+                format!("by the schedulers alone: {} not simulated", beyond.join(", "))
+            };
+            out.line(&format!("{shown}: agrees in {operations} operations, {by}"))
         }
         Verdict::Differs(difference) => {
             out.line(&format!("{shown}:{}: {}", difference.line, difference.text))

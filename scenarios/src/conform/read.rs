@@ -1,5 +1,6 @@
 //! Reads a recording.
 
+use super::Content;
 use super::line::{ADDRESS, Line, address, number, wrong};
 use super::recording::{
     Admin, Answer, Chunk, Destination, Entry, Handled, Header, Key, Kind, MarkRule, Op, Packet,
@@ -75,11 +76,14 @@ const CHUNKS: [(&str, Chunk); 15] = [
     ("ABORT", Chunk::Abort),
 ];
 
-/// Whether the text begins as a recording of this kind does.
-pub(super) fn looks_like(text: &str) -> bool {
+/// What the text is, by its first line.
+pub(super) fn recognise(text: &str) -> Content {
     let first = text.lines().next().unwrap_or_default();
-    let header: Option<Value> = serde_json::from_str(first).ok();
-    header.is_some_and(|h| h["op"] == "header")
+    match serde_json::from_str::<Value>(first) {
+        Ok(h) if h["op"] == "header" && h["scheduler"].is_string() => Content::Service,
+        Ok(Value::Object(_)) => Content::Foreign,
+        _ => Content::Other,
+    }
 }
 
 /// Reads a recording; everything that is wrong is added to `problems`.
@@ -127,6 +131,7 @@ struct Reader<'a> {
 
 fn header(line: &Line<'_>) -> Result<Header, Problem> {
     line.need("format", "1", |v| (v == 1).then_some(()))?;
+    line.need("hz", "100", |v| (v == 100).then_some(()))?;
     line.need("sh_tab_bits", "8, the kernel's default", |v| (v == 8).then_some(()))?;
     line.need("mh_tab_index", "12, the kernel's default", |v| (v == 12).then_some(()))?;
     let (key, default_target) = service_key(line)?;
