@@ -21,6 +21,9 @@ pub(super) trait Director {
     /// The destinations in the kernel's list order.
     fn destinations(&self) -> Vec<Destination>;
 
+    /// Drops a connection as the kernel has done by chance, if the director can.
+    fn forget(&mut self, _entry: &Entry) {}
+
     /// The connection table, in any order.
     fn connections(&self, now: Time) -> Vec<Entry>;
 

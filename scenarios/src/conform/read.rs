@@ -240,9 +240,7 @@ impl Reader<'_> {
         let name = line.word("op")?;
         let op = self.operation(&line, &name)?;
         let done = Time::ZERO + Span::from_millis(line.number::<u32>("t_ms")?.into());
-        let settled = line.maybe("settle_ms", "a whole number", super::line::number::<u32>)?;
-        let settled = Span::from_millis(settled.unwrap_or(0).into());
-        Ok(Step { line: number, done, settled, op })
+        Ok(Step { line: number, done, op })
     }
 
     fn operation(&mut self, line: &Line<'_>, name: &str) -> Result<Op, Problem> {

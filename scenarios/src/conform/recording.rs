@@ -62,8 +62,6 @@ pub(super) struct Step {
     pub(super) line: usize,
     /// When the operation was done.
     pub(super) done: Time,
-    /// How long the recorder slept between the packet and `done`.
-    pub(super) settled: Span,
     pub(super) op: Op,
 }
 

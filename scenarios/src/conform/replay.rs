@@ -2,7 +2,7 @@
 
 use super::director::{Director, Outcome};
 use super::recording::{
-    Answer, Destination, Entry, Handled, Kind, Op, Packet, Recorded, Recording, Step,
+    Admin, Answer, Destination, Entry, Handled, Kind, Op, Packet, Recorded, Recording, Step,
 };
 use sim_core::engine::{Span, Time};
 use std::collections::VecDeque;
@@ -28,7 +28,8 @@ pub(super) fn replay(
     recording: &Recording,
     director: &mut dyn Director,
 ) -> Result<usize, Difference> {
-    let mut replay = Replay { director, now: Time::ZERO, icmp: VecDeque::new() };
+    let mut replay =
+        Replay { director, now: Time::ZERO, icmp: VecDeque::new(), drops_entries: false };
     for step in &recording.steps {
         replay.step(step).map_err(|text| Difference { line: step.line, text })?;
     }
@@ -40,16 +41,26 @@ struct Replay<'a> {
     now: Time,
     /// When ICMP errors were due lately.
     icmp: VecDeque<Time>,
+    /// `drop_entry` = 3: the kernel drops half-open connections at random.
+    drops_entries: bool,
 }
 
 impl Replay<'_> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         let done = step.done.max(self.now);
-        let sent = Time::ZERO + step.done.saturating_since(Time::ZERO + step.settled);
-        self.now = sent.max(self.now);
-        self.director.pass(self.now);
+        // A packet is sent as soon as the line before is done; the rest of the time goes by until
+        // the recorder has seen what became of it.
+        if !matches!(step.op, Op::Request(..) | Op::Reply(..)) {
+            self.now = done;
+            self.director.pass(done);
+        }
         match &step.op {
             Op::Admin(change, refused) => {
+                if let Admin::Sysctl(key, value) = change
+                    && key == "drop_entry"
+                {
+                    self.drops_entries = *value == 3;
+                }
                 let ours = self.director.apply(self.now, change);
                 match (ours, refused) {
                     (Ok(()), true) => {
@@ -65,6 +76,7 @@ impl Replay<'_> {
             Op::Reply(packet, seen, state) => self.reply(packet, *seen, state, done)?,
             Op::State(rows) => destinations(rows, &self.director.destinations())?,
             Op::Connections(count, rows) => {
+                self.forget_dropped(*count, rows);
                 connections(*count, rows, self.director.connections(self.now))?;
             }
             Op::Wait => {}
@@ -72,6 +84,20 @@ impl Replay<'_> {
         self.now = done;
         self.director.pass(done);
         Ok(())
+    }
+
+    /// Takes over from a whole listing which half-open connections the kernel has dropped.
+    fn forget_dropped(&mut self, count: usize, rows: &[Entry]) {
+        if !self.drops_entries || count != rows.len() {
+            return;
+        }
+        for ours in self.director.connections(self.now) {
+            let half_open = matches!(ours.state.as_str(), "SYN_RECV" | "SYNACK");
+            let listed = |e: &Entry| (e.client, e.target) == (ours.client, ours.target);
+            if half_open && !rows.iter().any(listed) {
+                self.director.forget(&ours);
+            }
+        }
     }
 
     fn request(&mut self, packet: &Packet, theirs: &Handled, done: Time) -> Result<(), String> {

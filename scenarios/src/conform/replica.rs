@@ -97,7 +97,7 @@ impl Replica {
             ("lblc_expiration" | "lblcr_expiration", seconds) => {
                 self.service.set_expiration(seconds.saturating_mul(1_000_000_000));
             }
-            ("drop_entry", 0..=2) => {}
+            ("drop_entry", _) => {}
             _ => return Err(format!("{key} = {value} is not known")),
         }
         Ok(())
@@ -256,6 +256,13 @@ impl Director for Replica {
             inactive: d.inactive,
         };
         self.service.pool().iter().map(view).collect()
+    }
+
+    fn forget(&mut self, entry: &Entry) {
+        let it = |c: &Connection| (c.client, c.target) == (entry.client, entry.target);
+        if let Some(gone) = self.entries.drop_one(it) {
+            self.end(&gone);
+        }
     }
 
     fn connections(&self, now: Time) -> Vec<Entry> {
