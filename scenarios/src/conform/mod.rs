@@ -120,6 +120,21 @@ fn settings(recording: &Recording) -> impl Iterator<Item = (&str, u64)> {
     })
 }
 
+/// The settings, `net.ipv4.vs.*`, that a replay understands.
+const KNOWN: [&str; 11] = [
+    "am_droprate",
+    "conn_reuse_mode",
+    "drop_entry",
+    "drop_packet",
+    "expire_nodest_conn",
+    "expire_quiescent_template",
+    "lblc_expiration",
+    "lblcr_expiration",
+    "secure_tcp",
+    "sloppy_sctp",
+    "sloppy_tcp",
+];
+
 /// What the kernel did by chance, or what nobody here knows.
 fn chance(recording: &Recording) -> Vec<String> {
     let mut reasons = Vec::new();
@@ -131,24 +146,9 @@ fn chance(recording: &Recording) -> Vec<String> {
     {
         reasons.push("twos draws random numbers".to_owned());
     }
-    for (key, value) in settings(recording) {
-        match (key, value) {
-            ("drop_entry", 3) => reasons.push("drop_entry = 3 drops random entries".to_owned()),
-            (
-                "conn_reuse_mode"
-                | "expire_nodest_conn"
-                | "expire_quiescent_template"
-                | "sloppy_tcp"
-                | "sloppy_sctp"
-                | "secure_tcp"
-                | "drop_packet"
-                | "drop_entry"
-                | "am_droprate"
-                | "lblc_expiration"
-                | "lblcr_expiration",
-                _,
-            ) => {}
-            _ => reasons.push(format!("the setting {key} is not replayed")),
+    for (key, _) in settings(recording) {
+        if !KNOWN.contains(&key) {
+            reasons.push(format!("the setting {key} is not replayed"));
         }
     }
     reasons
