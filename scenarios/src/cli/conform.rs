@@ -5,7 +5,9 @@ use super::output::Output;
 use super::{Answer, io};
 use crate::conform::{self, Content, Verdict};
 use crate::diagnostic::{Sources, tidy};
+use crate::format::words::list;
 use crate::model::Failure;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// How many recordings came to what.
@@ -16,6 +18,10 @@ struct Tally {
     all: usize,
     /// Something cannot be read.
     wrong: bool,
+    /// Recordings that the director of the simulator could not replay.
+    beyond: usize,
+    /// What it does not have.
+    needs: BTreeSet<String>,
 }
 
 pub(super) fn conform(paths: &[PathBuf], verbose: bool, out: &mut Output) -> io::Result<Answer> {
@@ -37,7 +43,14 @@ pub(super) fn conform(paths: &[PathBuf], verbose: bool, out: &mut Output) -> io:
             }
         }
     }
-    let Tally { agree, skipped, all, wrong } = tally;
+    let Tally { agree, skipped, all, wrong, beyond, needs } = tally;
+    if beyond > 0 {
+        let needs = list(&needs);
+        out.note(&format!(
+            "note: the director of the simulator does not have what {beyond} of them need ({needs}): \
+             these drove the schedulers behind a connection table of this command"
+        ))?;
+    }
     out.line(&format!("conform: {agree} of {all} agree, {skipped} skipped"))?;
     Ok(if wrong { Answer::Wrong } else { Answer::of(agree == all && all > 0) })
 }
@@ -110,6 +123,8 @@ fn one(
     match conform::judge(&recording) {
         Verdict::Agrees { operations, beyond } => {
             tally.agree += 1;
+            tally.beyond += usize::from(!beyond.is_empty());
+            tally.needs.extend(beyond.iter().cloned());
             if !verbose {
                 return Ok(());
             }

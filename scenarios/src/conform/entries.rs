@@ -189,8 +189,8 @@ pub(super) enum Wheel {
 impl Wheel {
     /// When a timer runs that is started at `now` for `span`.
     pub(super) fn fires(self, now: Time, span: Span) -> Time {
-        let Self::Ticks(phase) = self else { return now + span };
         const TICK: u64 = 10_000_000;
+        let Self::Ticks(phase) = self else { return now + span };
         let ticks = span.as_nanos() / TICK;
         let shift = match ticks {
             0..63 => 0,
@@ -278,5 +278,93 @@ impl Entries {
             template.holds -= 1;
         }
         gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Time {
+        Time::ZERO + Span::from_millis(ms)
+    }
+
+    #[test]
+    fn a_wheel_is_late_by_less_than_a_bucket_and_never_early() {
+        for (seconds, bucket) in [(2, 80), (10, 640), (60, 5_120), (900, 40_960)] {
+            let span = Span::from_secs(seconds);
+            for phase in [0, 7, 79, 500] {
+                let wheel = Wheel::Ticks(Span::from_millis(phase));
+                for now in (0..6_000).step_by(13) {
+                    let fires = wheel.fires(ms(now), span);
+                    let exact = Wheel::Exact.fires(ms(now), span);
+                    assert_eq!(exact, ms(now) + span);
+                    let late = fires.saturating_since(exact);
+                    // The clock counts whole ticks: up to one may be lost.
+                    assert!(fires + Span::from_millis(10) > exact, "{seconds} s, {phase}, {now}");
+                    assert!(late <= Span::from_millis(bucket), "{seconds} s, {phase}, {now}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn timers_of_one_bucket_run_together() {
+        let wheel = Wheel::Ticks(Span::ZERO);
+        let span = Span::from_secs(2);
+        assert_eq!(wheel.fires(ms(0), span), ms(2_080));
+        assert_eq!(wheel.fires(ms(79), span), ms(2_080));
+        assert_eq!(wheel.fires(ms(80), span), ms(2_160));
+    }
+
+    fn connection(entries: &mut Entries, expires: u64, template: Option<Name>) -> Name {
+        let name = entries.name();
+        entries.push(Connection {
+            name,
+            protocol: Some(Protocol::Tcp),
+            client: "10.0.0.1:40001".parse().unwrap(),
+            target: "10.1.1.100:80".parse().unwrap(),
+            server: "192.168.10.11:80".parse().unwrap(),
+            destination: destination(),
+            method: Forwarding::Dr,
+            phase: Phase::first(Protocol::Tcp),
+            one_way: true,
+            timeout: Span::ZERO,
+            expires: ms(expires),
+            fires: ms(expires),
+            template,
+            holds: 0,
+        });
+        name
+    }
+
+    fn destination() -> DestId {
+        let mut pool = schedulers::Pool::new();
+        pool.add(schedulers::DestSpec::new([192, 168, 10, 11].into(), 80, 1)).unwrap()
+    }
+
+    #[test]
+    fn entries_leave_in_the_order_of_their_timers_and_the_youngest_is_found() {
+        let mut entries = Entries::new(Wheel::Exact);
+        let late = connection(&mut entries, 300, None);
+        let early = connection(&mut entries, 100, None);
+        assert_eq!(entries.youngest(|_| true).map(|c| c.name), Some(early));
+        assert_eq!(entries.expire(ms(99)), None);
+        assert_eq!(entries.expire(ms(300)).map(|c| c.name), Some(early));
+        assert_eq!(entries.expire(ms(300)).map(|c| c.name), Some(late));
+        assert_eq!(entries.expire(ms(300)), None);
+    }
+
+    #[test]
+    fn a_template_waits_a_minute_longer_while_it_holds_connections() {
+        let mut entries = Entries::new(Wheel::Exact);
+        let template = connection(&mut entries, 1_000, None);
+        let held = connection(&mut entries, 30_000, Some(template));
+        entries.get(template).unwrap().holds = 1;
+        assert_eq!(entries.expire(ms(1_000)), None);
+        assert_eq!(entries.get(template).unwrap().expires, ms(61_000));
+        assert_eq!(entries.expire(ms(60_999)).map(|c| c.name), Some(held));
+        assert_eq!(entries.get(template).unwrap().holds, 0);
+        assert_eq!(entries.expire(ms(61_000)).map(|c| c.name), Some(template));
     }
 }

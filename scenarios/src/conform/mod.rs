@@ -164,6 +164,10 @@ fn beyond(recording: &Recording) -> Vec<String> {
         Key::Address(_, at) if at.is_ipv6() => needs.push("IPv6".to_owned()),
         Key::Address(..) => {}
     }
+    let marks = |op: &Op| matches!(op, Op::Admin(Admin::Mark(_), _));
+    if needs.is_empty() && recording.steps.iter().any(|step| marks(&step.op)) {
+        needs.push("firewall marks".to_owned());
+    }
     if header.persistence.is_some() {
         needs.push("persistence".to_owned());
     }
@@ -178,4 +182,84 @@ fn beyond(recording: &Recording) -> Vec<String> {
         }
     }
     needs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Sources, render};
+    use std::path::Path;
+
+    fn recording(name: &str) -> Recording {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sched");
+        let text = std::fs::read_to_string(folder.join(name).with_extension("jsonl")).unwrap();
+        assert_eq!(recognise(&text), Content::Service);
+        parse(&text)
+    }
+
+    fn parse(text: &str) -> Recording {
+        let mut sources = Sources::default();
+        let file = sources.add("x.jsonl", text);
+        let mut problems = Vec::new();
+        let recording = read(file, text, &mut problems);
+        recording.unwrap_or_else(|| panic!("{}", render(&sources, &problems, false)))
+    }
+
+    #[test]
+    fn the_plain_table_agrees_where_the_simulator_does() {
+        let mut operations = 0;
+        for name in [
+            "p-wlc-tun",
+            "p-nat-ports",
+            "p-sysctl-nodest",
+            "p-sh-both-flags",
+            "x-ftp-plain",
+            "x-wrr-zero-first",
+            "y-securetcp3-dr",
+        ] {
+            let recording = recording(name);
+            let compared = recording.steps.len();
+            let agrees = Verdict::Agrees { operations: compared, beyond: Vec::new() };
+            assert_eq!(judge(&recording), agrees, "{name}");
+            let mut replica = Replica::new(&recording.header, Wheel::Exact);
+            assert_eq!(play(&recording, &mut replica), Ok(compared), "{name}");
+            operations += compared;
+        }
+        assert!(operations > 1_000, "{operations}");
+    }
+
+    #[test]
+    fn timers_that_run_late_are_found_by_the_phase_of_the_clock() {
+        let recording = recording("x-lblcr-idle0");
+        let exact = play(&recording, &mut Replica::new(&recording.header, Wheel::Exact));
+        assert_eq!(exact.unwrap_err().line, 37);
+        assert_eq!(play_in_outline(&recording), Ok(recording.steps.len()));
+    }
+
+    #[test]
+    fn what_nobody_can_foresee_is_skipped() {
+        let header = r#"{"op":"header","format":1,"hz":100,"sh_tab_bits":8,"mh_tab_index":12,
+            "scheduler":"twos","sched_flags":[],"forwarding":"Route","family":4,"persist":null,
+            "service":{"proto":"tcp","vip":"10.1.1.100","port":80},"netmask":null,"ops":false}"#;
+        let header = header.replace('\n', "");
+        let skipped = |text: &str| match judge(&parse(text)) {
+            Verdict::Skipped(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(skipped(&header), "twos draws random numbers");
+        let cache = r#"{"op":"sysctl","key":"net.ipv4.vs.cache_bypass","value":1,"t_ms":0}"#;
+        let text = format!("{}\n{cache}\n", header.replace("twos", "rr"));
+        assert_eq!(skipped(&text), "the setting cache_bypass is not replayed");
+        let edit = r#"{"op":"edit_service","scheduler":"twos","cmd":"ipvsadm -E","t_ms":5}"#;
+        let text = format!("{}\n{edit}\n", header.replace("twos", "rr"));
+        assert_eq!(skipped(&text), "twos draws random numbers");
+    }
+
+    #[test]
+    fn texts_are_recognised_by_their_first_line() {
+        assert_eq!(recognise("{\"op\":\"header\",\"case\":\"x\"}\n"), Content::Foreign);
+        assert_eq!(recognise("# Recordings\n{\"op\":\"header\"}"), Content::Other);
+        assert_eq!(recognise(""), Content::Other);
+        assert_eq!(recognise("[1]\n"), Content::Other);
+    }
 }

@@ -422,3 +422,105 @@ fn entry((row, place): &(Value, Place)) -> Result<Entry, Problem> {
     };
     read().ok_or_else(|| wrong("conns", row, place, ALLOWED))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Sources;
+
+    const HEADER: &str = "{\"op\":\"header\",\"format\":1,\"hz\":100,\"sh_tab_bits\":8,\
+        \"mh_tab_index\":12,\"scheduler\":\"sh\",\"sched_flags\":[\"sh-port\"],\"forwarding\":\"Masq\",\
+        \"family\":4,\"persist\":300,\"netmask\":\"255.255.255.0\",\"ops\":false,\
+        \"service\":{\"fwmark\":3,\"vports\":[80]}}";
+
+    fn parse(text: &str) -> Result<Recording, Vec<String>> {
+        let mut problems = Vec::new();
+        let file = Sources::default().add("x", text);
+        let recording = read(file, text, &mut problems);
+        recording.ok_or_else(|| problems.iter().map(|p| p.message.clone()).collect())
+    }
+
+    fn after_header(lines: &str) -> Result<Vec<Op>, Vec<String>> {
+        let recording = parse(&format!("{HEADER}\n\n{lines}\n"))?;
+        Ok(recording.steps.into_iter().map(|step| step.op).collect())
+    }
+
+    #[test]
+    fn a_header_describes_the_service() {
+        let header = parse(HEADER).unwrap().header;
+        assert_eq!((header.scheduler, header.flags), (Algorithm::Sh, 2));
+        assert_eq!((header.key, header.forwarding), (Key::Mark(3), Forwarding::Nat));
+        let persistence = Persistence { timeout: Span::from_secs(300), prefix: 24 };
+        assert_eq!(header.persistence, Some(persistence));
+    }
+
+    #[test]
+    fn packets_without_a_target_go_to_the_first_marked_address() {
+        let lines = "{\"op\":\"fwmark\",\"mark\":3,\"cmd\":\"iptables -d 10.1.1.100 -p tcp --dport 80\",\
+            \"t_ms\":1}\n{\"op\":\"syn\",\"src\":\"10.0.0.1:4\",\"chosen\":null,\"reply\":\"rst\",\"st\":null,\
+            \"t_ms\":2}";
+        let ops = after_header(lines).unwrap();
+        let Op::Request(packet, handled) = &ops[1] else { panic!("{ops:?}") };
+        assert_eq!(packet.dst, "10.1.1.100:80".parse().unwrap());
+        assert_eq!((handled.answer, &handled.state), (Some(Answer::Reset), &Recorded::Nothing));
+        let alone = lines.lines().nth(1).unwrap();
+        assert_eq!(after_header(alone).unwrap_err(), ["the line has no `dst`"]);
+    }
+
+    #[test]
+    fn flags_of_an_edit_come_from_its_command() {
+        let flags = |cmd: &str| {
+            let line = format!(
+                "{{\"op\":\"edit_service\",\"scheduler\":\"mh\",\"cmd\":\"{cmd}\",\"t_ms\":1}}"
+            );
+            match after_header(&line).map(|ops| ops[0].clone()) {
+                Ok(Op::Admin(Admin::EditService { flags, .. }, false)) => Some(flags),
+                _ => None,
+            }
+        };
+        assert_eq!(flags("ipvsadm -E -f 3 -s mh -b mh-port,mh-fallback"), Some(3));
+        assert_eq!(flags("ipvsadm -E -f 3 -s mh -b mh-port,mh-port"), Some(2));
+        assert_eq!(flags("ipvsadm -E -f 3 -s mh"), Some(0));
+        assert_eq!(flags("ipvsadm -E -f 3 -s mh -b mh-prot"), None);
+    }
+
+    #[test]
+    fn every_wrong_line_is_a_problem() {
+        let said = after_header(
+            "{\"op\":\"state\",\"dests\":[[\"10.0.0.1:80\",1,0]],\"t_ms\":1}\n\
+             {\"op\":\"conns\",\"n\":0,\"conns\":[[\"TCP\",\"1.1.1.1:1\",\"1.1.1.1:2\",\"1.1.1.1:3\",\"X\",4]],\
+             \"t_ms\":1}\n\
+             {\"op\":\"wait\"}\n\
+             {\"op\":\"sctp\",\"chunk\":\"NOTHING\",\"t_ms\":2}",
+        );
+        let expected = [
+            "`dests` is [\"10.0.0.1:80\",1,0]",
+            "`n` is 0, but 1 entries follow",
+            "the line has no `t_ms`",
+            "`chunk` is \"NOTHING\"",
+        ];
+        assert_eq!(said.unwrap_err(), expected);
+        for (from, to) in [
+            ("\"hz\":100", "\"hz\":250"),
+            ("\"sh\"", "\"shh\""),
+            ("24", "4"),
+            ("255.255.255.0", "255.0.255.0"),
+            ("Masq", "Nat"),
+            ("\"fwmark\":3", "\"fwmark\":0"),
+        ] {
+            let header = HEADER.replacen(from, to, 1);
+            assert_eq!(parse(&header).is_err(), header != HEADER, "{to}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_stops_the_program(cut in 0_usize..4000, byte in 0_usize..4000, with in ".") {
+            let text = include_str!("../../tests/golden/sched/x-wrr-zero-first.jsonl");
+            let mut text: String = text.chars().take(4000).collect();
+            text.replace_range(byte..=byte, &with);
+            let text: String = text.chars().take(cut).collect();
+            drop(parse(&text).map(|recording| crate::conform::judge(&recording)));
+        }
+    }
+}

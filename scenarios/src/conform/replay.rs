@@ -256,3 +256,93 @@ fn connections(count: usize, theirs: &[Entry], mut ours: Vec<Entry>) -> Result<(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conform::recording::Protocol;
+
+    /// A director that refuses everything.
+    struct Refusing;
+
+    impl Director for Refusing {
+        fn apply(&mut self, _: Time, _: &Admin) -> Result<(), String> {
+            Ok(())
+        }
+        fn pass(&mut self, _: Time) {}
+        fn request(&mut self, _: Time, _: &Packet) -> Outcome {
+            Outcome::Refused
+        }
+        fn reply(&mut self, _: Time, packet: &Packet) -> SocketAddr {
+            packet.src
+        }
+        fn connections(&self, _: Time) -> Vec<Entry> {
+            Vec::new()
+        }
+        fn destinations(&self) -> Vec<Destination> {
+            Vec::new()
+        }
+        fn state(&self, _: Protocol, _: SocketAddr, _: SocketAddr) -> Option<&'static str> {
+            None
+        }
+    }
+
+    fn refused(ms: u64, answer: Option<Answer>) -> Step {
+        let packet = Packet {
+            protocol: Protocol::Tcp,
+            kind: Kind::Syn,
+            src: "10.0.0.1:40001".parse().unwrap(),
+            dst: "10.1.1.100:80".parse().unwrap(),
+        };
+        let handled = Handled { to: None, port: None, answer, state: Recorded::Nothing };
+        Step { line: 2, done: Time::ZERO + Span::from_millis(ms), op: Op::Request(packet, handled) }
+    }
+
+    fn play(steps: &[Step]) -> Result<(), String> {
+        let director = &mut Refusing;
+        let icmp = VecDeque::new();
+        let mut replay = Replay { director, now: Time::ZERO, icmp, drops_entries: false };
+        steps.iter().try_for_each(|step| replay.step(step))
+    }
+
+    #[test]
+    fn an_icmp_error_may_be_missing_in_a_burst_only() {
+        let answered = |ms| refused(ms, Some(Answer::Unreachable));
+        let silent = |ms| refused(ms, None);
+        let mut steps: Vec<Step> = (0..50).map(answered).collect();
+        steps.push(silent(50));
+        assert_eq!(play(&steps), Ok(()));
+        assert!(play(&steps[1..]).is_err(), "49 are no burst");
+        steps.insert(50, answered(200));
+        steps[51] = silent(200);
+        assert!(play(&steps).is_err(), "the burst is long ago");
+        let reset = refused(60, Some(Answer::Reset));
+        steps[50] = reset;
+        assert!(play(&steps[..51]).is_err(), "an RST is not a missing ICMP error");
+    }
+
+    fn entry(left: u64, state: &str) -> Entry {
+        Entry {
+            protocol: "TCP".to_owned(),
+            client: "10.0.0.1:40001".parse().unwrap(),
+            target: "10.1.1.100:80".parse().unwrap(),
+            server: "192.168.10.11:80".parse().unwrap(),
+            state: state.to_owned(),
+            left,
+        }
+    }
+
+    #[test]
+    fn listings_may_differ_by_a_second_and_in_nothing_else() {
+        let theirs = [entry(60, "CLOSE"), entry(9, "CLOSE")];
+        assert_eq!(connections(2, &theirs, vec![entry(8, "CLOSE"), entry(61, "CLOSE")]), Ok(()));
+        let late = connections(2, &theirs, vec![entry(8, "CLOSE"), entry(62, "CLOSE")]);
+        assert!(late.unwrap_err().ends_with("62 s"));
+        assert!(connections(1, &theirs[..1], vec![entry(60, "ESTABLISHED")]).is_err());
+        assert!(
+            connections(1, &[], vec![entry(60, "CLOSE")]).is_ok(),
+            "the rest of a long listing"
+        );
+        assert!(connections(2, &[], vec![entry(60, "CLOSE")]).is_err());
+    }
+}

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod conform;
+#[cfg(test)]
 mod frames;
 #[cfg(test)]
 mod mistakes;
