@@ -96,7 +96,7 @@ fn one(
         Err(_) => return Ok(()),
     };
     match conform::recognise(&text) {
-        Content::Service => {}
+        Content::Service | Content::Timers => {}
         _ if !claims => return Ok(()),
         Content::Foreign if !named => {
             tally.all += 1;
@@ -107,7 +107,7 @@ fn one(
         Content::Foreign | Content::Other => {
             tally.all += 1;
             tally.wrong = true;
-            let message = format!("`{shown}` is not a recording of a director's service");
+            let message = format!("`{shown}` is not a recording of a director");
             return out.failure(&Failure::nowhere(message));
         }
     }
@@ -115,12 +115,12 @@ fn one(
     let mut sources = Sources::default();
     let file = sources.add(shown.to_string(), text.as_str());
     let mut problems = Vec::new();
-    let Some(recording) = conform::read(file, &text, &mut problems) else {
+    let Some(recordings) = conform::read(file, &text, &mut problems) else {
         tally.wrong = true;
         tidy(&mut problems);
         return out.problems(&sources, &problems);
     };
-    match conform::judge(&recording) {
+    match conform::judge(&recordings) {
         Verdict::Agrees { operations, beyond } => {
             tally.agree += 1;
             tally.beyond += usize::from(!beyond.is_empty());

@@ -3,7 +3,8 @@
 //! A recording holds every operation on a director with one virtual service and everything that the
 //! kernel (Linux 6.1.176) did: the destination of each packet or the ICMP error or RST instead of
 //! it, the state of the connection, the counters and the order of the destinations, dumps of the
-//! connection table. A replay compares all of it.
+//! connection table. A replay compares all of it. Another kind of recording holds the states and
+//! timers of single connections.
 
 mod director;
 mod entries;
@@ -14,6 +15,7 @@ mod replay;
 mod replica;
 mod sctp;
 mod simulated;
+mod timers;
 
 pub use recording::Recording;
 pub use replay::Difference;
@@ -32,6 +34,8 @@ use simulated::Simulated;
 pub enum Content {
     /// A recording of a director with one virtual service.
     Service,
+    /// Recordings of the timers of connections.
+    Timers,
     /// JSON lines of another kind.
     Foreign,
     /// No JSON lines.
@@ -60,14 +64,36 @@ pub fn recognise(text: &str) -> Content {
     read::recognise(text)
 }
 
-/// Reads a recording. Everything that is wrong with it is added to `problems`; then there is none.
-pub fn read(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Option<Recording> {
-    read::read(file, text, problems)
+/// Reads the recordings of a text. Everything that is wrong is added to `problems`; then there is
+/// none.
+pub fn read(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Option<Vec<Recording>> {
+    match recognise(text) {
+        Content::Timers => timers::read(file, text, problems),
+        _ => read::read(file, text, problems).map(|recording| vec![recording]),
+    }
+}
+
+/// Replays recordings up to the first that does not agree.
+pub fn judge(recordings: &[Recording]) -> Verdict {
+    let mut all = Verdict::Agrees { operations: 0, beyond: Vec::new() };
+    for recording in recordings {
+        match (judge_one(recording), &mut all) {
+            (
+                Verdict::Agrees { operations: n, beyond: b },
+                Verdict::Agrees { operations, beyond },
+            ) => {
+                *operations += n;
+                beyond.extend(b);
+            }
+            (verdict, _) => return verdict,
+        }
+    }
+    all
 }
 
 /// Replays a recording: through the director of the simulator if it has all that is needed, else
 /// through the schedulers behind a connection table of the replay.
-pub fn judge(recording: &Recording) -> Verdict {
+fn judge_one(recording: &Recording) -> Verdict {
     let chance = chance(recording);
     if !chance.is_empty() {
         return Verdict::Skipped(chance.join(", "));
@@ -201,8 +227,9 @@ mod tests {
         let mut sources = Sources::default();
         let file = sources.add("x.jsonl", text);
         let mut problems = Vec::new();
-        let recording = read(file, text, &mut problems);
-        recording.unwrap_or_else(|| panic!("{}", render(&sources, &problems, false)))
+        let recordings = read(file, text, &mut problems);
+        let first = recordings.and_then(|all| all.into_iter().next());
+        first.unwrap_or_else(|| panic!("{}", render(&sources, &problems, false)))
     }
 
     #[test]
@@ -220,7 +247,7 @@ mod tests {
             let recording = recording(name);
             let compared = recording.steps.len();
             let agrees = Verdict::Agrees { operations: compared, beyond: Vec::new() };
-            assert_eq!(judge(&recording), agrees, "{name}");
+            assert_eq!(judge_one(&recording), agrees, "{name}");
             let mut replica = Replica::new(&recording.header, Wheel::Exact);
             assert_eq!(play(&recording, &mut replica), Ok(compared), "{name}");
             operations += compared;
@@ -242,7 +269,7 @@ mod tests {
             "scheduler":"twos","sched_flags":[],"forwarding":"Route","family":4,"persist":null,
             "service":{"proto":"tcp","vip":"10.1.1.100","port":80},"netmask":null,"ops":false}"#;
         let header = header.replace('\n', "");
-        let skipped = |text: &str| match judge(&parse(text)) {
+        let skipped = |text: &str| match judge_one(&parse(text)) {
             Verdict::Skipped(why) => why,
             other => panic!("{other:?}"),
         };

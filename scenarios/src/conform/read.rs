@@ -1,11 +1,11 @@
 //! Reads a recording.
 
-use super::Content;
 use super::line::{ADDRESS, Line, address, number, wrong};
 use super::recording::{
     Admin, Answer, Chunk, Destination, Entry, Handled, Header, Key, Kind, MarkRule, Op, Packet,
     Persistence, Protocol, Recorded, Recording, Server, Step,
 };
+use super::{Content, timers};
 use crate::diagnostic::{FileId, Place, Problem};
 use crate::format::words::{list, nearest};
 use schedulers::Algorithm;
@@ -81,6 +81,7 @@ pub(super) fn recognise(text: &str) -> Content {
     let first = text.lines().next().unwrap_or_default();
     match serde_json::from_str::<Value>(first) {
         Ok(h) if h["op"] == "header" && h["scheduler"].is_string() => Content::Service,
+        Ok(line) if timers::looks_like(&line) => Content::Timers,
         Ok(Value::Object(_)) => Content::Foreign,
         _ => Content::Other,
     }
@@ -111,7 +112,7 @@ pub(super) fn read(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Opt
 }
 
 /// The lines that are not blank: their numbers and places.
-fn lines(text: &str) -> impl Iterator<Item = (usize, Range<usize>)> {
+pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, Range<usize>)> {
     let mut start = 0;
     text.split_inclusive('\n').enumerate().filter_map(move |(i, line)| {
         let here = start;
@@ -520,7 +521,7 @@ mod tests {
             let mut text: String = text.chars().take(4000).collect();
             text.replace_range(byte..=byte, &with);
             let text: String = text.chars().take(cut).collect();
-            drop(parse(&text).map(|recording| crate::conform::judge(&recording)));
+            drop(parse(&text).map(|recording| crate::conform::judge(&[recording])));
         }
     }
 }

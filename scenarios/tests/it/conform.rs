@@ -16,7 +16,7 @@ fn text(name: &str) -> String {
 fn every_recording_agrees() {
     let scratch = Scratch::new("conform-all");
     let (code, out, err) = scratch.lvsim(&["conform", &golden("")]);
-    assert_eq!((code, out.as_str()), (0, "conform: 16 of 16 agree, 0 skipped\n"), "{err}");
+    assert_eq!((code, out.as_str()), (0, "conform: 17 of 17 agree, 0 skipped\n"), "{err}");
     assert!(
         err.starts_with("note: the director of the simulator does not have what 9 of"),
         "{err}"
@@ -25,10 +25,19 @@ fn every_recording_agrees() {
         assert!(err.contains(need), "{need}: {err}");
     }
     let (code, out, _) = scratch.lvsim(&["conform", "--verbose", &golden("")]);
-    assert_eq!((code, out.lines().count()), (0, 17), "{out}");
+    assert_eq!((code, out.lines().count()), (0, 18), "{out}");
     let tunnel = out.lines().find(|l| l.contains("p-wlc-tun")).unwrap();
     assert!(tunnel.ends_with("operations, by the director of the simulator"), "{tunnel}");
     assert!(out.contains("by the schedulers alone: firewall marks not simulated"), "{out}");
+}
+
+#[test]
+fn the_recordings_of_the_schedulers_agree_too() {
+    let scratch = Scratch::new("conform-schedulers");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../schedulers/tests/golden");
+    let (code, out, err) = scratch.lvsim(&["conform", &folder.display().to_string()]);
+    assert_eq!((code, out.lines().count()), (0, 1), "{out}{err}");
+    assert!(out.ends_with(" agree, 0 skipped\n"), "{out}");
 }
 
 /// Replays a recording with one text replaced: what is said of it.
@@ -82,6 +91,16 @@ fn another_answer_state_counter_source_or_entry_is_a_difference() {
     assert!(said.starts_with("the kernel has the connection TCP 10.0.0.10:40003"), "{said}");
     let said = altered("x-ftp-plain.jsonl", last, "\"n\":14", "\"n\":15");
     assert_eq!(said, "the kernel has 15 connections, lvsim 14");
+}
+
+#[test]
+fn another_timer_counter_or_end_of_a_sequence_is_a_difference() {
+    let said = altered("t-timers.jsonl", 1, "\"exp_s\":59", "\"exp_s\":61");
+    assert!(said.contains("SYN_RECV 61 s, lvsim TCP") && said.ends_with("SYN_RECV 59 s"), "{said}");
+    let said = altered("t-timers.jsonl", 2, "\"active\":1,\"inact\":0", "\"active\":0,\"inact\":1");
+    assert!(said.starts_with("destination 1 of the list"), "{said}");
+    let said = altered("t-timers.jsonl", 1, "\"gone_after_s\":61.9", "\"gone_after_s\":50");
+    assert_eq!(said, "the kernel has 0 connections, lvsim 1");
 }
 
 #[test]
