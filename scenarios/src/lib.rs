@@ -4,6 +4,7 @@
 pub mod build;
 pub mod catalogue;
 pub mod cli;
+pub mod conform;
 pub mod diagnostic;
 pub mod expect;
 pub mod format;

@@ -61,6 +61,16 @@ pub(super) enum Command {
     #[command(after_help = "Examples:\n  lvsim test mm1 --seeds 10\n  \
         lvsim test my-cluster/ --junit report.xml")]
     Test(TestArguments),
+    /// Replay recordings of a real kernel and compare every decision.
+    #[command(after_help = "Example:\n  lvsim conform recordings/ --verbose")]
+    Conform {
+        /// Recordings, or folders of them, recognised by their content.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Say what was compared of each recording that agrees, too.
+        #[arg(long, short)]
+        verbose: bool,
+    },
 }
 
 /// Kinds of files.

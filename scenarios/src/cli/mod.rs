@@ -5,6 +5,7 @@
 
 mod arguments;
 mod check;
+mod conform;
 mod input;
 mod output;
 mod run;
@@ -73,5 +74,6 @@ fn dispatch(cli: &Cli, out: &mut Output) -> io::Result<Answer> {
         Command::Schema { reference } => show::schema(*reference, out),
         Command::Check { files, kind } => check::check(files, *kind, out),
         Command::Test(arguments) => test::test(arguments, out),
+        Command::Conform { paths, verbose } => conform::conform(paths, *verbose, out),
     }
 }

@@ -5,6 +5,8 @@ mod clusters;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod conform;
+#[cfg(test)]
 mod frames;
 #[cfg(test)]
 mod mistakes;

@@ -1,0 +1,146 @@
+//! `lvsim conform`.
+
+use super::input::read;
+use super::output::Output;
+use super::{Answer, io};
+use crate::conform::{self, Content, Verdict};
+use crate::diagnostic::{Sources, tidy};
+use crate::format::words::list;
+use crate::model::Failure;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// How many recordings came to what.
+#[derive(Default)]
+struct Tally {
+    agree: usize,
+    skipped: usize,
+    all: usize,
+    /// Something cannot be read.
+    wrong: bool,
+    /// Recordings that the director of the simulator could not replay.
+    beyond: usize,
+    /// What it does not have.
+    needs: BTreeSet<String>,
+}
+
+pub(super) fn conform(paths: &[PathBuf], verbose: bool, out: &mut Output) -> io::Result<Answer> {
+    let mut tally = Tally::default();
+    for path in paths {
+        if !path.is_dir() {
+            one(path, true, verbose, &mut tally, out)?;
+            continue;
+        }
+        match walk(path) {
+            Ok(files) => {
+                for file in files {
+                    one(&file, false, verbose, &mut tally, out)?;
+                }
+            }
+            Err(failure) => {
+                tally.wrong = true;
+                out.failure(&failure)?;
+            }
+        }
+    }
+    let Tally { agree, skipped, all, wrong, beyond, needs } = tally;
+    if beyond > 0 {
+        let needs = list(&needs);
+        out.note(&format!(
+            "note: the director of the simulator does not have what {beyond} of them need ({needs}): \
+             these drove the schedulers behind a connection table of this command"
+        ))?;
+    }
+    out.line(&format!("conform: {agree} of {all} agree, {skipped} skipped"))?;
+    Ok(if wrong { Answer::Wrong } else { Answer::of(agree == all && all > 0) })
+}
+
+/// The files below a folder, sorted.
+fn walk(folder: &Path) -> Result<Vec<PathBuf>, Box<Failure>> {
+    let unreadable =
+        |e: io::Error| Failure::nowhere(format!("cannot read `{}`: {e}", folder.display()));
+    let entries = std::fs::read_dir(folder).map_err(unreadable)?;
+    let mut entries = entries.collect::<io::Result<Vec<_>>>().map_err(unreadable)?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.path();
+        // A link to a folder may lead back here.
+        if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            files.extend(walk(&path)?);
+        } else if path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Replays a file. In a folder there may be files that are no recordings; one that was `named` must
+/// be a recording.
+fn one(
+    path: &Path,
+    named: bool,
+    verbose: bool,
+    tally: &mut Tally,
+    out: &mut Output,
+) -> io::Result<()> {
+    let shown = path.display();
+    let claims = named || path.extension().is_some_and(|e| e == "jsonl");
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(failure) if claims => {
+            tally.all += 1;
+            tally.wrong = true;
+            return out.failure(&failure);
+        }
+        Err(_) => return Ok(()),
+    };
+    match conform::recognise(&text) {
+        Content::Service | Content::Timers => {}
+        _ if !claims => return Ok(()),
+        Content::Foreign if !named => {
+            tally.all += 1;
+            tally.skipped += 1;
+            return out
+                .line(&format!("{shown}: skipped: recordings of this kind are not replayed"));
+        }
+        Content::Foreign | Content::Other => {
+            tally.all += 1;
+            tally.wrong = true;
+            let message = format!("`{shown}` is not a recording of a director");
+            return out.failure(&Failure::nowhere(message));
+        }
+    }
+    tally.all += 1;
+    let mut sources = Sources::default();
+    let file = sources.add(shown.to_string(), text.as_str());
+    let mut problems = Vec::new();
+    let Some(recordings) = conform::read(file, &text, &mut problems) else {
+        tally.wrong = true;
+        tidy(&mut problems);
+        return out.problems(&sources, &problems);
+    };
+    match conform::judge(&recordings) {
+        Verdict::Agrees { operations, beyond } => {
+            tally.agree += 1;
+            tally.beyond += usize::from(!beyond.is_empty());
+            tally.needs.extend(beyond.iter().cloned());
+            if !verbose {
+                return Ok(());
+            }
+            let by = if beyond.is_empty() {
+                "by the director of the simulator".to_owned()
+            } else {
+                format!("by the schedulers alone: {} not simulated", beyond.join(", "))
+            };
+            out.line(&format!("{shown}: agrees in {operations} operations, {by}"))
+        }
+        Verdict::Differs(difference) => {
+            out.line(&format!("{shown}:{}: {}", difference.line, difference.text))
+        }
+        Verdict::Skipped(why) => {
+            tally.skipped += 1;
+            out.line(&format!("{shown}: skipped: {why}"))
+        }
+    }
+}
