@@ -228,7 +228,8 @@ impl World {
         for (number, link) in links.iter().enumerate() {
             let blocked = !link.up || link.standby || closed.contains(&number);
             for direction in link.directions {
-                let Endpoint::Switch { switch, port } = self.fabric.directions[direction as usize].to
+                let Endpoint::Switch { switch, port } =
+                    self.fabric.directions[direction as usize].to
                 else {
                     continue;
                 };

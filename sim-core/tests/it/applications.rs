@@ -68,8 +68,10 @@ fn a_lone_user_comes_back_after_response_and_think_time() {
     let o = run(&closed(1, Dist::Constant(0.01), 1));
     let response = 528 + 704 + 100_000 + 1_000_000;
     let starts: Vec<u64> = rows(&o).iter().map(|r| r.start.as_nanos()).collect();
-    let expected: Vec<u64> =
-        (0..).map(|n| 10_000_000 + n * (response + 10_000_000)).take_while(|&t| t < 1_000_000_000).collect();
+    let expected: Vec<u64> = (0..)
+        .map(|n| 10_000_000 + n * (response + 10_000_000))
+        .take_while(|&t| t < 1_000_000_000)
+        .collect();
     assert_eq!(starts, expected);
 }
 

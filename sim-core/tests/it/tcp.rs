@@ -41,8 +41,7 @@ fn a_closed_port_refuses_by_every_method() {
 #[test]
 fn connections_beyond_an_applications_room_wait_in_the_backlog() {
     let mut config = cluster(Forwarding::Dr, Transport::Tcp, 80);
-    config.hosts[0].clients[0].load =
-        Load::Closed { users: 20, think: Dist::Constant(0.0) };
+    config.hosts[0].clients[0].load = Load::Closed { users: 20, think: Dist::Constant(0.0) };
     config.hosts[0].clients[0].limit = 400;
     for rs in &mut config.hosts[3..] {
         rs.servers[0].connections = 2;
