@@ -5,7 +5,7 @@ mod rules;
 
 pub use files::{Embedded, Files, Folder};
 pub use rules::DirectorRules;
-pub(crate) use rules::forwarding as forwarding_of;
+pub(crate) use rules::{forwarding as forwarding_of, scheduler as scheduler_of};
 
 use crate::build;
 use crate::diagnostic::{FileId, Place, Problem, Sources, tidy};

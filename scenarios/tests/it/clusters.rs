@@ -111,6 +111,31 @@ fn every_scheduler_runs_with_its_flags() {
     }
 }
 
+#[test]
+fn the_example_of_the_readme_runs() {
+    let readme = include_str!("../../../README.md");
+    let block = |language: &str| {
+        let (_, rest) = readme.split_once(&format!("```{language}\n")).unwrap();
+        rest.split_once("```").unwrap().0
+    };
+    let s = Scratch::new("readme");
+    s.write("shop.ipvsadm", block("ipvsadm"));
+    s.write("shop.toml", block("toml"));
+    let (code, out, err) = s.lvsim(&["check", "shop.toml"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = s.lvsim(&["run", "shop.toml"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let rr =
+        |run: &str| summary(&s, "results/shop")["variants"][run]["servers"]["rs3"]["share"].clone();
+    let (wlc, rr) = (rr("wlc").as_f64().unwrap(), rr("rr").as_f64().unwrap());
+    assert!((wlc - 0.5).abs() < 0.02 && (rr - 1.0 / 3.0).abs() < 0.01, "{wlc} {rr}");
+    let more = ["--set", "client.load=poisson(1200/s)", "--seed", "2", "--capture", "director"];
+    let (code, out, err) =
+        s.lvsim(&[&["run", "shop.toml", "--set", "duration=1s"], &more[..]].concat());
+    assert!(code < 2, "{out}{err}");
+    assert!(s.path().join("results/shop/captures/wlc/director.eth0.pcapng").is_file());
+}
+
 /// A client, and two hosts with one address on one switch.
 const TWINS: &str = r#"
 duration = "1s"
