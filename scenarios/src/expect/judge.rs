@@ -54,8 +54,11 @@ impl Verdict {
 ///
 /// `NAT, DR: connections.failed.total: expected 0, measured 0`
 pub fn together(verdicts: &[Verdict]) -> Vec<Verdict> {
+    // means with their intervals fill a line each
+    let short = |v: &Verdict| !v.measured.contains("+-");
     let same = |a: &Verdict, b: &Verdict| {
-        a.pass && b.pass && a.metric == b.metric && a.expected == b.expected
+        let one_line = a.measured == b.measured || short(a) && short(b);
+        a.pass && b.pass && a.metric == b.metric && a.expected == b.expected && one_line
     };
     let joined = |items: Vec<&str>, separator: &str| {
         let mut seen: Vec<&str> = Vec::new();
@@ -234,8 +237,10 @@ fn holds(condition: &Condition, measured: Interval) -> bool {
 }
 
 fn rounded(value: f64) -> String {
-    if value.abs() >= 1e6 || value.fract().abs() <= 0.0 {
+    if value.fract().abs() <= 0.0 {
         format!("{value}")
+    } else if value.abs() >= 1e6 {
+        format!("{value:.0}")
     } else {
         format!("{value:.6}").trim_end_matches('0').trim_end_matches('.').to_owned()
     }

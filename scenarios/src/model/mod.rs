@@ -3,7 +3,7 @@
 mod files;
 mod rules;
 
-pub use files::{Embedded, Files, Folder};
+pub use files::{Embedded, Files, Folder, text};
 pub use rules::DirectorRules;
 pub(crate) use rules::{forwarding as forwarding_of, scheduler as scheduler_of};
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// The file that tells a results folder from any other one.
 pub const MANIFEST: &str = "manifest.json";
+/// What the manifest calls the program that wrote it.
+pub const PROGRAM: &str = "lvsim";
 
 /// A results folder on its way. Dropped before [`Folder::finish`], it leaves nothing behind.
 #[derive(Debug)]
@@ -86,14 +88,21 @@ impl Captures for Folder {
     }
 }
 
+/// Whether the manifest is one of this program; other programs have files of this name too.
+fn holds_results(folder: &Path) -> bool {
+    let text = fs::read_to_string(folder.join(MANIFEST)).unwrap_or_default();
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    manifest["program"] == PROGRAM
+}
+
 /// Only a folder that holds results may be replaced.
 fn check_target(target: &Path) -> Result<(), String> {
     let shown = target.display();
-    if target.is_dir() && !target.join(MANIFEST).is_file() {
+    if target.is_dir() && !holds_results(target) {
         let empty = fs::read_dir(target).is_ok_and(|mut d| d.next().is_none());
         if !empty {
             return Err(format!(
-                "`{shown}` is there and holds no results ({MANIFEST} is missing): it is not replaced"
+                "`{shown}` is there and holds no results (no {MANIFEST} of {PROGRAM}): it is not replaced"
             ));
         }
     } else if target.exists() && !target.is_dir() {
@@ -127,15 +136,18 @@ mod tests {
     fn results_are_replaced_and_other_folders_are_not() {
         let dir = scratch("replace");
         let target = dir.join("out");
-        for text in ["1", "2"] {
+        let manifest = |n: u32| format!("{{ \"program\": \"lvsim\", \"seed\": {n} }}");
+        for text in [manifest(1), manifest(2)] {
             let folder = Folder::start(&target).unwrap();
             folder.create(MANIFEST).unwrap().write_all(text.as_bytes()).unwrap();
             folder.append("DR", "rs1.eth0", b"x").unwrap();
             folder.append("DR", "rs1.eth0", b"y").unwrap();
             folder.finish().unwrap();
         }
-        assert_eq!(fs::read_to_string(target.join(MANIFEST)).unwrap(), "2");
+        assert_eq!(fs::read_to_string(target.join(MANIFEST)).unwrap(), manifest(2));
         assert_eq!(fs::read(target.join("captures/DR/rs1.eth0.pcapng")).unwrap(), b"xy");
+        fs::write(target.join(MANIFEST), "{ \"name\": \"a web page\" }").unwrap();
+        assert!(Folder::start(&target).is_err_and(|e| e.contains("holds no results")));
         fs::remove_file(target.join(MANIFEST)).unwrap();
         assert!(Folder::start(&target).is_err_and(|e| e.contains("holds no results")));
         fs::write(dir.join("file"), "").unwrap();

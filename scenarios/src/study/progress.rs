@@ -65,6 +65,10 @@ impl Progress for Bars {
             bar.reset_eta();
         }
         bar.set_position(now.as_nanos().clamp(1, bar.length().unwrap_or(u64::MAX)));
+        if events == 0 {
+            bar.set_message("starts");
+            return;
+        }
         let rates = rates(now, events, bar.elapsed().as_secs_f64());
         bar.set_message(format!("{rates}, {:.0} s left", bar.eta().as_secs_f64()));
     }
