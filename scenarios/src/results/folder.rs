@@ -29,9 +29,10 @@ impl Folder {
             .file_name()
             .ok_or_else(|| format!("`{}` is no name for a folder", target.display()))?
             .to_string_lossy();
-        let aside = format!(".{name}.partial-{}", std::process::id());
-        let partial = target.with_file_name(aside);
+        let prefix = format!(".{name}.partial-");
+        let partial = target.with_file_name(format!("{prefix}{}", std::process::id()));
         let wrong = |e: io::Error| format!("cannot write `{}`: {e}", target.display());
+        remove_abandoned(&partial, &prefix);
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(wrong)?;
         }
@@ -88,6 +89,25 @@ impl Captures for Folder {
     }
 }
 
+/// Removes what runs into the same folder left behind that were killed, where the system tells
+/// which processes there are.
+fn remove_abandoned(partial: &Path, prefix: &str) {
+    let beside = partial.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let processes = Path::new("/proc");
+    let Ok(entries) = fs::read_dir(beside) else { return };
+    if !processes.join("self").exists() {
+        return;
+    }
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|n| n.strip_prefix(prefix)?.parse::<u32>().ok());
+        if id.is_some_and(|id| !processes.join(id.to_string()).exists()) {
+            // what cannot be removed is in nobody's way
+            let _left = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Whether the manifest is one of this program; other programs have files of this name too.
 fn holds_results(folder: &Path) -> bool {
     let text = fs::read_to_string(folder.join(MANIFEST)).unwrap_or_default();
@@ -129,6 +149,20 @@ mod tests {
         folder.create("csv/a.csv").unwrap();
         drop(folder);
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_run_left_behind_is_removed_by_the_next() {
+        let dir = scratch("killed");
+        // no process has a number that large
+        let (mine, other) = (".out.partial-4294967295", ".out2.partial-4294967295");
+        for name in [mine, other, ".out.partial-x"] {
+            fs::create_dir_all(dir.join(name).join("csv")).unwrap();
+        }
+        drop(Folder::start(&dir.join("out")).unwrap());
+        assert_eq!(dir.join(mine).exists(), !Path::new("/proc/self").exists());
+        assert!(dir.join(other).exists() && dir.join(".out.partial-x").exists());
         fs::remove_dir_all(&dir).unwrap();
     }
 
