@@ -285,7 +285,8 @@ impl Builder<'_> {
         }
         let name: String = tables.cluster.value("scheduler");
         // a word that names none was reported when it was read
-        let Ok(scheduler) = name.parse::<Algorithm>() else { return };
+        let Ok(written) = name.parse::<Algorithm>() else { return };
+        let scheduler = crate::model::scheduler_of(self.record).unwrap_or(written);
         let forwarding = crate::model::forwarding_of(self.record).unwrap_or(Forwarding::Dr);
         let servers = plan.real_servers.iter().map(|rip| ServerRule {
             rip: *rip,

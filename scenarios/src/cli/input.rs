@@ -2,7 +2,7 @@
 
 use crate::catalogue::{CATALOGUE, Entry, find};
 use crate::format::words::nearest;
-use crate::model::{Embedded, Failure, Folder, Scenario, Settings, load};
+use crate::model::{Embedded, Failure, Folder, Scenario, Settings, load, text};
 use std::path::{Path, PathBuf};
 
 /// A scenario to read.
@@ -62,8 +62,7 @@ impl Input {
 /// The text of a file.
 pub(super) fn read(path: &Path) -> Result<String, Box<Failure>> {
     let shown = path.display();
-    let bytes =
-        std::fs::read(path).map_err(|e| Failure::nowhere(format!("cannot read `{shown}`: {e}")))?;
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::nowhere(format!("cannot read `{shown}`: it is not text in UTF-8")))
+    let wrong = |why: String| Failure::nowhere(format!("cannot read `{shown}`: {why}"));
+    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    text(bytes).map_err(wrong)
 }

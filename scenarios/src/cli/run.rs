@@ -14,6 +14,7 @@ use crate::study::run::{CHUNK, configuration};
 use crate::study::{Outcome, Progress, RunOptions, lockstep, run as run_variants, world};
 use indicatif::ProgressDrawTarget;
 use sim_core::config::CaptureConfig;
+use sim_core::engine::Time;
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(arguments: &RunArguments, out: &mut Output) -> io::Result<Answer> {
@@ -86,6 +87,7 @@ fn compare(
             if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let end = variant.config.duration + variant.config.drain;
         let bars = Bars::new(&[(format!("{} twice", variant.name), end)], target);
+        bars.at(0, Time::ZERO, 0);
         let build = || world::build(&config);
         let found = lockstep::compare(build, build, CHUNK, |now, events| bars.at(0, now, events))?;
         bars.clear();

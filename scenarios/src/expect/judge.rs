@@ -54,8 +54,11 @@ impl Verdict {
 ///
 /// `NAT, DR: connections.failed.total: expected 0, measured 0`
 pub fn together(verdicts: &[Verdict]) -> Vec<Verdict> {
+    // means with their intervals fill a line each
+    let short = |v: &Verdict| !v.measured.contains("+-");
     let same = |a: &Verdict, b: &Verdict| {
-        a.pass && b.pass && a.metric == b.metric && a.expected == b.expected
+        let one_line = a.measured == b.measured || short(a) && short(b);
+        a.pass && b.pass && a.metric == b.metric && a.expected == b.expected && one_line
     };
     let joined = |items: Vec<&str>, separator: &str| {
         let mut seen: Vec<&str> = Vec::new();
@@ -141,14 +144,20 @@ fn compare(
     let own = numbers(values, &e.metric)?;
     let Some(than) = &e.than else {
         let interval = Interval::of(&own);
-        return Ok((e.conditions.iter().all(|c| holds(c, interval)), shown(interval)));
+        return Ok((
+            e.conditions.iter().all(|c| holds(c, interval)),
+            shown(interval, unit_of(&e.metric)),
+        ));
     };
     // replication by replication: both ran with the same random numbers
     let other_variant = than.variant.as_deref().unwrap_or(variant);
     let others = self::values(&than.metric, other_variant, replications)?;
     let others = numbers(&others, &than.metric)?;
     if others.iter().any(|o| o.abs() < f64::MIN_POSITIVE) {
-        let text = format!("{} beside 0 of {other_variant}", shown(Interval::of(&own)));
+        let text = format!(
+            "{} beside 0 of {other_variant}",
+            shown(Interval::of(&own), unit_of(&e.metric))
+        );
         let zero = own.iter().all(|o| o.abs() < f64::MIN_POSITIVE);
         let equal = e.conditions.iter().all(|c| {
             matches!(
@@ -174,9 +183,9 @@ fn compare(
     });
     let text = format!(
         "{}, which is {} times {} of {other_variant}",
-        shown(Interval::of(&own)),
-        shown(Interval::of(&ratios)),
-        shown(other),
+        shown(Interval::of(&own), unit_of(&e.metric)),
+        shown(Interval::of(&ratios), Measure::Plain),
+        shown(other, unit_of(&e.metric)),
     );
     Ok((pass, text))
 }
@@ -228,18 +237,49 @@ fn holds(condition: &Condition, measured: Interval) -> bool {
 }
 
 fn rounded(value: f64) -> String {
-    if value.abs() >= 1e6 || value.fract().abs() <= 0.0 {
+    if value.fract().abs() <= 0.0 {
         format!("{value}")
+    } else if value.abs() >= 1e6 {
+        format!("{value:.0}")
     } else {
         format!("{value:.6}").trim_end_matches('0').trim_end_matches('.').to_owned()
     }
 }
 
-fn shown(i: Interval) -> String {
+/// How a metric is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Measure {
+    Time,
+    Plain,
+}
+
+/// Latencies are times, all but their counts.
+fn unit_of(metric: &str) -> Measure {
+    let mut parts = metric.rsplit('.');
+    let last = parts.next();
+    let time = last != Some("count") && parts.any(|p| matches!(p, "latency" | "sojourn"));
+    if time { Measure::Time } else { Measure::Plain }
+}
+
+/// Six significant digits of a number beside others in its unit: `15.2836ms`.
+fn written(value: f64, scale: f64, measure: Measure) -> String {
+    if measure == Measure::Plain {
+        return rounded(value);
+    }
+    let units = [("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)];
+    let fits = |unit: &&(&str, f64)| scale.abs() >= unit.1 || unit.0 == "ns";
+    let (name, unit) = units.iter().find(fits).copied().unwrap_or(("s", 1.0));
+    let text = format!("{:.4}", value / unit);
+    format!("{}{name}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn shown(i: Interval, measure: Measure) -> String {
+    let mean = written(i.mean, i.mean, measure);
     if i.count < 2 {
-        rounded(i.mean)
+        mean
     } else {
-        format!("{} +- {} (99 %, {} runs)", rounded(i.mean), rounded(i.half), i.count)
+        let half = written(i.half, i.mean, measure);
+        format!("{mean} +- {half} (99 %, {} runs)", i.count)
     }
 }
 
@@ -262,7 +302,7 @@ fn expected(e: &Expectation) -> String {
     };
     let distance = |t: &Tolerance| match t {
         Tolerance::Share(s) => format!("{} %", rounded(s * 100.0)),
-        Tolerance::Absolute(a) => rounded(*a),
+        Tolerance::Absolute(a) => written(*a, *a, unit_of(&e.metric)),
     };
     let condition = |c: &Condition| match c {
         Condition::Is(o) => text(o),
@@ -359,6 +399,28 @@ mod tests {
         let verdicts = judge(&expectations(text), &[run(1.0, 7.0)]);
         assert!(verdicts[0].pass && !verdicts[1].pass);
         assert!(verdicts[1].line().contains("expected always below 5, measured 7 at"));
+    }
+
+    #[test]
+    fn times_are_written_with_their_unit() {
+        let text = "[[expect]]\nmetric = \"latency.complete.p99\"\nof = \"a\"\nbelow = \"15ms\"\n";
+        let once = judge(&expectations(text), &[run(0.012_345, 1.0)]);
+        let line = "a: latency.complete.p99: expected below 15ms, measured 12.345ms";
+        assert_eq!(once[0].line(), line);
+        let twice = judge(&expectations(text), &[run(0.012, 1.0), run(0.014, 1.0)]);
+        assert!(twice[0].measured.starts_with("13ms +- 63.6"), "{}", twice[0].measured);
+        assert_eq!(written(0.0, 0.0, Measure::Time), "0ns");
+        assert_eq!(unit_of("latency.complete.count"), Measure::Plain);
+    }
+
+    #[test]
+    fn what_holds_for_several_variants_is_said_once() {
+        let text = "[[expect]]\nmetric = \"latency.complete.p99\"\nbelow = 5\n";
+        let both = together(&judge(&expectations(text), &[run(1.0, 2.0)]));
+        assert_eq!(both.len(), 1);
+        assert_eq!(both[0].line(), "a, b: latency.complete.p99: expected below 5, measured 1s; 2s");
+        let one = together(&judge(&expectations(text), &[run(1.0, 7.0)]));
+        assert_eq!(one.iter().map(|v| v.pass).collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]

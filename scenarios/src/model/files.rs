@@ -19,8 +19,17 @@ impl Files for Folder {
     fn read(&self, name: &str) -> Result<String, String> {
         let path = self.0.join(name);
         let bytes = std::fs::read(&path).map_err(|e| e.to_string())?;
-        String::from_utf8(bytes).map_err(|_| "it is not text in UTF-8".to_owned())
+        text(bytes)
     }
+}
+
+/// The text of a file, without the byte order mark that some editors put in front.
+///
+/// # Errors
+/// It is not UTF-8.
+pub fn text(bytes: Vec<u8>) -> Result<String, String> {
+    let text = String::from_utf8(bytes).map_err(|_| "it is not text in UTF-8".to_owned())?;
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }
 
 /// Files that are a part of the program: name and text.

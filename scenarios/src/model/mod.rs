@@ -3,9 +3,9 @@
 mod files;
 mod rules;
 
-pub use files::{Embedded, Files, Folder};
+pub use files::{Embedded, Files, Folder, text};
 pub use rules::DirectorRules;
-pub(crate) use rules::forwarding as forwarding_of;
+pub(crate) use rules::{forwarding as forwarding_of, scheduler as scheduler_of};
 
 use crate::build;
 use crate::diagnostic::{FileId, Place, Problem, Sources, tidy};

@@ -4,6 +4,7 @@ use super::Reading;
 use crate::diagnostic::{Place, Problem};
 use crate::format::Record;
 use crate::import::ipvsadm::{self, Rules};
+use schedulers::Algorithm;
 use sim_core::config::IpvsSysctl;
 use sim_core::ipvs::rules::Forwarding;
 
@@ -30,6 +31,9 @@ pub(super) fn read(record: &Record, reading: &mut Reading<'_>) -> Vec<DirectorRu
         if let Some(method) = method {
             ipvsadm::set_forwarding(&mut rules.config, method);
         }
+        if let Some(scheduler) = scheduler(record) {
+            ipvsadm::set_scheduler(&mut rules.config, scheduler);
+        }
         if let Some(sysctl) = table.table("sysctl") {
             rules.config.sysctl = IpvsSysctl {
                 conn_reuse_mode: sysctl.value("conn_reuse_mode"),
@@ -49,6 +53,11 @@ pub(super) fn read(record: &Record, reading: &mut Reading<'_>) -> Vec<DirectorRu
 pub(crate) fn forwarding(record: &Record) -> Option<Forwarding> {
     let name: String = record.get("forwarding")?;
     [Forwarding::Nat, Forwarding::Dr, Forwarding::Tun].into_iter().find(|f| f.name() == name)
+}
+
+/// The scheduler that `scheduler` gives to all services.
+pub(crate) fn scheduler(record: &Record) -> Option<Algorithm> {
+    record.get::<String>("scheduler")?.parse().ok()
 }
 
 fn texts(table: &Record, reading: &mut Reading<'_>) -> (Option<Rules>, bool) {

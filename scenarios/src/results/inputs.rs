@@ -1,6 +1,7 @@
 //! `manifest.json`: what it takes to get the same results again.
 
 use super::Study;
+use super::folder::PROGRAM;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -44,7 +45,7 @@ pub(super) fn manifest(study: &Study<'_>) -> Value {
         })
         .collect();
     json!({
-        "program": "lvsim",
+        "program": PROGRAM,
         "version": env!("CARGO_PKG_VERSION"),
         "scenario": study.scenario.name,
         "seed": study.scenario.seed,

@@ -2,6 +2,7 @@
 
 use crate::study::Outcome;
 use serde_json::{Map, Value, json};
+use sim_core::config::{ServerConfig, Transport};
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::ServiceKey;
 use sim_core::observe::{
@@ -65,7 +66,7 @@ pub fn variant(outcome: &Outcome) -> Value {
     };
     let names = o.clients.iter().map(|c| (c.name.clone(), Value::Object(client(c, seconds))));
     put("clients", Value::Object(names.collect()));
-    put("servers", servers(o));
+    put("servers", servers(outcome));
     let end = o.end.as_secs_f64();
     put("directors", keyed(o.directors.iter().map(|d| (d.host.clone(), director(d, end)))));
     put("director_load", director_load(o));
@@ -151,30 +152,46 @@ pub fn histogram(h: &Histogram) -> Value {
     Value::Object(map)
 }
 
-/// The names of the server applications: the host, with the port if it has several, and with a
-/// number if several of them have one port (TCP and UDP).
-pub fn server_names(o: &Observations) -> Vec<String> {
-    let several = |host: &str| o.servers.iter().filter(|s| s.host == host).count() > 1;
-    let mut names: Vec<String> = Vec::new();
-    for s in &o.servers {
-        let name = if several(&s.host) { format!("{}:{}", s.host, s.port) } else { s.host.clone() };
-        let twins = (2..).map(|n| format!("{name}#{n}"));
-        let free = std::iter::once(name.clone()).chain(twins).find(|n| !names.contains(n));
-        names.push(free.unwrap_or(name));
-    }
-    names
+/// The port of each server application: `53`, or `53/udp` where TCP and UDP servers share it.
+pub fn server_ports(outcome: &Outcome) -> Vec<String> {
+    // observations are in the order of the configuration
+    let servers = || outcome.variant.config.hosts.iter().flat_map(|h| &h.servers);
+    let shared =
+        |s: &ServerConfig| servers().any(|t| t.port == s.port && t.transport != s.transport);
+    let name = |s: &ServerConfig| match s.transport {
+        _ if !shared(s) => s.port.to_string(),
+        Transport::Tcp => format!("{}/tcp", s.port),
+        Transport::Udp => format!("{}/udp", s.port),
+    };
+    servers().map(name).collect()
 }
 
-/// The share a server has of the connections to its port; `None` if there are none.
-pub fn server_share(o: &Observations, server: &ServerObservation) -> Option<f64> {
-    let peers = o.servers.iter().filter(|s| s.port == server.port);
-    let all: u64 = peers.map(|s| s.connections).sum();
-    (all > 0).then(|| server.connections as f64 / all as f64)
+/// The names of the server applications: the host, with the port if it has several.
+pub fn server_names(outcome: &Outcome) -> Vec<String> {
+    let servers = &outcome.observations.servers;
+    let several = |host: &str| servers.iter().filter(|s| s.host == host).count() > 1;
+    let name = |(s, port): (&ServerObservation, String)| {
+        if several(&s.host) { format!("{}:{port}", s.host) } else { s.host.clone() }
+    };
+    servers.iter().zip(server_ports(outcome)).map(name).collect()
 }
 
-fn servers(o: &Observations) -> Value {
-    keyed(server_names(o).into_iter().zip(&o.servers).map(|(name, s)| {
-        let share = server_share(o, s).unwrap_or(0.0);
+/// The share that each server has of the connections to its port; `None` if there are none.
+pub fn server_shares(outcome: &Outcome) -> Vec<Option<f64>> {
+    let servers = &outcome.observations.servers;
+    let ports = server_ports(outcome);
+    let share = |(s, port): (&ServerObservation, &String)| {
+        let peers = servers.iter().zip(&ports).filter(|(_, p)| *p == port);
+        let all: u64 = peers.map(|(s, _)| s.connections).sum();
+        (all > 0).then(|| s.connections as f64 / all as f64)
+    };
+    servers.iter().zip(&ports).map(share).collect()
+}
+
+fn servers(outcome: &Outcome) -> Value {
+    let named = server_names(outcome).into_iter().zip(server_shares(outcome));
+    keyed(named.zip(&outcome.observations.servers).map(|((name, share), s)| {
+        let share = share.unwrap_or(0.0);
         let value = json!({
             "connections": s.connections,
             "share": share,

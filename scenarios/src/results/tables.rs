@@ -1,7 +1,7 @@
 //! Tidy tables: one observation a row, the variant in the first column.
 
 use super::Study;
-use super::summary::{PERCENTILES, link_name, server_names, server_share, service_name};
+use super::summary::{PERCENTILES, link_name, server_names, server_shares, service_name};
 use crate::study::Outcome;
 use reports::{Cell, Column, Table, Unit};
 use sim_core::engine::Time;
@@ -108,13 +108,14 @@ pub(super) fn servers(study: &Study<'_>) -> Table {
         seconds("sojourn p99"),
     ];
     table("servers", columns, study, |o| {
-        let names = server_names(&o.observations);
-        let row = |(name, s): (String, &sim_core::observe::ServerObservation)| {
+        type Named<'a> = ((String, Option<f64>), &'a sim_core::observe::ServerObservation);
+        let names = server_names(o);
+        let row = |((name, share), s): Named<'_>| {
             vec![
                 name.into(),
                 u64::from(s.port).into(),
                 s.connections.into(),
-                server_share(&o.observations, s).into(),
+                share.into(),
                 s.requests.into(),
                 s.bytes.into(),
                 s.refused.into(),
@@ -124,7 +125,8 @@ pub(super) fn servers(study: &Study<'_>) -> Table {
                 measured(&s.sojourn, |h| h.quantile_s(0.99)),
             ]
         };
-        names.into_iter().zip(&o.observations.servers).map(row).collect::<Vec<_>>()
+        let named = names.into_iter().zip(server_shares(o));
+        named.zip(&o.observations.servers).map(row).collect::<Vec<_>>()
     })
 }
 
@@ -292,7 +294,7 @@ fn connections(study: &Study<'_>) -> Table {
         Column::text("outcome"),
     ];
     table("connections", columns, study, |o| {
-        let names = server_names(&o.observations);
+        let names = server_names(o);
         let point = |t: Time| Cell::from((t != Time::NEVER).then(|| t.as_secs_f64()));
         let row = |c: &ConnectionRow| {
             let client = o.observations.clients.get(c.client as usize);

@@ -1,7 +1,7 @@
 //! The table a person reads: a metric a row, a variant a column.
 
 use super::Study;
-use super::summary::{busiest, director_load, observed_s, server_share, total};
+use super::summary::{busiest, director_load, observed_s, server_ports, server_shares, total};
 use super::tables::measured;
 use crate::study::Outcome;
 use reports::{Cell, Comparison, Sense, Unit};
@@ -99,7 +99,12 @@ fn latency(t: &mut Comparison, outcomes: &[Outcome], of: impl Fn(&Outcome) -> Cl
         ("first byte", |c| &c.first_byte),
         ("complete", |c| &c.complete),
     ];
+    let any = |pick: Phase| outcomes.iter().any(|o| pick(&of(o)).count() > 0);
     for (name, pick) in phases {
+        // UDP has no connect; where nothing was answered, dashes say so
+        if name == "connect" && !any(pick) && any(|c| &c.complete) {
+            continue;
+        }
         for (percentile, q) in [("p50", 0.5), ("p99", 0.99)] {
             let label = format!("{name} {percentile}");
             row(t, outcomes, &label, Unit::Seconds, Sense::LowerIsBetter, |o| {
@@ -169,13 +174,14 @@ fn links(t: &mut Comparison, outcomes: &[Outcome]) {
 /// Share of the connections of each server among those of its port; of many only the extremes.
 fn shares(t: &mut Comparison, outcomes: &[Outcome]) {
     const MOST: usize = 16;
-    let ports = each_once(outcomes, |o| o.observations.servers.iter().map(|s| s.port).collect());
+    let ports = each_once(outcomes, server_ports);
     for port in &ports {
         let at = if ports.len() > 1 { format!(" to port {port}") } else { String::new() };
         t.group(format!("Share of connections{at}"));
         let of = |o: &Outcome| -> Vec<(String, Option<f64>)> {
-            let servers = o.observations.servers.iter().filter(|s| s.port == *port);
-            servers.map(|s| (s.host.clone(), server_share(&o.observations, s))).collect()
+            let hosts = o.observations.servers.iter().map(|s| s.host.clone());
+            let shares = hosts.zip(server_shares(o)).zip(server_ports(o));
+            shares.filter(|(_, p)| p == port).map(|(share, _)| share).collect()
         };
         let hosts = each_once(outcomes, |o| of(o).into_iter().map(|s| s.0).collect());
         if hosts.len() > MOST {

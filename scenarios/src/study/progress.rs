@@ -33,7 +33,7 @@ impl Bars {
     pub fn new(variants: &[(String, Span)], target: ProgressDrawTarget) -> Self {
         let all = MultiProgress::with_draw_target(target);
         let width = variants.iter().map(|v| v.0.len()).max().unwrap_or(0);
-        let style = ProgressStyle::with_template("{prefix} {bar:24} {msg}, {eta} left")
+        let style = ProgressStyle::with_template("{prefix} {bar:24} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
         let bars = variants
@@ -42,6 +42,7 @@ impl Bars {
                 let bar = all.add(ProgressBar::new(end.as_nanos().max(1)));
                 bar.set_style(style.clone());
                 bar.set_prefix(format!("{name:width$}"));
+                bar.set_message("waits");
                 bar
             })
             .collect();
@@ -58,8 +59,18 @@ impl Bars {
 impl Progress for Bars {
     fn at(&self, variant: usize, now: Time, events: u64) {
         let Some(bar) = self.bars.get(variant) else { return };
-        bar.set_position(now.as_nanos().min(bar.length().unwrap_or(u64::MAX)));
-        bar.set_message(rates(now, events, bar.elapsed().as_secs_f64()));
+        if bar.position() == 0 {
+            // it has waited for its turn until now
+            bar.reset_elapsed();
+            bar.reset_eta();
+        }
+        bar.set_position(now.as_nanos().clamp(1, bar.length().unwrap_or(u64::MAX)));
+        if events == 0 {
+            bar.set_message("starts");
+            return;
+        }
+        let rates = rates(now, events, bar.elapsed().as_secs_f64());
+        bar.set_message(format!("{rates}, {:.0} s left", bar.eta().as_secs_f64()));
     }
 
     fn done(&self, variant: usize) {

@@ -5,6 +5,7 @@ use super::world::{self, Simulation};
 use crate::model::{Failure, Scenario, Variant};
 use rayon::prelude::*;
 use sim_core::config::{CaptureConfig, WorldConfig};
+use sim_core::engine::Time;
 use sim_core::observe::Observations;
 
 /// Events between two looks at the clock.
@@ -93,6 +94,7 @@ fn run_one(
     let config = configuration(variant, options);
     let clock = Clock::start();
     let mut world = world::build(&config)?;
+    progress.at(index, Time::ZERO, 0);
     loop {
         let more = world.run(CHUNK);
         for (name, bytes) in world.take_captures() {

@@ -77,6 +77,30 @@ fn a_vip_outside_the_network_of_the_real_servers_is_served() {
 }
 
 #[test]
+fn tcp_and_udp_on_one_port_are_two_servers() {
+    let s = Scratch::new("dns");
+    // with the byte order mark of some editors
+    let rules = "\u{feff}-A -u 10.0.0.53:53 -s rr\n-a -u 10.0.0.53:53 -r 10.0.0.11:53 -g\n\
+                 -A -t 10.0.0.53:53 -s rr\n-a -t 10.0.0.53:53 -r 10.0.0.11:53 -g\n";
+    s.write("dns.ipvsadm", rules);
+    s.write(
+        "dns.toml",
+        "duration = \"500ms\"\n[cluster]\n[director]\nrules_file = \"dns.ipvsadm\"\n\
+         [[server]]\ntransport = \"udp\"\nport = 53\n[[server]]\ntransport = \"tcp\"\nport = 53\n\
+         [[client]]\nname = \"u\"\ntransport = \"udp\"\nload = \"poisson(100/s)\"\n\
+         [[client]]\nname = \"t\"\ntransport = \"tcp\"\nload = \"poisson(100/s)\"\n",
+    );
+    assert_eq!(s.lvsim(&["check", "dns.toml", "dns.ipvsadm"]).0, 0);
+    let (code, out, err) = s.lvsim(&["run", "dns.toml", "--out", "o"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("port 53/udp") && out.contains("port 53/tcp"), "{out}");
+    assert_eq!(out.matches("connect p99").count(), 1, "UDP has no connect: {out}");
+    let servers = &summary(&s, "o")["variants"]["dns"]["servers"];
+    assert!(servers["rs1:53/udp"]["connections"].as_u64() > Some(0), "{servers}");
+    assert_eq!(servers["rs1:53/tcp"]["share"], 1.0, "{servers}");
+}
+
+#[test]
 fn addresses_that_nobody_gave_are_free_ones() {
     let s = Scratch::new("free");
     let text = "duration = \"100ms\"\n[cluster]\nvip = \"10.0.0.1:80\"\n[server]\n[client]\nload = \"poisson(100/s)\"\n";
@@ -109,6 +133,31 @@ fn every_scheduler_runs_with_its_flags() {
         let connections = &summary(&s, "o")["variants"]["s"]["connections"];
         assert_eq!(connections["offered"], connections["served"], "{scheduler}: {connections}");
     }
+}
+
+#[test]
+fn the_example_of_the_readme_runs() {
+    let readme = include_str!("../../../README.md");
+    let block = |language: &str| {
+        let (_, rest) = readme.split_once(&format!("```{language}\n")).unwrap();
+        rest.split_once("```").unwrap().0
+    };
+    let s = Scratch::new("readme");
+    s.write("shop.ipvsadm", block("ipvsadm"));
+    s.write("shop.toml", block("toml"));
+    let (code, out, err) = s.lvsim(&["check", "shop.toml"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = s.lvsim(&["run", "shop.toml"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let rr =
+        |run: &str| summary(&s, "results/shop")["variants"][run]["servers"]["rs3"]["share"].clone();
+    let (wlc, rr) = (rr("wlc").as_f64().unwrap(), rr("rr").as_f64().unwrap());
+    assert!((wlc - 0.5).abs() < 0.02 && (rr - 1.0 / 3.0).abs() < 0.01, "{wlc} {rr}");
+    let more = ["--set", "client.load=poisson(1200/s)", "--seed", "2", "--capture", "director"];
+    let (code, out, err) =
+        s.lvsim(&[&["run", "shop.toml", "--set", "duration=1s"], &more[..]].concat());
+    assert!(code < 2, "{out}{err}");
+    assert!(s.path().join("results/shop/captures/wlc/director.eth0.pcapng").is_file());
 }
 
 /// A client, and two hosts with one address on one switch.

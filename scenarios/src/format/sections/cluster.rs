@@ -1,20 +1,10 @@
 //! The shorthand for the usual cluster.
 
-use super::{OF_NETWORK, field, host::CPU, host::SYSCTL, host::TCP, network::LINK_PROPERTIES};
+use super::{
+    OF_NETWORK, SCHEDULER, field, host::CPU, host::SYSCTL, host::TCP, network::LINK_PROPERTIES,
+};
 use crate::format::field::Absent::{Default, Means};
 use crate::format::field::{Field, Kind, Section};
-use schedulers::Algorithm;
-
-/// The names of all schedulers.
-const SCHEDULERS: [&str; Algorithm::ALL.len()] = {
-    let mut names = [""; Algorithm::ALL.len()];
-    let mut index = 0;
-    while index < names.len() {
-        names[index] = Algorithm::ALL[index].name();
-        index += 1;
-    }
-    names
-};
 
 /// The usual cluster.
 pub static CLUSTER: Section = Section {
@@ -27,12 +17,7 @@ pub static CLUSTER: Section = Section {
             Means("the services of the rules"),
             "Makes rules for one TCP service at this address when a [[director]] has none.",
         ),
-        field(
-            "scheduler",
-            Kind::OneOf(&SCHEDULERS),
-            Default("wlc"),
-            "Scheduler of such a service.",
-        ),
+        field("scheduler", SCHEDULER, Default("wlc"), "Scheduler of such a service."),
         field(
             "subnet",
             Kind::Prefix,

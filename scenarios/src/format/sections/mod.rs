@@ -13,6 +13,7 @@ pub use network::{LINK, LINK_EVENT, LINK_PROPERTIES, NETWORK, SWITCH};
 use super::distribution::Quantity;
 use super::field::Absent::{Default, Means, Required};
 use super::field::{Absent, Field, Kind, Section};
+use schedulers::Algorithm;
 use sim_core::net::topology::Problem;
 
 const fn field(name: &'static str, kind: Kind, default: Absent, help: &'static str) -> Field {
@@ -28,6 +29,20 @@ const COUNT: Kind = Kind::Dist(Quantity::Count);
 const TEXTS: Kind = Kind::List(&Kind::Text);
 
 const SMALL: Kind = Kind::Integer(0, 255);
+/// A scheduler by the kernel's name.
+pub const SCHEDULER: Kind = Kind::OneOf(&SCHEDULERS);
+
+/// The names of all schedulers.
+const SCHEDULERS: [&str; Algorithm::ALL.len()] = {
+    let mut names = [""; Algorithm::ALL.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = Algorithm::ALL[index].name();
+        index += 1;
+    }
+    names
+};
+
 /// The three forwarding methods by the names people use.
 pub const FORWARDING: Kind = Kind::OneOf(&["NAT", "DR", "TUN"]);
 
@@ -102,6 +117,12 @@ pub static SCENARIO: Section = Section {
             FORWARDING,
             Means("what the rules say"),
             "Replaces the forwarding method of every destination in the rules.",
+        ),
+        field(
+            "scheduler",
+            SCHEDULER,
+            Means("what the rules say"),
+            "Replaces the scheduler of every service in the rules; flags of another one are dropped.",
         ),
         field(
             "allow",

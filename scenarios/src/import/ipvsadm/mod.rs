@@ -10,6 +10,7 @@ mod service;
 
 use crate::diagnostic::{FileId, Place, Problem, Sources};
 use line::{Command, Line};
+use schedulers::Algorithm;
 use service::{Address, Target};
 use sim_core::config::IpvsConfig;
 use sim_core::engine::Span;
@@ -74,6 +75,15 @@ pub fn set_forwarding(config: &mut IpvsConfig, method: Forwarding) {
                 server.port = port;
             }
         }
+    }
+}
+
+/// Gives every service one scheduler. Flags mean something else to another scheduler, so those of a
+/// service that had another one are dropped.
+pub fn set_scheduler(config: &mut IpvsConfig, scheduler: Algorithm) {
+    for service in config.services.iter_mut().filter(|s| s.scheduler != scheduler) {
+        service.scheduler = scheduler;
+        service.sched_flags = 0;
     }
 }
 
