@@ -215,7 +215,8 @@ pub struct LinkConfig {
     pub directions: [LinkDirection; 2],
     /// State at the start.
     pub up: bool,
-    /// Standby leg of an active-backup bond: carries nothing, closes no loop.
+    /// Standby leg of an active-backup bond: closes no loop, and carries nothing while the active leg,
+    /// which ends at the same interface or joins the same switches, is up.
     pub standby: bool,
 }
 

@@ -4,7 +4,7 @@ use super::Host;
 use super::client::{Phase, Session};
 use super::fabric::{Fabric, Place, Reason};
 use crate::config::Transport;
-use crate::engine::{FxMap, Time};
+use crate::engine::{FxMap, Span, Time};
 use crate::observe::Failure;
 use crate::tcp::Conn;
 use crate::wire::{Ip, Packet, PacketId, icmp, proto};
@@ -16,9 +16,24 @@ const LARGEST: u32 = 65_507;
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     open: FxMap<(Ip, u16), u32>,
+    /// Path MTUs that ICMP errors told, and until when they are believed.
+    paths: FxMap<Ip, (u16, Time)>,
 }
 
+/// Smallest path MTU that is believed (`ip_rt_min_pmtu`).
+const MIN_PMTU: u16 = 552;
+/// A path MTU is forgotten after this time (`ip_rt_mtu_expires`).
+const PMTU_LIFE: Span = Span::from_secs(600);
+
 impl Sockets {
+    /// The MTU towards a destination, at most that of the link.
+    fn mtu(&self, now: Time, to: Ip, link: u16) -> u16 {
+        match self.paths.get(&to) {
+            Some(&(mtu, until)) if until > now => mtu.min(link),
+            _ => link,
+        }
+    }
+
     /// Forgets an end.
     pub(super) fn close(&mut self, local: (Ip, u16)) {
         self.open.remove(&local);
@@ -55,7 +70,8 @@ impl Host {
         Ok(())
     }
 
-    /// Sends a datagram; DF is set if it fits the link (`ip_dont_fragment`).
+    /// Sends a datagram, in pieces if it does not fit the path as far as it is known; DF is set if it
+    /// does (`ip_dont_fragment`).
     pub(super) fn send_datagram(
         &mut self,
         fab: &mut Fabric,
@@ -70,8 +86,13 @@ impl Host {
         p.dport = peer.1;
         p.tag = tag;
         p.ttl = self.ip.sysctl.default_ttl;
-        if len <= self.ip.mtu_towards(peer.0) {
+        let link = self.ip.mtu_towards(peer.0);
+        let mtu = self.sockets.mtu(fab.now, peer.0, link);
+        if len <= mtu {
             p.frag = Packet::DF;
+        } else if mtu < link {
+            self.ip.originate_in_pieces(fab, p, mtu);
+            return;
         }
         self.ip.originate(fab, p);
     }
@@ -124,7 +145,19 @@ impl Host {
     }
 
     /// An ICMP error about a datagram this host sent.
-    pub(super) fn datagram_error(&mut self, fab: &mut Fabric, quoted: &Packet, kind: u8, code: u8) {
+    pub(super) fn datagram_error(
+        &mut self,
+        fab: &mut Fabric,
+        quoted: &Packet,
+        kind: u8,
+        code: u8,
+        mtu: u16,
+    ) {
+        if (kind, code) == (icmp::UNREACHABLE, icmp::FRAG_NEEDED) {
+            // the datagram is lost, the next one is cut (`ipv4_sk_update_pmtu`)
+            self.sockets.paths.insert(quoted.dst, (mtu.max(MIN_PMTU), fab.now + PMTU_LIFE));
+            return;
+        }
         let Some(&slot) = self.sockets.open.get(&(quoted.src, quoted.sport)) else { return };
         let failure = match (kind, code) {
             (icmp::UNREACHABLE, icmp::PORT | icmp::PROTOCOL) => Failure::Refused,

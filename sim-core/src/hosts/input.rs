@@ -320,13 +320,13 @@ impl Host {
 
     /// An error about a packet this host sent.
     fn local_error(&mut self, fab: &mut Fabric, quoted: &Packet, kind: u8, code: u8, info: u32) {
+        let mtu = u16::try_from(info).unwrap_or(u16::MAX);
         match quoted.proto {
             proto::TCP => {
-                let mtu = u16::try_from(info).unwrap_or(u16::MAX);
                 self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut self.out);
                 self.tcp_output(fab);
             }
-            proto::UDP => self.datagram_error(fab, quoted, kind, code),
+            proto::UDP => self.datagram_error(fab, quoted, kind, code, mtu),
             _ => {}
         }
     }

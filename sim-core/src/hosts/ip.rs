@@ -249,6 +249,19 @@ impl IpStack {
         self.output(fab, id);
     }
 
+    /// As [`IpStack::originate`], cut into fragments of at most `mtu` bytes.
+    #[cold]
+    pub fn originate_in_pieces(&mut self, fab: &mut Fabric, mut packet: Packet, mtu: u16) {
+        packet.id = self.next_id();
+        let whole = fab.packets.insert(packet);
+        for mut part in fragment::split(&packet, mtu) {
+            part.body = fab.packets.duplicate(whole);
+            let part = fab.packets.insert(part);
+            self.output(fab, part);
+        }
+        fab.deliver(whole);
+    }
+
     /// Sends a packet on by the routing table.
     #[inline]
     pub fn output(&mut self, fab: &mut Fabric, packet: PacketId) {

@@ -52,8 +52,12 @@ impl World {
     /// Everything that is wrong with the configuration.
     pub fn build(config: &WorldConfig) -> Result<Self, Vec<BuildError>> {
         let mut builder = Builder { config, errors: Vec::new(), fabric: Fabric::new() };
-        let world = builder.world();
-        if builder.errors.is_empty() { Ok(world) } else { Err(builder.errors) }
+        let mut world = builder.world();
+        if !builder.errors.is_empty() {
+            return Err(builder.errors);
+        }
+        world.assign_links();
+        Ok(world)
     }
 }
 

@@ -14,8 +14,12 @@
 mod build;
 mod gather;
 mod sample;
+mod state;
+#[cfg(test)]
+mod tests;
 
 pub use build::BuildError;
+pub use state::Memory;
 
 use crate::config::{LinkEvent, WorldConfig};
 use crate::engine::{Span, Time};
@@ -23,7 +27,6 @@ use crate::hosts::Host;
 use crate::hosts::fabric::{Event, Fabric, Place, Reason};
 use crate::net::link::Endpoint;
 use crate::net::switch::{Decision, Switch};
-use crate::net::topology;
 use crate::observe::{Observations, SeriesPoint};
 use crate::wire::PacketId;
 
@@ -34,21 +37,6 @@ struct Link {
     directions: [u32; 2],
     up: bool,
     standby: bool,
-}
-
-/// How much a world keeps: numbers of slots, which are used again and never given back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Memory {
-    /// Packets.
-    pub packets: usize,
-    /// Conversations of client applications.
-    pub sessions: usize,
-    /// Connections of server applications.
-    pub visits: usize,
-    /// Requests in server applications.
-    pub jobs: usize,
-    /// Connections of TCP.
-    pub connections: usize,
 }
 
 /// A simulated network and everything that happens in it.
@@ -188,65 +176,6 @@ impl World {
         self.fabric.send(*last, packet);
     }
 
-    /// A link goes down or up.
-    fn link_event(&mut self, index: u32) {
-        let event = &self.link_events[index as usize];
-        let up = event.up;
-        let found = self.links.iter_mut().find(|l| l.name == event.link && l.up != up);
-        let Some(link) = found else { return };
-        link.up = up;
-        let directions = link.directions;
-        for direction in directions {
-            let lost = self.fabric.directions[direction as usize].set_up(up);
-            for packet in lost {
-                self.fabric.drop(Place::Link(direction), Reason::LinkDown, packet);
-            }
-        }
-        self.block_ports();
-        for direction in directions {
-            match self.fabric.directions[direction as usize].to {
-                Endpoint::Switch { switch, port } => {
-                    self.switches[switch as usize].forget_port(port);
-                }
-                Endpoint::Host { host, interface } if up => {
-                    self.hosts[host as usize].link_up(&mut self.fabric, interface);
-                }
-                Endpoint::Host { host, interface } => {
-                    self.hosts[host as usize].link_down(&mut self.fabric, interface);
-                }
-            }
-        }
-    }
-
-    /// Blocks the ports of switches by the present state of the links. The spanning tree is that of
-    /// the links that are up, at once (a rapid one, IEEE 802.1w, needs some milliseconds); where it
-    /// changes, its switches forget what they learned (topology change).
-    fn block_ports(&mut self) {
-        let links = &self.links;
-        let closed = topology::spanning_tree_with(&self.bridges, |l| links[l].up);
-        let mut changed = false;
-        for (number, link) in links.iter().enumerate() {
-            let blocked = !link.up || link.standby || closed.contains(&number);
-            for direction in link.directions {
-                let Endpoint::Switch { switch, port } =
-                    self.fabric.directions[direction as usize].to
-                else {
-                    continue;
-                };
-                let port = &mut self.switches[switch as usize].ports[port as usize];
-                changed |= port.blocked != blocked && link.up && !link.standby;
-                port.blocked = blocked;
-            }
-        }
-        if changed {
-            for (switch, config) in self.switches.iter_mut().zip(&self.bridges.switches) {
-                if config.spanning_tree {
-                    switch.forget_all();
-                }
-            }
-        }
-    }
-
     /// The present.
     pub fn now(&self) -> Time {
         self.fabric.now
@@ -321,19 +250,6 @@ impl World {
     /// Bytes that wait in open captures.
     pub fn captures_pending(&self) -> usize {
         self.fabric.capture.as_ref().map_or(0, |c| c.pending())
-    }
-
-    /// How much the world keeps now.
-    pub fn memory(&self) -> Memory {
-        let mut all = Memory { packets: self.fabric.packets.slots(), ..Memory::default() };
-        for host in &self.hosts {
-            let (visits, jobs) = host.servers.slots();
-            all.sessions += host.sessions.len();
-            all.visits += visits;
-            all.jobs += jobs;
-            all.connections += host.tcp.slots();
-        }
-        all
     }
 
     /// Ends the run and gives what was observed.

@@ -222,6 +222,26 @@ fn a_router_cuts_what_may_be_cut() {
 }
 
 #[test]
+fn after_an_error_datagrams_are_cut_for_the_path() {
+    let mut config = narrow(Forwarding::Dr, 1400);
+    let c = &mut config.hosts[0].clients[0];
+    (c.transport, c.limit) = (Transport::Udp, 4);
+    c.load = Load::Open { gap: Dist::Constant(0.1) };
+    config.hosts[2].ipvs = Some(rules(Forwarding::Dr, 17, 80, 1));
+    config.hosts[3].servers[0].transport = Transport::Udp;
+    config.hosts[3].servers[0].response = Dist::Constant(1450.0);
+    let (o, frames) = watch(&config, "rs1");
+    assert_eq!(answers(&o), ["timed_out", "rs1", "rs1", "rs1"]);
+    let seen = texts(&frames, |f| f.text.contains("172.17") && f.out || f.text.contains("icmp"));
+    check(&seen[..4].iter().map(|t| (*t).to_owned()).collect::<Vec<_>>(), "
+        192.168.10.200 > 172.17.0.10 udp 1450
+        192.168.10.1 > 192.168.10.200 icmp 3/4 1400
+        192.168.10.200 > 172.17.0.10 frag 0+1376+
+        192.168.10.200 > 172.17.0.10 frag 1376+82
+    ");
+}
+
+#[test]
 fn pieces_that_stay_alone_are_given_up_after_thirty_seconds() {
     let mut config = quiet_pair(Transport::Udp, &[0]);
     config.hosts[0].clients[0].request = Dist::Constant(3000.0);

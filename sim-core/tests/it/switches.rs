@@ -100,6 +100,30 @@ fn the_spanning_tree_follows_links_that_go_down_and_up() {
 }
 
 #[test]
+fn a_bond_changes_to_its_standby_leg_and_back() {
+    let mut config = pair(Transport::Udp, &[0, 1500, 2500]);
+    config.duration = Span::from_secs(4);
+    config.switches = vec![switch("a"), switch("b")];
+    let mut spare = link("client:eth0", "b");
+    spare.standby = true;
+    config.links = vec![link("client:eth0", "a"), link("a", "b"), link("server:eth0", "b"), spare];
+    let active = "client:eth0--a";
+    config.link_events = vec![event(1000, active, false), event(2000, active, true)];
+    let (o, frames) = watch(&config, "server");
+    assert_eq!(answers(&o), ["server"; 3]);
+    // a gratuitous ARP and the middle request by the spare leg; ARP and a request, then again
+    assert_eq!(carried(&o, "client:eth0--b"), (2, 1));
+    assert_eq!(carried(&o, active), (4, 3));
+    let broadcasts = texts(&frames, |f| f.broadcast);
+    let moved = "who-has 10.0.0.1 tell 10.0.0.1";
+    assert_eq!(broadcasts, ["who-has 10.0.0.2 tell 10.0.0.1", moved, moved]);
+    // down from the start: the spare leg serves from the start
+    config.links[0].up = false;
+    config.link_events.clear();
+    assert_eq!(answers(&run(&config)), ["server"; 3]);
+}
+
+#[test]
 fn two_links_between_switches_need_one_on_standby() {
     let mut config = pair(Transport::Udp, &[0]);
     config.duration = Span::from_secs(4);
@@ -112,4 +136,10 @@ fn two_links_between_switches_need_one_on_standby() {
     assert_eq!(answers(&o), ["server"]);
     assert_eq!((o.arp_hops, o.ip_hops), (6, 6));
     assert_eq!(carried(&o, "second"), (0, 0));
+    // it takes over when the first goes
+    config.hosts[0].clients[0].load = Load::At([0, 1500].map(Span::from_millis).into());
+    config.link_events = vec![event(1000, "a--b", false)];
+    let o = run(&config);
+    assert_eq!(answers(&o), ["server", "server"]);
+    assert_eq!(carried(&o, "second"), (1, 1));
 }
