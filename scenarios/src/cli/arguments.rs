@@ -62,6 +62,12 @@ pub(super) enum Command {
         lvsim test my-cluster/ --junit report.xml")]
     Test(TestArguments),
     /// Replay recordings of a real kernel and compare every decision.
+    ///
+    /// A line for each recording that differs (its first difference) or is skipped, then the tally.
+    /// Exit code 0 if all agree, 1 if not, 2 if something cannot be read.
+    ///
+    /// Recordings go through the director of the simulator. What it does not have (a note tells:
+    /// IPv6, firewall marks, ...) is replayed by the schedulers behind a plain connection table.
     #[command(after_help = "Example:\n  lvsim conform recordings/ --verbose")]
     Conform {
         /// Recordings, or folders of them, recognised by their content.

@@ -98,6 +98,8 @@ fn one(
     match conform::recognise(&text) {
         Content::Service | Content::Timers => {}
         _ if !claims => return Ok(()),
+        // A broken first line: what is wrong with it is shown.
+        Content::Other if text.trim_start().starts_with('{') => {}
         Content::Foreign if !named => {
             tally.all += 1;
             tally.skipped += 1;
@@ -136,11 +138,17 @@ fn one(
             out.line(&format!("{shown}: agrees in {operations} operations, {by}"))
         }
         Verdict::Differs(difference) => {
-            out.line(&format!("{shown}:{}: {}", difference.line, difference.text))
+            let text = in_a_line(&difference.text);
+            out.line(&format!("{shown}:{}: {text}", difference.line))
         }
         Verdict::Skipped(why) => {
             tally.skipped += 1;
-            out.line(&format!("{shown}: skipped: {why}"))
+            out.line(&format!("{shown}: skipped: {}", in_a_line(&why)))
         }
     }
+}
+
+/// A text, parts of which come from a file, in one line.
+fn in_a_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }

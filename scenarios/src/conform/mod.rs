@@ -29,7 +29,7 @@ use schedulers::Algorithm;
 use sim_core::engine::Span;
 use simulated::Simulated;
 
-/// What a text is, by its first line.
+/// What a text is, by its first line that is not blank.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Content {
     /// A recording of a director with one virtual service.
@@ -286,6 +286,7 @@ mod tests {
     fn texts_are_recognised_by_their_first_line() {
         assert_eq!(recognise("{\"op\":\"header\",\"case\":\"x\"}\n"), Content::Foreign);
         assert_eq!(recognise("# Recordings\n{\"op\":\"header\"}"), Content::Other);
+        assert_eq!(recognise("\n{\"op\":\"x\"}\n"), Content::Foreign);
         assert_eq!(recognise(""), Content::Other);
         assert_eq!(recognise("[1]\n"), Content::Other);
     }

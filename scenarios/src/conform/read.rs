@@ -78,7 +78,7 @@ const CHUNKS: [(&str, Chunk); 15] = [
 
 /// What the text is, by its first line.
 pub(super) fn recognise(text: &str) -> Content {
-    let first = text.lines().next().unwrap_or_default();
+    let first = text.lines().find(|l| !l.trim().is_empty()).unwrap_or_default();
     match serde_json::from_str::<Value>(first) {
         Ok(h) if h["op"] == "header" && h["scheduler"].is_string() => Content::Service,
         Ok(line) if timers::looks_like(&line) => Content::Timers,

@@ -154,4 +154,8 @@ fn files_of_other_kinds_are_named_unless_they_claim_nothing() {
     }
     let (code, _, err) = scratch.lvsim(&["conform"]);
     assert_eq!(code, 2, "{err}");
+    scratch.write("in/deep/other.jsonl", "{\"op\":\"header\",,}\n");
+    let (code, out, err) = scratch.lvsim(&["conform", "in"]);
+    assert_eq!((code, out.as_str()), (2, "conform: 0 of 1 agree, 0 skipped\n"));
+    assert!(err.contains("in/deep/other.jsonl:1:16") && err.contains("1 problem found"), "{err}");
 }
