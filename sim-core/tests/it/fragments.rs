@@ -233,12 +233,15 @@ fn after_an_error_datagrams_are_cut_for_the_path() {
     let (o, frames) = watch(&config, "rs1");
     assert_eq!(answers(&o), ["timed_out", "rs1", "rs1", "rs1"]);
     let seen = texts(&frames, |f| f.text.contains("172.17") && f.out || f.text.contains("icmp"));
-    check(&seen[..4].iter().map(|t| (*t).to_owned()).collect::<Vec<_>>(), "
+    check(
+        &seen[..4].iter().map(|t| (*t).to_owned()).collect::<Vec<_>>(),
+        "
         192.168.10.200 > 172.17.0.10 udp 1450
         192.168.10.1 > 192.168.10.200 icmp 3/4 1400
         192.168.10.200 > 172.17.0.10 frag 0+1376+
         192.168.10.200 > 172.17.0.10 frag 1376+82
-    ");
+    ",
+    );
 }
 
 #[test]
