@@ -518,6 +518,6 @@ mod tests {
         s.table.heard(at(0), (0, GATEWAY, MacId(4)), false, true, false, &mut s.actions);
         assert_eq!(s.state(), State::Stale);
         assert_eq!((s.send(at(1)), s.state()), (Some(MacId(4)), State::Delay));
-        assert_eq!(s.requests(at(7)), vec![(at(6), MacId(4))]);
+        assert_eq!(s.requests(at(6)), vec![(at(6), MacId(4))]);
     }
 }

@@ -272,12 +272,11 @@ impl Builder<'_> {
             match ServerApplication::new(server, &config.name, seed) {
                 Ok(mut application) => {
                     if server.transport == Transport::Tcp {
-                        match host.tcp.listen(server.port, server.backlog) {
-                            Ok(listener) => application.listener = listener,
-                            Err(_) => {
-                                let port = server.port;
-                                self.wrong(place, format!("two servers listen to TCP port {port}"));
-                            }
+                        if let Ok(listener) = host.tcp.listen(server.port, server.backlog) {
+                            application.listener = listener;
+                        } else {
+                            let port = server.port;
+                            self.wrong(place, format!("two servers listen to TCP port {port}"));
                         }
                     }
                     host.servers.applications.push(application);

@@ -1,7 +1,7 @@
 use super::World;
 use crate::config::{
-    HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, LinkConfig, LinkDirection, LinkEnd,
-    QueueLimit, Sysctl, TcpConfig, WorldConfig,
+    HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, LinkConfig, LinkDirection,
+    LinkEnd, QueueLimit, Sysctl, TcpConfig, WorldConfig,
 };
 use crate::engine::Span;
 use crate::hosts::fabric::Event;

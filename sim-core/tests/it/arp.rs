@@ -67,11 +67,8 @@ fn arp_announce_decides_with_which_address_a_real_server_asks() {
         config.hosts[1].routes = vec![route(Prefix::new(far, 32), &[DIP])];
         config.hosts[2].interfaces[0].addresses[1].ip = vip;
         let mut rules = rules(Forwarding::Dr, 17, 53, 2);
-        rules.services[0].key = sim_core::ipvs::rules::ServiceKey::Address {
-            protocol: 17,
-            vip,
-            port: 53,
-        };
+        rules.services[0].key =
+            sim_core::ipvs::rules::ServiceKey::Address { protocol: 17, vip, port: 53 };
         config.hosts[2].ipvs = Some(rules);
         config.hosts[4].loopback = vec![address(vip, 32)];
         config.hosts[4].sysctl.all.arp_announce = announce;
@@ -106,12 +103,16 @@ fn a_real_server_that_asks_with_the_vip_takes_the_router_away_from_the_director(
     let tcp = texts(&frames, |f| !f.out && f.text.contains("tcp"));
     assert_eq!(tcp, ["172.16.0.10 > 192.168.10.200 tcp S 0"]);
     let (_, frames) = watch(&announcing(0), "router");
-    let arp = texts(&frames, |f| f.ns > 1_000_000_000 && f.ns < 3_000_000_000 && f.text.contains('-'));
-    assert_eq!(arp, [
-        "who-has 192.168.10.12 tell 192.168.10.100",
-        "who-has 192.168.10.1 tell 192.168.10.200",
-        "192.168.10.1 is-at host 1",
-    ]);
+    let arp =
+        texts(&frames, |f| f.ns > 1_000_000_000 && f.ns < 3_000_000_000 && f.text.contains('-'));
+    assert_eq!(
+        arp,
+        [
+            "who-has 192.168.10.12 tell 192.168.10.100",
+            "who-has 192.168.10.1 tell 192.168.10.200",
+            "192.168.10.1 is-at host 1",
+        ]
+    );
     let o = run(&announcing(2));
     assert_eq!(answers(&o)[1..], ["rs2", "rs1", "rs2"]);
 }
@@ -133,8 +134,7 @@ fn takeover(arp_notify: bool) -> WorldConfig {
     config.hosts.push(serving("spare", SERVER, Transport::Udp, 80));
     config.hosts[2].sysctl.all.arp_notify = arp_notify;
     config.switches.push(switch("sw"));
-    config.links =
-        ["client:eth0", "server:eth0", "spare:eth0"].map(|n| link(n, "sw")).into();
+    config.links = ["client:eth0", "server:eth0", "spare:eth0"].map(|n| link(n, "sw")).into();
     config.links[2].up = false;
     config.link_events =
         vec![event(1000, "server:eth0--sw", false), event(1000, "spare:eth0--sw", true)];

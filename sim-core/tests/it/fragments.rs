@@ -34,23 +34,31 @@ fn large(forwarding: Forwarding, request: f64, response: f64) -> Vec<String> {
 
 #[test]
 fn a_datagram_in_pieces_is_put_together_and_cut_again_by_direct_routing() {
-    check(&large(Forwarding::Dr, 3000.0, 12.0), "
+    check(
+        &large(Forwarding::Dr, 3000.0, 12.0),
+        "
         in 63 172.16.0.10 > 192.168.10.200 frag 0+1480+
         in 63 172.16.0.10 > 192.168.10.200 frag 1480+1480+
         in 63 172.16.0.10 > 192.168.10.200 frag 2960+48
         out 62 172.16.0.10 > 192.168.10.200 frag 0+1480+
         out 62 172.16.0.10 > 192.168.10.200 frag 1480+1480+
         out 62 172.16.0.10 > 192.168.10.200 frag 2960+48
-    ");
-    check(&large(Forwarding::Dr, 6.0, 3000.0), "
+    ",
+    );
+    check(
+        &large(Forwarding::Dr, 6.0, 3000.0),
+        "
         in 63 172.16.0.10 > 192.168.10.200 udp 6
         out 62 172.16.0.10 > 192.168.10.200 udp 6
-    ");
+    ",
+    );
 }
 
 #[test]
 fn nat_translates_datagrams_in_pieces_both_ways() {
-    check(&large(Forwarding::Nat, 3000.0, 12.0), "
+    check(
+        &large(Forwarding::Nat, 3000.0, 12.0),
+        "
         in 63 172.16.0.10 > 192.168.10.200 frag 0+1480+
         in 63 172.16.0.10 > 192.168.10.200 frag 1480+1480+
         in 63 172.16.0.10 > 192.168.10.200 frag 2960+48
@@ -59,8 +67,11 @@ fn nat_translates_datagrams_in_pieces_both_ways() {
         out 62 172.16.0.10 > 192.168.10.12 frag 2960+48
         in 64 192.168.10.12 > 172.16.0.10 udp 12
         out 63 192.168.10.200 > 172.16.0.10 udp 12
-    ");
-    check(&large(Forwarding::Nat, 6.0, 3000.0), "
+    ",
+    );
+    check(
+        &large(Forwarding::Nat, 6.0, 3000.0),
+        "
         in 63 172.16.0.10 > 192.168.10.200 udp 6
         out 62 172.16.0.10 > 192.168.10.12 udp 6
         in 64 192.168.10.12 > 172.16.0.10 frag 0+1480+
@@ -69,19 +80,23 @@ fn nat_translates_datagrams_in_pieces_both_ways() {
         out 63 192.168.10.200 > 172.16.0.10 frag 0+1480+
         out 63 192.168.10.200 > 172.16.0.10 frag 1480+1480+
         out 63 192.168.10.200 > 172.16.0.10 frag 2960+48
-    ");
+    ",
+    );
 }
 
 #[test]
 fn a_tunnel_packet_is_cut_on_the_outside() {
-    check(&large(Forwarding::Tun, 3000.0, 12.0), "
+    check(
+        &large(Forwarding::Tun, 3000.0, 12.0),
+        "
         in 63 172.16.0.10 > 192.168.10.200 frag 0+1480+
         in 63 172.16.0.10 > 192.168.10.200 frag 1480+1480+
         in 63 172.16.0.10 > 192.168.10.200 frag 2960+48
         out 62 192.168.10.100 > 192.168.10.12 frag 0+1480+
         out 62 192.168.10.100 > 192.168.10.12 frag 1480+1480+
         out 62 192.168.10.100 > 192.168.10.12 frag 2960+68
-    ");
+    ",
+    );
 }
 
 /// The recorded network with one more router, `isp`, whose link to `router` has this MTU; both real
@@ -130,13 +145,18 @@ fn a_real_server_lowers_its_path_mtu_when_the_router_says_so() {
         let (o, seen) = download(forwarding);
         assert_eq!(answers(&o), ["rs2"], "{forwarding}");
         assert_eq!(dropped(&o, "router", "too_big"), 1);
-        check(&seen, &format!("
+        check(
+            &seen,
+            &format!(
+                "
             {from} > 172.17.0.10 tcp A 1448
             {from} > 172.17.0.10 tcp PA 1094
             {error}
             {from} > 172.17.0.10 tcp A 1348
             {from} > 172.17.0.10 tcp A 100
-        "));
+        "
+            ),
+        );
     }
 }
 
@@ -156,12 +176,15 @@ fn upload(pmtu_disc: bool) -> Vec<String> {
 #[test]
 fn a_client_lowers_its_path_mtu_for_a_tunnel() {
     let seen = upload(true);
-    check(&seen[..4], "
+    check(
+        &seen[..4],
+        "
         172.16.0.10 > 192.168.10.200 tcp A 1448
         172.16.0.10 > 192.168.10.200 tcp A 1448
         172.16.0.10 > 192.168.10.200 tcp PA 604
         192.168.10.200 > 172.16.0.10 icmp 3/4 1480
-    ");
+    ",
+    );
     // both that were too large are told of, and what they held comes again in pieces that fit
     let (errors, again): (Vec<_>, Vec<_>) = seen[3..].iter().partition(|t| t.contains("icmp"));
     assert_eq!(errors.len(), 2);
@@ -171,11 +194,14 @@ fn a_client_lowers_its_path_mtu_for_a_tunnel() {
 
 #[test]
 fn a_tunnel_without_path_mtu_discovery_cuts_its_packets() {
-    check(&upload(false), "
+    check(
+        &upload(false),
+        "
         172.16.0.10 > 192.168.10.200 tcp A 1448
         172.16.0.10 > 192.168.10.200 tcp A 1448
         172.16.0.10 > 192.168.10.200 tcp PA 604
-    ");
+    ",
+    );
 }
 
 #[test]
@@ -207,12 +233,15 @@ fn after_an_error_datagrams_are_cut_for_the_path() {
     let (o, frames) = watch(&config, "rs1");
     assert_eq!(answers(&o), ["timed_out", "rs1", "rs1", "rs1"]);
     let seen = texts(&frames, |f| f.text.contains("172.17") && f.out || f.text.contains("icmp"));
-    check(&seen[..4].iter().map(|t| (*t).to_owned()).collect::<Vec<_>>(), "
+    check(
+        &seen[..4].iter().map(|t| (*t).to_owned()).collect::<Vec<_>>(),
+        "
         192.168.10.200 > 172.17.0.10 udp 1450
         192.168.10.1 > 192.168.10.200 icmp 3/4 1400
         192.168.10.200 > 172.17.0.10 frag 0+1376+
         192.168.10.200 > 172.17.0.10 frag 1376+82
-    ");
+    ",
+    );
 }
 
 #[test]

@@ -93,7 +93,12 @@ fn frame(ns: u64, out: bool, b: &[u8]) -> Frame {
     } else {
         match b[23] {
             1 if (b[34], b[35]) == (5, 1) => format!("icmp 5/1 {}", ip(38)),
-            1 => format!("icmp {}/{} {}", b[34], b[35], u32::from(two(38)) << 16 | u32::from(two(40))),
+            1 => format!(
+                "icmp {}/{} {}",
+                b[34],
+                b[35],
+                u32::from(two(38)) << 16 | u32::from(two(40))
+            ),
             4 => format!("ipip {}", len + 20),
             6 => {
                 frame.ports = (two(34), two(36));

@@ -16,12 +16,15 @@ fn a_real_server_without_a_tunnel_refuses_and_the_director_passes_it_on() {
     }
     let (o, frames) = watch(&config, "director");
     assert_eq!(answers(&o), ["refused"]);
-    assert_eq!(texts(&frames, |f| f.ttl > 0 && f.mine), [
-        "172.16.0.10 > 192.168.10.200 tcp S 0",
-        "192.168.10.100 > 192.168.10.12 ipip 80",
-        "192.168.10.12 > 192.168.10.100 icmp 3/3 0",
-        "192.168.10.200 > 172.16.0.10 icmp 3/3 0",
-    ]);
+    assert_eq!(
+        texts(&frames, |f| f.ttl > 0 && f.mine),
+        [
+            "172.16.0.10 > 192.168.10.200 tcp S 0",
+            "192.168.10.100 > 192.168.10.12 ipip 80",
+            "192.168.10.12 > 192.168.10.100 icmp 3/3 0",
+            "192.168.10.200 > 172.16.0.10 icmp 3/3 0",
+        ]
+    );
 }
 
 #[test]

@@ -19,9 +19,7 @@ fn net(a: u8, b: u8, c: u8, len: u8) -> Prefix {
 /// 10.1.0.2 - r1 - 10.9.0.1 and 10.2.0.2 - r2 - 10.9.0.2, the server is 10.9.0.100.
 fn diamond(transport: Transport, via: &[Ip]) -> WorldConfig {
     let mut config = pair(transport, &[]);
-    let ips = |n: u8| {
-        (address(Ip::new(10, n, 0, 2), 24), address(Ip::new(10, n, 0, 1), 24))
-    };
+    let ips = |n: u8| (address(Ip::new(10, n, 0, 2), 24), address(Ip::new(10, n, 0, 1), 24));
     config.hosts[0].interfaces =
         vec![interface("eth1", vec![ips(1).0]), interface("eth2", vec![ips(2).0])];
     config.hosts[0].routes = vec![route(net(10, 9, 0, 24), via)];
@@ -102,8 +100,7 @@ fn a_flow_keeps_its_path() {
     let seen = |router| -> (BTreeSet<u16>, usize) {
         let (o, frames) = watch(&config, router);
         assert_eq!(o.clients[0].connections_served, 40);
-        let to_server =
-            |f: &&Frame| !f.out && f.text.starts_with("10.1.0.2 > 10.9.0.100 tcp");
+        let to_server = |f: &&Frame| !f.out && f.text.starts_with("10.1.0.2 > 10.9.0.100 tcp");
         let flows: Vec<u16> = frames.iter().filter(to_server).map(|f| f.ports.0).collect();
         (flows.iter().copied().collect(), flows.len())
     };
@@ -166,7 +163,8 @@ fn loop_of_routers(transport: Transport, ttl: u8) -> WorldConfig {
     let near = interface("near", vec![address(R1, 24)]);
     let mut ra =
         host("ra", vec![near, interface("far", vec![address(between(1), 24)])], Some(between(2)));
-    let mut rb = host("rb", vec![interface("far", vec![address(between(2), 24)])], Some(between(1)));
+    let mut rb =
+        host("rb", vec![interface("far", vec![address(between(2), 24)])], Some(between(1)));
     ra.sysctl.ip_forward = true;
     rb.sysctl.ip_forward = true;
     config.hosts.extend([ra, rb]);

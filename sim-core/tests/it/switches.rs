@@ -131,8 +131,7 @@ fn two_links_between_switches_need_one_on_standby() {
     let mut second = link("a", "b");
     second.name = "second".into();
     second.standby = true;
-    config.links =
-        vec![link("client:eth0", "a"), link("server:eth0", "b"), link("a", "b"), second];
+    config.links = vec![link("client:eth0", "a"), link("server:eth0", "b"), link("a", "b"), second];
     let o = run(&config);
     assert_eq!(answers(&o), ["server"]);
     assert_eq!((o.arp_hops, o.ip_hops), (6, 6));

@@ -41,8 +41,7 @@ fn a_closed_port_refuses_by_every_method() {
 #[test]
 fn connections_beyond_an_applications_room_wait_in_the_backlog() {
     let mut config = cluster(Forwarding::Dr, Transport::Tcp, 80);
-    config.hosts[0].clients[0].load =
-        Load::Closed { users: 20, think: Dist::Constant(0.0) };
+    config.hosts[0].clients[0].load = Load::Closed { users: 20, think: Dist::Constant(0.0) };
     config.hosts[0].clients[0].limit = 400;
     for rs in &mut config.hosts[3..] {
         rs.servers[0].connections = 2;
@@ -131,8 +130,8 @@ fn churn(count: u64, sources: &[Ip]) -> WorldConfig {
     c.clients[0].closer = Closer::Client;
     config.hosts[1].servers[0].closer = Closer::Client;
     config.hosts[1].servers[0].service = Dist::Constant(0.0);
-    for n in 1..sources.len() {
-        config.hosts[1].neighbours.push(("eth0".into(), sources[n], mac(0)));
+    for &ip in &sources[1..] {
+        config.hosts[1].neighbours.push(("eth0".into(), ip, mac(0)));
     }
     config.connections = false;
     config
