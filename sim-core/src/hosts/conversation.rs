@@ -36,8 +36,14 @@ impl Host {
         for &(at, slot) in &out.wakes {
             fab.queue.push(at, Event::Tcp { host: self.number, slot });
         }
-        for &packet in &out.packets {
-            self.ip.originate(fab, packet);
+        if self.director.is_some() {
+            for &packet in &out.packets {
+                self.director_output(fab, packet);
+            }
+        } else {
+            for &packet in &out.packets {
+                self.ip.originate(fab, packet);
+            }
         }
         out.clear();
         self.out = out;

@@ -94,7 +94,7 @@ impl Host {
             self.ip.originate_in_pieces(fab, p, mtu);
             return;
         }
-        self.ip.originate(fab, p);
+        self.director_output(fab, p);
     }
 
     /// A datagram for this host.

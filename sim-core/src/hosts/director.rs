@@ -150,6 +150,18 @@ impl Host {
         }
     }
 
+    /// Hook `LOCAL_OUT`: what the director itself sends, as one of its own real servers.
+    pub(super) fn director_output(&mut self, fab: &mut Fabric, mut packet: Packet) {
+        if let Some(director) = &mut self.director {
+            let verdict = director.ipvs.reply(fab.now, &packet);
+            director.arm(fab, self.number);
+            if let ReplyVerdict::Translate { vip, vport, .. } = verdict {
+                forwarding::nat_reply(&mut packet, vip, vport);
+            }
+        }
+        self.ip.originate(fab, packet);
+    }
+
     /// Hook `FORWARD` for ICMP errors: one about a reply goes to the real server that sent it, one
     /// about a request goes to the client, both with the quoted packet translated. `true` if IPVS
     /// took the packet.

@@ -493,7 +493,9 @@ impl IpStack {
         let from = (interface, p.src, MacId(p.seq));
         let gratuitous = p.src == p.dst;
         let mut actions = core::mem::take(&mut self.actions);
-        let asked = p.kind == Kind::ArpRequest && !gratuitous;
+        // the question is routed like a packet, so a source that routing refuses gets no answer
+        let asked =
+            p.kind == Kind::ArpRequest && !gratuitous && self.is_valid_source(interface, p.src);
         if asked && self.routes.is_local(p.dst) {
             if self.answers(interface, p.src, p.dst) {
                 self.neighbours.heard(fab.now, from, false, true, false, &mut actions);
@@ -508,6 +510,16 @@ impl IpStack {
         }
         self.actions = actions;
         self.act(fab);
+    }
+
+    /// `fib_validate_source` for the sender of an ARP request.
+    fn is_valid_source(&self, interface: u16, src: Ip) -> bool {
+        let sysctl = self.interfaces[interface as usize].sysctl;
+        let own = self.routes.is_local(src);
+        if src == Ip::ANY || own {
+            return !own || sysctl.accept_local;
+        }
+        sysctl.rp_filter == 0 || self.routes.reaches(src, interface, sysctl.rp_filter == 2)
     }
 
     fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {

@@ -68,26 +68,23 @@ fn a_lone_user_comes_back_after_response_and_think_time() {
     let o = run(&closed(1, Dist::Constant(0.01), 1));
     let response = 528 + 704 + 100_000 + 1_000_000;
     let starts: Vec<u64> = rows(&o).iter().map(|r| r.start.as_nanos()).collect();
-    let expected: Vec<u64> = (0..)
-        .map(|n| 10_000_000 + n * (response + 10_000_000))
-        .take_while(|&t| t < 1_000_000_000)
-        .collect();
+    let expected: Vec<u64> = (10_000_000..1_000_000_000).step_by(response + 10_000_000).collect();
     assert_eq!(starts, expected);
 }
 
 #[test]
 fn a_closed_loop_obeys_littles_law() {
     let mut config = closed(20, Dist::Exponential { mean: 0.05 }, 100);
-    let s = &mut config.hosts[1].servers[0];
-    (s.workers, s.service) = (1, Dist::Exponential { mean: 0.002 });
+    let server = &mut config.hosts[1].servers[0];
+    (server.workers, server.service) = (1, Dist::Exponential { mean: 0.002 });
     let o = run(&config);
-    let c = &o.clients[0];
-    let x = c.connections_served as f64 / 100.0;
-    let n = x * (c.complete.mean_s() + 0.05);
+    let client = &o.clients[0];
+    let throughput = client.connections_served as f64 / 100.0;
+    let users = throughput * (client.complete.mean_s() + 0.05);
     // 36,000 think times: their mean has a standard deviation of 0.5 %
-    assert!((n / 20.0 - 1.0).abs() < 0.02, "{n}");
+    assert!((users / 20.0 - 1.0).abs() < 0.02, "{users}");
     // not more than the server can do
-    assert!(x < 500.0);
+    assert!(throughput < 500.0);
 }
 
 #[test]

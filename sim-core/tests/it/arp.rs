@@ -49,6 +49,26 @@ fn arp_ignore_decides_which_addresses_are_answered_for() {
 }
 
 #[test]
+fn a_question_from_a_source_that_routing_refuses_is_not_answered() {
+    // the client's network is reached by another interface, if at all
+    for (filter, served) in [(0, 1), (1, 0), (2, 1)] {
+        let mut config = pair(Transport::Udp, &[0]);
+        introduce(&mut config, 1, 0);
+        config.hosts[0].interfaces[0].addresses = vec![address(Ip::new(10, 7, 0, 1), 24)];
+        let hop = |dev: &str| vec![HopConfig { via: None, dev: Some(dev.into()) }];
+        let to = |ip| Prefix::new(ip, 24);
+        config.hosts[0].routes = vec![RouteConfig { to: to(SERVER), hops: hop("eth0"), metric: 0 }];
+        let s = &mut config.hosts[1];
+        s.interfaces.push(interface("eth1", vec![address(ELSEWHERE, 24)]));
+        s.routes = vec![RouteConfig { to: to(Ip::new(10, 7, 0, 0)), hops: hop("eth1"), metric: 0 }];
+        s.sysctl.all.rp_filter = filter;
+        let (_, frames) = watch(&config, "server");
+        let answered = texts(&frames, |f| f.out && f.text.contains("is-at"));
+        assert_eq!(answered.len(), served, "rp_filter {filter}");
+    }
+}
+
+#[test]
 fn arp_announce_decides_with_which_address_a_real_server_asks() {
     let near = VIP;
     let far = Ip::new(203, 0, 113, 80);

@@ -8,16 +8,16 @@ use sim_core::ipvs::rules::Forwarding;
 use sim_core::observe::Observations;
 
 /// Microseconds of CPU for a packet: other, NAT, DR, TUN.
-fn cost(other: u64, nat: u64, dr: u64, tun: u64) -> Option<CpuConfig> {
+fn cost(other: u64, nat: u64, dr: u64, tun: u64) -> CpuConfig {
     let us = Span::from_micros;
-    Some(CpuConfig { other: us(other), nat: us(nat), dr: us(dr), tun: us(tun), backlog: 100 })
+    CpuConfig { other: us(other), nat: us(nat), dr: us(dr), tun: us(tun), backlog: 100 }
 }
 
 /// UDP requests for a second through a director whose packets cost 60, 20 or 30 us.
 fn loaded(forwarding: Forwarding, gap: Dist) -> Observations {
     let mut config = cluster(forwarding, Transport::Udp, 53);
     config.hosts[0].clients[0].load = Load::Open { gap };
-    config.hosts[2].cpu = cost(0, 60, 20, 30);
+    config.hosts[2].cpu = Some(cost(0, 60, 20, 30));
     for rs in &mut config.hosts[3..] {
         // random, or answers come at the moment a place in the backlog becomes free
         rs.servers[0].service = Dist::Exponential { mean: 1e-3 };
@@ -51,7 +51,7 @@ fn a_saturated_director_serves_what_its_cpu_allows_and_drops_the_rest() {
     // busy from the first packet to the end of the second, and until its backlog is empty
     assert!((1.0..1.01).contains(&spent(&o)), "{}", spent(&o));
     // a share a of all arrivals is taken: 10,000 a (1 + a) = 1 / 60 us, so 10,000 a^2 are served
-    let a = (-1.0 + (1.0_f64 + 4.0 / 0.6).sqrt()) / 2.0;
+    let a = f64::midpoint(-1.0, (1.0_f64 + 4.0 / 0.6).sqrt());
     let served = o.clients[0].connections_served as f64;
     assert!((served / (10_000.0 * a * a) - 1.0).abs() < 0.03, "{served}");
     // the same load is nothing for direct routing
@@ -65,15 +65,15 @@ fn each_packet_waits_for_the_work_it_costs() {
     for (forwarding, us) in [(Forwarding::Nat, 120), (Forwarding::Dr, 20), (Forwarding::Tun, 30)] {
         let mut config = cluster(forwarding, Transport::Udp, 53);
         let free = lengths(&run(&config));
-        config.hosts[2].cpu = cost(5, 60, 20, 30);
+        config.hosts[2].cpu = Some(cost(5, 60, 20, 30));
         let o = run(&config);
         let paid = lengths(&o);
         // everybody knows everybody in the second exchange, which rs1 answers with known gateways
         assert_eq!(paid[0] - free[0], us * 1000, "{forwarding}");
         assert_eq!(paid[1] - free[1], us * 1000, "{forwarding}");
-        config.hosts[2].cpu = cost(0, 0, 0, 0);
+        config.hosts[2].cpu = Some(cost(0, 0, 0, 0));
         assert_eq!(lengths(&run(&config)), free);
-        assert_eq!(run(&config).directors[0].cpu_utilisation, 0.0);
+        assert!(run(&config).directors[0].cpu_utilisation <= 0.0);
     }
 }
 

@@ -203,6 +203,8 @@ fn a_strict_reverse_path_filter_drops_what_came_another_way() {
         let mut config = diamond(Transport::Udp, &[R2]);
         once(&mut config);
         config.hosts[0].clients[0].sources = vec![HOME];
+        // the filter would not answer ARP either
+        config.hosts[0].neighbours.push(("eth2".into(), R2, mac(3)));
         config.hosts[3].sysctl.all.rp_filter = filter;
         if known {
             config.hosts[3].routes = vec![route(net(10, 1, 0, 24), &[Ip::new(10, 9, 0, 1)])];

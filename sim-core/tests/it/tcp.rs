@@ -130,8 +130,8 @@ fn churn(count: u64, sources: &[Ip]) -> WorldConfig {
     c.clients[0].closer = Closer::Client;
     config.hosts[1].servers[0].closer = Closer::Client;
     config.hosts[1].servers[0].service = Dist::Constant(0.0);
-    for n in 1..sources.len() {
-        config.hosts[1].neighbours.push(("eth0".into(), sources[n], mac(0)));
+    for &ip in &sources[1..] {
+        config.hosts[1].neighbours.push(("eth0".into(), ip, mac(0)));
     }
     config.connections = false;
     config
