@@ -150,7 +150,7 @@ pub fn write(report: &Report, mut out: impl Write) -> io::Result<()> {
 const STYLE: &str = include_str!("../templates/report.css");
 const SCRIPT: &str = include_str!("../templates/report.js");
 /// What the content security policy names the style by; a test compares it with the file.
-const STYLE_HASH: &str = "sha256-5MTILw63fE1SJmVzqsgNib737adG+WDvwrH+9ZgMY6E=";
+const STYLE_HASH: &str = "sha256-aA4XcxlOF9hN9ZpL0zkVgJXtLmRg14jdGGGTykljYsc=";
 /// What the content security policy names the script by; a test compares it with the file.
 const SCRIPT_HASH: &str = "sha256-Ec5CFffAE88lh1CWnP6GSR96b7V3wKT+VEhPEcFRtHA=";
 

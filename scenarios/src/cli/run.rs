@@ -40,10 +40,15 @@ fn run_inner(
         arguments.out.clone().unwrap_or_else(|| PathBuf::from("results").join(&scenario.name));
     let folder = Folder::start(&target).map_err(Failure::nowhere)?;
     let watched = out.watched() && !arguments.quiet;
-    if arguments.check_determinism
-        && let Some(difference) = compare(&scenario, &options, watched)?
-    {
-        return Ok(out.line(&difference).map(|()| Answer::No));
+    if arguments.check_determinism {
+        if let Some(difference) = compare(&scenario, &options, watched)? {
+            return Ok(out.line(&difference).map(|()| Answer::No));
+        }
+        if !arguments.quiet
+            && let Err(gone) = out.line("Every variant was played twice: no difference\n")
+        {
+            return Ok(Err(gone));
+        }
     }
     let outcomes = play(&scenario, &options, &folder, watched)?;
     let study = study(&scenario, &outcomes, command(arguments, &input), arguments.connections);

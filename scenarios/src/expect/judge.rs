@@ -425,10 +425,10 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_was_expected_and_what_was_measured() {
-        let text = "[[expect]]\nmetric = \"latency.complete.p98\"\nbelow = 5\n\
+        let text = "[[expect]]\nmetric = \"busiest_link.nam\"\nbelow = 5\n\
                     [[expect]]\nmetric = \"busiest_link.name\"\nis = \"y\"\n";
         let verdicts = judge(&expectations(text), &[run(1.0, 7.0)]);
-        assert!(verdicts[0].line().contains("did you mean `p99`"), "{}", verdicts[0].line());
+        assert!(verdicts[0].line().contains("did you mean `name`"), "{}", verdicts[0].line());
         assert_eq!(verdicts[2].line(), "a: busiest_link.name: expected y, measured \"x\"");
     }
 }

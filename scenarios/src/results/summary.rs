@@ -99,6 +99,11 @@ pub fn variant(outcome: &Outcome) -> Value {
     Value::Object(summary)
 }
 
+/// The parts whose keys are the same in every run, without anything measured.
+pub fn fixed() -> Value {
+    Value::Object(client(&ClientObservation::default(), 0.0))
+}
+
 fn keyed(pairs: impl Iterator<Item = (String, Value)>) -> Value {
     Value::Object(pairs.collect())
 }

@@ -71,6 +71,11 @@ fn a_vip_outside_the_network_of_the_real_servers_is_served() {
     assert!(variant["clients"]["shop"]["connections"]["served"].as_u64() > Some(50));
     let share = variant["servers"]["rs2"]["share"].as_f64().unwrap();
     assert!((share - 2.0 / 3.0).abs() < 0.02, "wrr with weights 1 and 2: {share}");
+    let roots = scenarios::expect::metric::ROOTS;
+    let keys = variant.as_object().unwrap().keys();
+    for key in keys.filter(|k| *k != "digest") {
+        assert!(roots.contains(&key.as_str()), "{key} can be asked for");
+    }
     let load = &variant["director_load"];
     let rate = |key: &str| load[key].as_f64().unwrap();
     assert!(rate("packets_in_per_s") > 100.0 && rate("bytes_out_per_s") > 1000.0, "{load}");

@@ -132,6 +132,8 @@ fn determinism_can_be_checked() {
     s.write("small.toml", SMALL);
     let (code, out, err) = s.lvsim(&["run", "small.toml", "--check-determinism", "--quiet"]);
     assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    let (code, out, _) = s.lvsim(&["run", "small.toml", "--check-determinism"]);
+    assert!(code == 0 && out.starts_with("Every variant was played twice: no difference"), "{out}");
 }
 
 #[test]

@@ -268,6 +268,12 @@ const MISTAKES: &[Mistake] = &[
         "is = 0\nof = \"DRR\"",
         &["there is no variant `DRR`", "did you mean `DR`?"],
     ),
+    mistake(
+        "metric below",
+        "metric = \"connections.failed.total\"",
+        "metric = \"latency.complete.p98\"",
+        &["there is no metric `latency.complete.p98`", "did you mean `p90`?"],
+    ),
     mistake("nothing expected", "is = 0", "", &["this expectation expects nothing"]),
     mistake("below", "is = 0", "below = \"little\"", &["cannot be compared"]),
     mistake("within", "is = 0", "within = \"5%\"", &["\"TOLERANCE of VALUE\""]),
