@@ -127,11 +127,7 @@ fn director(study: &Study<'_>) -> Option<Svg> {
     }
     let groups: Vec<String> = study.outcomes.iter().map(|o| o.variant.name.clone()).collect();
     let bars = |name: &str, pick: &dyn Fn(&sim_core::observe::DirectorObservation) -> f64| {
-        let bar = |o: &Outcome| {
-            let seconds = o.observations.end.as_secs_f64().max(1e-9);
-            let sum: f64 = o.observations.directors.iter().map(pick).sum();
-            Bar::from(sum / seconds)
-        };
+        let bar = |o: &Outcome| Bar::from(o.observations.directors.iter().map(pick).sum::<f64>());
         BarSeries { name: name.to_owned(), bars: study.outcomes.iter().map(bar).collect() }
     };
     let mut panels = vec![
@@ -139,14 +135,14 @@ fn director(study: &Study<'_>) -> Option<Svg> {
             value: Axis::new("", Unit::other("packets/s")),
             groups: groups.clone(),
             series: vec![
-                bars("in", &|d| d.packets_in as f64),
-                bars("out", &|d| d.packets_out as f64),
+                bars("in", &|d| d.rates.packets_in),
+                bars("out", &|d| d.rates.packets_out),
             ],
         },
         BarPanel {
             value: Axis::new("bytes/s", Unit::BytesPerSecond),
             groups: groups.clone(),
-            series: vec![bars("in", &|d| d.bytes_in as f64), bars("out", &|d| d.bytes_out as f64)],
+            series: vec![bars("in", &|d| d.rates.bytes_in), bars("out", &|d| d.rates.bytes_out)],
         },
     ];
     let busy = |o: &Outcome| -> f64 {

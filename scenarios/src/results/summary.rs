@@ -67,8 +67,7 @@ pub fn variant(outcome: &Outcome) -> Value {
     let names = o.clients.iter().map(|c| (c.name.clone(), Value::Object(client(c, seconds))));
     put("clients", Value::Object(names.collect()));
     put("servers", servers(outcome));
-    let end = o.end.as_secs_f64();
-    put("directors", keyed(o.directors.iter().map(|d| (d.host.clone(), director(d, end)))));
+    put("directors", keyed(o.directors.iter().map(|d| (d.host.clone(), director(d)))));
     put("director_load", director_load(o));
     put("links", keyed(o.links.iter().map(|l| (link_name(l), link(l)))));
     put("busiest_link", busiest(&o.links).map_or(Value::Null, named_link));
@@ -222,24 +221,23 @@ pub fn service_name(key: ServiceKey) -> String {
     }
 }
 
-/// Rates of what passes directors, over the whole run.
-fn per_second(d: [u64; 4], end: f64) -> Map<String, Value> {
+/// Rates of what passes directors while connections start.
+fn per_second(d: [f64; 4]) -> Map<String, Value> {
     let names = ["packets_in_per_s", "packets_out_per_s", "bytes_in_per_s", "bytes_out_per_s"];
-    let rate = |n: u64| json!(if end > 0.0 { n as f64 / end } else { 0.0 });
-    names.into_iter().map(str::to_owned).zip(d.map(rate)).collect()
+    names.into_iter().map(str::to_owned).zip(d.map(|rate| json!(rate))).collect()
 }
 
-const fn passed(d: &DirectorObservation) -> [u64; 4] {
-    [d.packets_in, d.packets_out, d.bytes_in, d.bytes_out]
+const fn passed(d: &DirectorObservation) -> [f64; 4] {
+    [d.rates.packets_in, d.rates.packets_out, d.rates.bytes_in, d.rates.bytes_out]
 }
 
 /// All directors together: rates, the busiest CPU, and entries at their most.
 pub fn director_load(o: &Observations) -> Value {
-    let mut sum = [0; 4];
+    let mut sum = [0.0; 4];
     for d in &o.directors {
         sum.iter_mut().zip(passed(d)).for_each(|(slot, n)| *slot += n);
     }
-    let mut load = per_second(sum, o.end.as_secs_f64());
+    let mut load = per_second(sum);
     let busy = o.directors.iter().map(|d| d.cpu_utilisation).fold(0.0, f64::max);
     load.insert("cpu_utilisation".into(), json!(busy));
     let entries: u64 = o.directors.iter().map(|d| d.entries_max).sum();
@@ -247,7 +245,7 @@ pub fn director_load(o: &Observations) -> Value {
     Value::Object(load)
 }
 
-fn director(d: &DirectorObservation, end: f64) -> Value {
+fn director(d: &DirectorObservation) -> Value {
     let destinations = d.destinations.iter().map(|t| {
         let share =
             if d.connections == 0 { 0.0 } else { t.connections as f64 / d.connections as f64 };
@@ -280,7 +278,7 @@ fn director(d: &DirectorObservation, end: f64) -> Value {
         "destinations": keyed(destinations),
     });
     if let Value::Object(map) = &mut value {
-        map.extend(per_second(passed(d), end));
+        map.extend(per_second(passed(d)));
     }
     value
 }

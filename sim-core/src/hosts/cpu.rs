@@ -3,7 +3,7 @@
 use super::Host;
 use super::fabric::{Event, Fabric, Place, Reason};
 use crate::config::CpuConfig;
-use crate::engine::{Span, Time};
+use crate::engine::Span;
 use crate::wire::PacketId;
 use std::collections::VecDeque;
 
@@ -49,12 +49,6 @@ impl Cpu {
             work: Work::Other,
             spent: Span::ZERO,
         }
-    }
-
-    /// Share of the time until `now` that was spent working.
-    pub fn utilisation(&self, now: Time) -> f64 {
-        let total = now.as_secs_f64();
-        if total > 0.0 { self.spent.as_secs_f64() / total } else { 0.0 }
     }
 
     fn cost(&self) -> Span {

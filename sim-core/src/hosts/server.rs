@@ -170,10 +170,9 @@ impl ServerApplication {
         self.config.transport == transport && self.config.port == port
     }
 
-    /// Share of the workers' time spent until `now`.
-    pub fn utilisation(&self, now: Time) -> f64 {
-        let capacity = now.as_secs_f64() * f64::from(self.config.workers);
-        if capacity > 0.0 { self.worked.as_secs_f64() / capacity } else { 0.0 }
+    /// Worker time of the requests that have left.
+    pub const fn worked(&self) -> Span {
+        self.worked
     }
 
     fn draw(&self, tag: u32, request: u32) -> (Span, u32) {

@@ -7,5 +7,5 @@ pub mod outcome;
 pub use histogram::Histogram;
 pub use outcome::{
     ClientObservation, ConnectionRow, DestinationObservation, DirectorObservation, DropObservation,
-    Failure, LinkObservation, Observations, PacketAccount, SeriesPoint, ServerObservation,
+    Failure, LinkObservation, Observations, PacketAccount, Rates, SeriesPoint, ServerObservation,
 };

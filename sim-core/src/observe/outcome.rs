@@ -142,10 +142,24 @@ pub struct ServerObservation {
     pub refused: u64,
     /// Largest number of requests waiting or in service.
     pub max_in_system: u64,
-    /// Worker-seconds spent, divided by workers and the length of the run: 0 to 1.
+    /// Worker time of the requests that left between the end of the warm-up and the end of `duration`,
+    /// divided by that time and the workers: 0 to 1.
     pub utilisation: f64,
     /// Request arrived to response handed to TCP.
     pub sojourn: Histogram,
+}
+
+/// What passes a host a second, between the end of the warm-up and the end of `duration`.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Rates {
+    /// IP packets received from links.
+    pub packets_in: f64,
+    /// Their IP bytes.
+    pub bytes_in: f64,
+    /// IP packets sent to links.
+    pub packets_out: f64,
+    /// Their IP bytes.
+    pub bytes_out: f64,
 }
 
 /// What a director saw.
@@ -169,7 +183,10 @@ pub struct DirectorObservation {
     pub entries: u64,
     /// Largest number of entries at a time.
     pub entries_max: u64,
-    /// Busy CPU time divided by the length of the run, 0 without a CPU model.
+    /// What passed it a second.
+    pub rates: Rates,
+    /// Share of the time between the end of the warm-up and the end of `duration` that its CPU was
+    /// busy, 0 without a CPU model.
     pub cpu_utilisation: f64,
     /// Destinations, services in the order of the rules, destinations in the order of the rules.
     pub destinations: Vec<DestinationObservation>,
@@ -240,7 +257,8 @@ pub struct LinkObservation {
     pub packets: u64,
     /// Bytes carried, framing included.
     pub bytes: u64,
-    /// Share of the run the sender was busy, 0 to 1.
+    /// Share of the time between the end of the warm-up and the end of `duration` that the sender was
+    /// busy, 0 to 1.
     pub utilisation: f64,
     /// Largest number of frames waiting or being sent.
     pub queue_max: u64,

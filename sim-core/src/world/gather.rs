@@ -1,7 +1,7 @@
 //! From a finished world to observations.
 
 use super::World;
-use crate::engine::Time;
+use super::window::Window;
 use crate::hosts::Host;
 use crate::hosts::fabric::Place;
 use crate::net::link::Endpoint;
@@ -17,8 +17,10 @@ pub(super) fn gather(mut world: World) -> Observations {
         host.finish_all(&mut world.fabric);
     }
     let now = world.fabric.now;
-    let directors = world.hosts.iter().filter_map(|h| director(&world, h)).collect();
-    let links = links(&world);
+    let [first, last] = core::mem::take(&mut world.window);
+    let window = Window::new(first, last.unwrap_or_else(|| world.edge(now)));
+    let directors = world.hosts.iter().filter_map(|h| director(&world, h, &window)).collect();
+    let links = links(&world, &window);
     let drops = drops(&world);
     let fabric = &mut world.fabric;
     let created = fabric.packets.created();
@@ -41,7 +43,7 @@ pub(super) fn gather(mut world: World) -> Observations {
             in_flight,
         },
         clients: clients(core::mem::take(&mut fabric.clients), &world.hosts),
-        servers: servers(&world.hosts, now),
+        servers: servers(&world.hosts, &window),
         directors,
         links,
         drops,
@@ -60,15 +62,18 @@ fn clients(mut all: Vec<ClientObservation>, hosts: &[Host]) -> Vec<ClientObserva
     all
 }
 
-fn servers(hosts: &[Host], now: Time) -> Vec<ServerObservation> {
-    hosts
-        .iter()
-        .flat_map(|h| &h.servers.applications)
-        .map(|a| ServerObservation { utilisation: a.utilisation(now), ..a.observation.clone() })
-        .collect()
+fn servers(hosts: &[Host], window: &Window) -> Vec<ServerObservation> {
+    let mut all = Vec::new();
+    for host in hosts {
+        for (index, a) in host.servers.applications.iter().enumerate() {
+            let utilisation = window.server(host.number, index, a.config.workers);
+            all.push(ServerObservation { utilisation, ..a.observation.clone() });
+        }
+    }
+    all
 }
 
-fn director(world: &World, host: &Host) -> Option<DirectorObservation> {
+fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObservation> {
     let ipvs = &host.director.as_ref()?.ipvs;
     let owner = |ip: Ip| {
         let has =
@@ -104,7 +109,8 @@ fn director(world: &World, host: &Host) -> Option<DirectorObservation> {
         no_destination: ipvs.no_destination(),
         entries: u64::from(ipvs.entries()),
         entries_max: u64::from(ipvs.entries_max()),
-        cpu_utilisation: host.cpu.as_ref().map_or(0.0, |c| c.utilisation(world.fabric.now)),
+        rates: window.rates(host.number),
+        cpu_utilisation: window.cpu(host.number),
         destinations,
     })
 }
@@ -121,21 +127,21 @@ fn end_name(world: &World, end: Endpoint) -> String {
     }
 }
 
-fn links(world: &World) -> Vec<LinkObservation> {
-    let length_ns = world.length().as_nanos() as f64;
+fn links(world: &World, window: &Window) -> Vec<LinkObservation> {
     let mut all = Vec::new();
     for link in &world.links {
-        let [there, back] = link.directions.map(|d| &world.fabric.directions[d as usize]);
-        for (direction, opposite) in [(there, back), (back, there)] {
+        let [there, back] = link.directions;
+        for (number, opposite) in [(there, back), (back, there)] {
+            let direction = &world.fabric.directions[number as usize];
+            let opposite = &world.fabric.directions[opposite as usize];
             let c = direction.counters();
-            let busy_ns = direction.busy().as_nanos() as f64;
             all.push(LinkObservation {
                 link: link.name.clone(),
                 from: end_name(world, opposite.to),
                 to: end_name(world, direction.to),
                 packets: direction.packets(),
                 bytes: direction.bytes(),
-                utilisation: if length_ns > 0.0 { busy_ns / length_ns } else { 0.0 },
+                utilisation: window.link(number),
                 queue_max: c.queue_max,
                 dropped_queue: c.dropped_queue,
                 dropped_loss: c.dropped_loss,

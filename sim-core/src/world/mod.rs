@@ -17,12 +17,13 @@ mod sample;
 mod state;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use build::BuildError;
 pub use state::Memory;
 
 use crate::config::{LinkEvent, WorldConfig};
-use crate::engine::{Span, Time};
+use crate::engine::Time;
 use crate::hosts::Host;
 use crate::hosts::fabric::{Event, Fabric, Place, Reason};
 use crate::net::link::Endpoint;
@@ -51,8 +52,14 @@ pub struct World {
     bridges: WorldConfig,
     series: Vec<SeriesPoint>,
     sampler: sample::Sampling,
+    /// Connections count from here.
+    warmup: Time,
     /// Starts of connections end here.
     duration: Time,
+    /// From here on the loop looks up: first for the window of rates, then for the end.
+    look_at: Time,
+    /// Counters at the ends of the window.
+    window: [Option<window::Edge>; 2],
     /// The run ends here at the latest.
     end: Time,
     events: u64,
@@ -68,7 +75,7 @@ impl World {
     pub fn run(&mut self, max_events: u64) -> bool {
         for _ in 0..max_events {
             let Some((time, event)) = self.fabric.queue.pop() else { return false };
-            if time >= self.duration && self.is_over(time) {
+            if time >= self.look_at && self.look(time) {
                 return false;
             }
             debug_assert!(time >= self.fabric.now, "time never goes back");
@@ -80,8 +87,24 @@ impl World {
         true
     }
 
-    /// Whether the run ends before what happens next, at `next`, no earlier than `duration`.
+    /// Writes down the counters at the ends of the window, before what happens at `next`. Whether the
+    /// run ends before that.
     #[cold]
+    fn look(&mut self, next: Time) -> bool {
+        if self.window[0].is_none() && next >= self.warmup {
+            self.window[0] = Some(self.edge(self.warmup));
+        }
+        self.look_at = self.duration;
+        if next < self.duration {
+            return false;
+        }
+        if self.window[1].is_none() {
+            self.window[1] = Some(self.edge(self.duration));
+        }
+        self.is_over(next)
+    }
+
+    /// Whether the run ends before what happens next, at `next`, no earlier than `duration`.
     fn is_over(&mut self, next: Time) -> bool {
         let quiet = self.fabric.talking == 0
             && self.fabric.packets.live() == 0
@@ -255,10 +278,5 @@ impl World {
     /// Ends the run and gives what was observed.
     pub fn finish(self) -> Observations {
         gather::gather(self)
-    }
-
-    /// Length of the run so far: at least the configured duration once that has passed.
-    fn length(&self) -> Span {
-        self.fabric.now - Time::ZERO
     }
 }

@@ -25,9 +25,9 @@ fn loaded(forwarding: Forwarding, gap: Dist) -> Observations {
     run(&config)
 }
 
-/// Seconds of CPU spent.
+/// Seconds of CPU spent in the second in which requests start, whatever comes after.
 fn spent(o: &Observations) -> f64 {
-    o.directors[0].cpu_utilisation * o.end.as_secs_f64()
+    o.directors[0].cpu_utilisation
 }
 
 #[test]
@@ -38,7 +38,9 @@ fn below_saturation_the_cpu_is_busy_for_the_cost_of_its_packets() {
     {
         let o = loaded(forwarding, Dist::Constant(2e-4));
         assert_eq!(o.clients[0].connections_served, 4999, "{forwarding}");
-        assert!((spent(&o) - 4999.0 * us * 1e-6).abs() < 1e-9, "{forwarding} {}", spent(&o));
+        // the last answers, a few milliseconds under way, come when the second is over
+        let all = 4999.0 * us * 1e-6;
+        assert!((0.99 * all..=all).contains(&spent(&o)), "{forwarding} {}", spent(&o));
         assert_eq!(dropped(&o, "director", "cpu_backlog"), 0);
     }
 }
@@ -47,9 +49,9 @@ fn below_saturation_the_cpu_is_busy_for_the_cost_of_its_packets() {
 fn a_saturated_director_serves_what_its_cpu_allows_and_drops_the_rest() {
     let o = loaded(Forwarding::Nat, Dist::Exponential { mean: 1e-4 });
     let taken = o.directors[0].packets_in - dropped(&o, "director", "cpu_backlog");
-    assert!((spent(&o) - taken as f64 * 60e-6).abs() < 1e-9);
-    // busy from the first packet to the end of the second, and until its backlog is empty
-    assert!((1.0..1.01).contains(&spent(&o)), "{}", spent(&o));
+    // busy from the first packet to the end of the second; its backlog of 100 is worked off later
+    assert!((0.99..=1.0).contains(&spent(&o)), "{}", spent(&o));
+    assert!((0.99..1.01).contains(&(taken as f64 * 60e-6)), "{taken}");
     // a share a of all arrivals is taken: 10,000 a (1 + a) = 1 / 60 us, so 10,000 a^2 are served
     let a = f64::midpoint(-1.0, (1.0_f64 + 4.0 / 0.6).sqrt());
     let served = o.clients[0].connections_served as f64;
@@ -57,7 +59,7 @@ fn a_saturated_director_serves_what_its_cpu_allows_and_drops_the_rest() {
     // the same load is nothing for direct routing
     let o = loaded(Forwarding::Dr, Dist::Constant(1e-4));
     assert_eq!(o.clients[0].connections_served, 9999);
-    assert!((spent(&o) - 0.2).abs() < 0.001);
+    assert!((spent(&o) - 0.2).abs() < 0.001, "{}", spent(&o));
 }
 
 #[test]
