@@ -51,7 +51,7 @@ pub static LINK: Section = Section {
         field("name", Kind::Text, Means("END--END"), "Name in results and for [[link_event]]."),
         field("back", Kind::Table(&LINK_PROPERTIES), Means("as the other direction"), "What differs from the second end to the first."),
         field("up", Kind::Bool, Default("true"), "State at the start."),
-        field("standby", Kind::Bool, Default("false"), "Standby leg of an active-backup bond: carries nothing, closes no loop."),
+        field("standby", Kind::Bool, Default("false"), "Standby leg of an active-backup bond: closes no loop, carries nothing while the active leg is up."),
     ),
 };
 
