@@ -2,7 +2,7 @@
 
 use super::Pool;
 use super::dest::{Counting, DestId, MAX_INT};
-use super::list::{Cold, Hot, Place};
+use super::list::{Cold, Hot};
 use crate::error::Error;
 
 /// What a rule must hear of after a counter changed.
@@ -62,22 +62,40 @@ impl Pool {
 
     #[inline]
     pub(crate) fn bound(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
-        self.count(id, counting, Step::Up)
+        let counted = self.count_plain(id, |hot| match counting {
+            Counting::Inactive => Some(Hot { inactive: hot.inactive + 1, ..hot }),
+            Counting::Active => Some(Hot { active: hot.active + 1, ..hot }),
+            Counting::Template => None,
+        });
+        counted.map_or_else(|| self.count_with_care(id, counting, Step::Up), Ok)
     }
 
     #[inline]
     pub(crate) fn released(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
-        self.count(id, counting, Step::Down)
+        let counted = self.count_plain(id, |hot| match counting {
+            Counting::Inactive => Some(Hot { inactive: hot.inactive.checked_sub(1)?, ..hot }),
+            Counting::Active => Some(Hot { active: hot.active.checked_sub(1)?, ..hot }),
+            Counting::Template => None,
+        });
+        counted.map_or_else(|| self.count_with_care(id, counting, Step::Down), Ok)
     }
 
     #[inline]
     pub(crate) fn activated(&mut self, id: DestId) -> Result<Touched, Error> {
-        self.shift(id, |hot| (&mut hot.inactive, &mut hot.active))
+        let counted = self.count_plain(id, |hot| {
+            let inactive = hot.inactive.checked_sub(1)?;
+            Some(Hot { inactive, active: hot.active + 1, ..hot })
+        });
+        counted.map_or_else(|| self.shift_with_care(id, Counting::Active), Ok)
     }
 
     #[inline]
     pub(crate) fn deactivated(&mut self, id: DestId) -> Result<Touched, Error> {
-        self.shift(id, |hot| (&mut hot.active, &mut hot.inactive))
+        let counted = self.count_plain(id, |hot| {
+            let active = hot.active.checked_sub(1)?;
+            Some(Hot { active, inactive: hot.inactive + 1, ..hot })
+        });
+        counted.map_or_else(|| self.shift_with_care(id, Counting::Inactive), Ok)
     }
 
     /// A scheduler's cache points at the destination.
@@ -95,24 +113,22 @@ impl Pool {
         debug_assert!(gone.is_ok(), "what a cache points at is held");
     }
 
-    /// Changes a counter.
+    /// Changes the counters of a destination of the usual kind: listed, without thresholds, with
+    /// small counters. `None`: it is not, or `change` refuses; nothing is changed then.
     #[inline]
-    fn count(&mut self, id: DestId, counting: Counting, step: Step) -> Result<Touched, Error> {
-        let slot = *self.slot(id)?;
-        if slot.place != Place::Listed || slot.limited || counting == Counting::Template {
-            return self.count_with_care(id, counting, step);
-        }
-        let pos = slot.pos as usize;
-        let Some(hot) = self.hot.get_mut(pos) else { return Err(Error::UnknownDest(id)) };
-        let active = counting == Counting::Active;
-        step.apply(if active { &mut hot.active } else { &mut hot.inactive }, id)?;
-        if self.huge != 0 || hot.is_huge() {
-            self.count_huge();
-        }
-        Ok(Touched { pos: Some(pos), overload: false })
+    fn count_plain(
+        &mut self,
+        id: DestId,
+        change: impl FnOnce(Hot) -> Option<Hot>,
+    ) -> Option<Touched> {
+        let pos = self.slots.get(id.slot())?.plain(id)?;
+        let hot = self.hot.get_mut(pos).filter(|hot| hot.is_small())?;
+        let changed = change(*hot)?;
+        (hot.active, hot.inactive) = (changed.active, changed.inactive);
+        Some(Touched { pos: Some(pos), overload: false })
     }
 
-    /// The same for a destination with thresholds or in the trash, and for templates.
+    /// Changes a counter of any destination.
     #[cold]
     #[inline(never)]
     fn count_with_care(
@@ -146,33 +162,26 @@ impl Pool {
         Ok(Touched { pos, overload: before.0 != after.0 })
     }
 
-    /// Moves a connection from one counter to the other.
-    #[inline]
-    fn shift(
-        &mut self,
-        id: DestId,
-        ends: impl FnOnce(&mut Hot) -> (&mut u32, &mut u32),
-    ) -> Result<Touched, Error> {
-        let slot = *self.slot(id)?;
-        let listed = slot.place == Place::Listed;
-        let hot = if listed {
-            self.hot.get_mut(slot.pos as usize).ok_or(Error::UnknownDest(id))?
-        } else {
-            self.parts_mut(id)?.0
+    /// Moves a connection to a counter, of any destination.
+    #[cold]
+    #[inline(never)]
+    fn shift_with_care(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
+        let pos = self.position(id);
+        let (hot, _) = self.parts_mut(id)?;
+        let (from, to) = match counting {
+            Counting::Active => (&mut hot.inactive, &mut hot.active),
+            _ => (&mut hot.active, &mut hot.inactive),
         };
-        let (from, to) = ends(hot);
         if *from == 0 {
             return Err(Error::NothingToRelease(id));
         }
         add_one(to, id)?;
         *from -= 1;
-        if !listed {
-            return Ok(Touched { pos: None, overload: false });
-        }
-        if hot.is_huge() || self.huge != 0 {
+        let huge = hot.is_huge();
+        if pos.is_some() && (huge || self.huge != 0) {
             self.count_huge();
         }
-        Ok(Touched { pos: Some(slot.pos as usize), overload: false })
+        Ok(Touched { pos, overload: false })
     }
 }
 

@@ -20,18 +20,63 @@ pub(super) enum Place {
 /// One slot: how often it was used, and where its destination is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    pub(super) usage: u16,
-    pub(super) place: Place,
-    /// The destination has an upper threshold or is overloaded: counting must look at both.
-    pub(super) limited: bool,
+    /// The use in the bits where an id has it, and below it `LISTED`, `TRASHED`, `LIMITED`: one
+    /// comparison tells whether an id is good for the usual case.
+    tag: u32,
     /// The position in the list.
-    pub(super) pos: u32,
+    pos: u32,
 }
 
 impl Slot {
+    /// The destination is in the list.
+    const LISTED: u32 = 1;
+    /// The destination is in the trash.
+    const TRASHED: u32 = 2;
+    /// The destination has an upper threshold or is overloaded: counting must look at both.
+    const LIMITED: u32 = 4;
+
     /// A slot that was used so often.
     pub(super) const fn free(usage: u16) -> Self {
-        Self { usage, place: Place::Free, limited: false, pos: 0 }
+        Self { tag: DestId::use_bits_of(usage), pos: 0 }
+    }
+
+    /// How often it was used.
+    pub(super) const fn usage(self) -> u16 {
+        DestId::usage_of(self.tag)
+    }
+
+    pub(super) const fn place(self) -> Place {
+        match self.tag & (Self::LISTED | Self::TRASHED) {
+            0 => Place::Free,
+            Self::LISTED => Place::Listed,
+            _ => Place::Trashed,
+        }
+    }
+
+    /// The position behind an id that is in the list.
+    #[inline]
+    const fn listed(self, id: DestId) -> Option<usize> {
+        let good = self.tag & !Self::LIMITED == id.use_bits() | Self::LISTED;
+        if good { Some(self.pos as usize) } else { None }
+    }
+
+    /// The position behind an id that is in the list and has no thresholds to look at.
+    #[inline]
+    pub(super) const fn plain(self, id: DestId) -> Option<usize> {
+        if self.tag == id.use_bits() | Self::LISTED { Some(self.pos as usize) } else { None }
+    }
+
+    const fn put(&mut self, place: Place) {
+        let flag = match place {
+            Place::Free => 0,
+            Place::Listed => Self::LISTED,
+            Place::Trashed => Self::TRASHED,
+        };
+        self.tag = self.tag & !(Self::LISTED | Self::TRASHED) | flag;
+    }
+
+    pub(super) const fn set_limited(&mut self, limited: bool) {
+        self.tag = self.tag & !Self::LIMITED | if limited { Self::LIMITED } else { 0 };
     }
 }
 
@@ -53,6 +98,13 @@ impl Hot {
     #[inline]
     pub(crate) const fn overhead(&self) -> u32 {
         (self.active << 8).wrapping_add(self.inactive)
+    }
+
+    /// Are the counters so small that none is full and no cost is negative as the kernel's `int`,
+    /// now and after one more connection?
+    #[inline]
+    pub(super) const fn is_small(&self) -> bool {
+        (self.active | self.inactive) < 1 << 22
     }
 
     /// Is the overhead, or active + 1, negative as the kernel's `int`?
@@ -140,7 +192,7 @@ impl Pool {
     #[inline]
     pub(super) fn slot(&self, id: DestId) -> Result<&Slot, Error> {
         match self.slots.get(id.slot()) {
-            Some(s) if s.usage == id.usage() && s.place != Place::Free => Ok(s),
+            Some(s) if s.usage() == id.usage() && s.place() != Place::Free => Ok(s),
             _ => Err(Error::UnknownDest(id)),
         }
     }
@@ -148,18 +200,12 @@ impl Pool {
     /// The position of a listed destination.
     #[inline]
     pub(crate) fn position(&self, id: DestId) -> Option<usize> {
-        match self.slot(id) {
-            Ok(&Slot { place: Place::Listed, pos, .. }) => Some(pos as usize),
-            _ => None,
-        }
+        self.slots.get(id.slot())?.listed(id)
     }
 
     #[inline]
     pub(super) fn listed_position(&self, id: DestId) -> Result<usize, Error> {
-        match self.slot(id)? {
-            Slot { place: Place::Listed, pos, .. } => Ok(*pos as usize),
-            _ => Err(Error::NotListed(id)),
-        }
+        self.slot(id)?.listed(id).ok_or(Error::NotListed(id))
     }
 
     /// What the rules walk over, tail first: the head is the last element. Holes are all zero.
@@ -194,19 +240,16 @@ impl Pool {
 
     pub(super) fn parts(&self, id: DestId) -> Option<(&Hot, &Cold, bool)> {
         let slot = self.slot(id).ok()?;
-        if slot.place == Place::Listed {
-            let pos = slot.pos as usize;
+        if let Some(pos) = slot.listed(id) {
             return Some((self.hot.get(pos)?, self.cold.get(pos)?, true));
         }
         self.trash.get(&id).map(|(h, c)| (h, c, false))
     }
 
     pub(super) fn parts_mut(&mut self, id: DestId) -> Result<(&mut Hot, &mut Cold), Error> {
-        let found = match self.slot(id)? {
-            &Slot { place: Place::Listed, pos, .. } => {
-                self.hot.get_mut(pos as usize).zip(self.cold.get_mut(pos as usize))
-            }
-            _ => self.trash.get_mut(&id).map(|(h, c)| (h, c)),
+        let found = match self.slot(id)?.listed(id) {
+            Some(pos) => self.hot.get_mut(pos).zip(self.cold.get_mut(pos)),
+            None => self.trash.get_mut(&id).map(|(h, c)| (h, c)),
         };
         found.ok_or(Error::UnknownDest(id))
     }
@@ -219,7 +262,7 @@ impl Pool {
 
     pub(super) fn set_place(&mut self, id: DestId, place: Place) {
         if let Some(slot) = self.slots.get_mut(id.slot()) {
-            slot.place = place;
+            slot.put(place);
         }
     }
 
@@ -234,16 +277,19 @@ impl Pool {
             None => return Err(Error::NoIdLeft),
         };
         let entry = self.slots.get_mut(slot).ok_or(Error::NoIdLeft)?;
-        entry.usage += 1;
-        debug_assert!(entry.usage <= DestId::LAST_USE, "a worn out slot is never free");
-        DestId::new(slot, entry.usage).ok_or(Error::NoIdLeft)
+        let usage = entry.usage() + 1;
+        debug_assert!(usage <= DestId::LAST_USE, "a worn out slot is never free");
+        *entry = Slot::free(usage);
+        DestId::new(slot, usage).ok_or(Error::NoIdLeft)
     }
 
     /// Puts a destination at the head.
     pub(super) fn push(&mut self, id: DestId, hot: Hot, cold: Cold) {
         let (pos, limited) = (self.hot.len() as u32, cold.is_limited());
         if let Some(slot) = self.slots.get_mut(id.slot()) {
-            (slot.place, slot.limited, slot.pos) = (Place::Listed, limited, pos);
+            slot.put(Place::Listed);
+            slot.set_limited(limited);
+            slot.pos = pos;
         }
         self.hot.push(hot);
         self.cold.push(cold);

@@ -127,7 +127,7 @@ impl Pool {
         self.eligible_weight += u64::from(hot.eligible);
         let limited = cold.is_limited();
         if let Some(slot) = self.slots.get_mut(id.slot()) {
-            slot.limited = limited;
+            slot.set_limited(limited);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ impl Pool {
     pub(crate) fn save(&self) -> PoolState {
         let both = self.cold.iter().zip(&self.hot);
         PoolState {
-            usages: self.slots.iter().map(|s| s.usage).collect(),
+            usages: self.slots.iter().map(|s| s.usage()).collect(),
             free: self.free.iter().copied().collect(),
             listed: both.filter_map(|(c, h)| c.id.map(|id| saved(id, h, c))).collect(),
             trash: self.trash.iter().map(|(&id, (h, c))| saved(id, h, c)).collect(),
@@ -50,7 +50,7 @@ impl Pool {
         }
         let id = DestId::from_raw(d.id).ok_or(Error::State("a destination has no id"))?;
         match self.slots.get(id.slot()) {
-            Some(&Slot { usage, place: Place::Free, .. }) if usage == id.usage() => {}
+            Some(s) if s.place() == Place::Free && s.usage() == id.usage() => {}
             _ => return Err(Error::State("an id is not that of its slot, or occurs twice")),
         }
         if self.by_addr.insert((d.addr, d.port), id).is_some() {
@@ -71,7 +71,7 @@ impl Pool {
 
     /// Every slot without a destination must be free, once, or worn out.
     fn admit_free(&mut self, free: &[u32]) -> Result<(), Error> {
-        let usable = |s: &Slot| s.place == Place::Free && s.usage < DestId::LAST_USE;
+        let usable = |s: &Slot| s.place() == Place::Free && s.usage() < DestId::LAST_USE;
         let mut seen = alloc::vec![false; self.slots.len()];
         for &slot in free {
             let fine = self.slots.get(slot as usize).is_some_and(usable);
