@@ -125,6 +125,9 @@ impl<M: Measure> Ranking<M> {
     /// `least`; `least` is above 0, and the work of every load of `M` is 1.
     #[inline]
     pub(crate) fn next(&mut self, pool: &Pool, end: usize, least: u32) -> Option<usize> {
+        if pool.hot().len() <= WALK {
+            return last_of::<M>(pool.hot().get(..end)?, least);
+        }
         // Most often the neighbour is the one.
         match end.checked_sub(1).and_then(|pos| pool.hot().get(pos)) {
             Some(hot) if M::load(hot).weight >= least => Some(end - 1),
@@ -137,7 +140,7 @@ impl<M: Measure> Ranking<M> {
         let hot = pool.hot();
         let end = end.min(hot.len());
         // Try the neighbours before the tree, down to the boundary of a block.
-        let near = if hot.len() <= M::WALK { 0 } else { end.saturating_sub(BLOCK) / BLOCK * BLOCK };
+        let near = end.saturating_sub(BLOCK) / BLOCK * BLOCK;
         match last_of::<M>(hot.get(near..end)?, least) {
             Some(offset) => Some(near + offset),
             None if near == 0 => None,
@@ -150,7 +153,7 @@ impl<M: Measure> Ranking<M> {
 
     /// The largest weight that any load has.
     pub(crate) fn largest_weight(&mut self, pool: &Pool) -> u32 {
-        if pool.hot().len() <= M::WALK {
+        if pool.hot().len() <= WALK {
             return pool.hot().iter().map(|h| M::load(h).weight).max().unwrap_or(0);
         }
         self.refresh(pool);

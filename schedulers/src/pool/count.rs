@@ -14,6 +14,15 @@ pub(crate) struct Touched {
     pub(crate) overload: bool,
 }
 
+/// A moment of a connection's life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    Bind(Counting),
+    Activate,
+    Deactivate,
+    Release(Counting),
+}
+
 impl Pool {
     /// A connection or a template begins (`ip_vs_bind_dest`).
     ///
@@ -27,7 +36,7 @@ impl Pool {
     /// # Errors
     /// [`Error::UnknownDest`], [`Error::CounterFull`].
     pub fn bind(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        self.bound(id, counting).map(drop)
+        self.change(id, Change::Bind(counting))
     }
 
     /// An inactive connection becomes active. `OVERLOAD` is not looked at. Cost: O(1).
@@ -36,7 +45,7 @@ impl Pool {
     /// [`Error::NothingToRelease`] if no inactive connection is counted, [`Error::UnknownDest`],
     /// [`Error::CounterFull`].
     pub fn activate(&mut self, id: DestId) -> Result<(), Error> {
-        self.activated(id).map(drop)
+        self.change(id, Change::Activate)
     }
 
     /// An active connection becomes inactive. `OVERLOAD` is not looked at. Cost: O(1).
@@ -44,7 +53,7 @@ impl Pool {
     /// # Errors
     /// As [`activate`](Self::activate).
     pub fn deactivate(&mut self, id: DestId) -> Result<(), Error> {
-        self.deactivated(id).map(drop)
+        self.change(id, Change::Deactivate)
     }
 
     /// A connection or a template ends (`ip_vs_unbind_dest`); `counting` is what it was last
@@ -57,45 +66,58 @@ impl Pool {
     /// # Errors
     /// [`Error::NothingToRelease`], [`Error::UnknownDest`].
     pub fn release(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        self.released(id, counting).map(drop)
+        self.change(id, Change::Release(counting))
     }
 
-    #[inline]
-    pub(crate) fn bound(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
-        let counted = self.count_plain(id, |hot| match counting {
-            Counting::Inactive => Some(Hot { inactive: hot.inactive + 1, ..hot }),
-            Counting::Active => Some(Hot { active: hot.active + 1, ..hot }),
-            Counting::Template => None,
-        });
-        counted.map_or_else(|| self.count_with_care(id, counting, Step::Up), Ok)
+    fn change(&mut self, id: DestId, change: Change) -> Result<(), Error> {
+        match self.change_plain(id, change) {
+            Some(_) => Ok(()),
+            None => self.change_with_care(id, change).map(drop),
+        }
     }
 
+    /// Changes the counters of a destination of the usual kind: listed, with small counters, and
+    /// without thresholds if they matter. The answer is its position. `None`: it is of another
+    /// kind, or the change must be refused; nothing is changed then.
     #[inline]
-    pub(crate) fn released(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
-        let counted = self.count_plain(id, |hot| match counting {
-            Counting::Inactive => Some(Hot { inactive: hot.inactive.checked_sub(1)?, ..hot }),
-            Counting::Active => Some(Hot { active: hot.active.checked_sub(1)?, ..hot }),
-            Counting::Template => None,
-        });
-        counted.map_or_else(|| self.count_with_care(id, counting, Step::Down), Ok)
+    pub(crate) fn change_plain(&mut self, id: DestId, change: Change) -> Option<usize> {
+        let slot = *self.slots.get(id.slot())?;
+        let pos = match change {
+            Change::Bind(_) | Change::Release(_) => slot.plain(id)?,
+            Change::Activate | Change::Deactivate => slot.listed(id)?,
+        };
+        let hot = self.hot.get_mut(pos).filter(|hot| hot.is_small())?;
+        match change {
+            Change::Bind(Counting::Inactive) => hot.inactive += 1,
+            Change::Bind(Counting::Active) => hot.active += 1,
+            Change::Release(Counting::Inactive) => hot.inactive = hot.inactive.checked_sub(1)?,
+            Change::Release(Counting::Active) => hot.active = hot.active.checked_sub(1)?,
+            Change::Bind(Counting::Template) | Change::Release(Counting::Template) => return None,
+            Change::Activate => {
+                hot.inactive = hot.inactive.checked_sub(1)?;
+                hot.active += 1;
+            }
+            Change::Deactivate => {
+                hot.active = hot.active.checked_sub(1)?;
+                hot.inactive += 1;
+            }
+        }
+        Some(pos)
     }
 
-    #[inline]
-    pub(crate) fn activated(&mut self, id: DestId) -> Result<Touched, Error> {
-        let counted = self.count_plain(id, |hot| {
-            let inactive = hot.inactive.checked_sub(1)?;
-            Some(Hot { inactive, active: hot.active + 1, ..hot })
-        });
-        counted.map_or_else(|| self.shift_with_care(id, Counting::Active), Ok)
-    }
-
-    #[inline]
-    pub(crate) fn deactivated(&mut self, id: DestId) -> Result<Touched, Error> {
-        let counted = self.count_plain(id, |hot| {
-            let active = hot.active.checked_sub(1)?;
-            Some(Hot { active, inactive: hot.inactive + 1, ..hot })
-        });
-        counted.map_or_else(|| self.shift_with_care(id, Counting::Inactive), Ok)
+    /// Changes the counters of any destination.
+    #[inline(never)]
+    pub(crate) fn change_with_care(
+        &mut self,
+        id: DestId,
+        change: Change,
+    ) -> Result<Touched, Error> {
+        match change {
+            Change::Bind(counting) => self.count(id, counting, Step::Up),
+            Change::Release(counting) => self.count(id, counting, Step::Down),
+            Change::Activate => self.shift(id, |hot| (&mut hot.inactive, &mut hot.active)),
+            Change::Deactivate => self.shift(id, |hot| (&mut hot.active, &mut hot.inactive)),
+        }
     }
 
     /// A scheduler's cache points at the destination.
@@ -113,30 +135,8 @@ impl Pool {
         debug_assert!(gone.is_ok(), "what a cache points at is held");
     }
 
-    /// Changes the counters of a destination of the usual kind: listed, without thresholds, with
-    /// small counters. `None`: it is not, or `change` refuses; nothing is changed then.
-    #[inline]
-    fn count_plain(
-        &mut self,
-        id: DestId,
-        change: impl FnOnce(Hot) -> Option<Hot>,
-    ) -> Option<Touched> {
-        let pos = self.slots.get(id.slot())?.plain(id)?;
-        let hot = self.hot.get_mut(pos).filter(|hot| hot.is_small())?;
-        let changed = change(*hot)?;
-        (hot.active, hot.inactive) = (changed.active, changed.inactive);
-        Some(Touched { pos: Some(pos), overload: false })
-    }
-
-    /// Changes a counter of any destination.
-    #[cold]
-    #[inline(never)]
-    fn count_with_care(
-        &mut self,
-        id: DestId,
-        counting: Counting,
-        step: Step,
-    ) -> Result<Touched, Error> {
+    /// A connection or template more or less, and what the thresholds say to it.
+    fn count(&mut self, id: DestId, counting: Counting, step: Step) -> Result<Touched, Error> {
         let pos = self.position(id);
         let (hot, cold) = self.parts_mut(id)?;
         let counter = match counting {
@@ -162,16 +162,15 @@ impl Pool {
         Ok(Touched { pos, overload: before.0 != after.0 })
     }
 
-    /// Moves a connection to a counter, of any destination.
-    #[cold]
-    #[inline(never)]
-    fn shift_with_care(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
+    /// Moves a connection from one counter to the other.
+    fn shift(
+        &mut self,
+        id: DestId,
+        ends: impl FnOnce(&mut Hot) -> (&mut u32, &mut u32),
+    ) -> Result<Touched, Error> {
         let pos = self.position(id);
         let (hot, _) = self.parts_mut(id)?;
-        let (from, to) = match counting {
-            Counting::Active => (&mut hot.inactive, &mut hot.active),
-            _ => (&mut hot.active, &mut hot.inactive),
-        };
+        let (from, to) = ends(hot);
         if *from == 0 {
             return Err(Error::NothingToRelease(id));
         }

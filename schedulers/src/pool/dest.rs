@@ -25,7 +25,7 @@ impl DestId {
 
     /// The id of the given use of a slot; `None` for use 0, which nobody ever gets.
     pub(super) fn new(slot: usize, usage: u16) -> Option<Self> {
-        NonZeroU32::new(Self::use_bits_of(usage) | slot as u32)
+        NonZeroU32::new(Self::use_bits(usage) | slot as u32)
             .filter(|_| usage != 0)
             .map(Self)
     }
@@ -42,14 +42,8 @@ impl DestId {
         Self::usage_of(self.0.get())
     }
 
-    /// The use alone, in its bits.
-    #[inline]
-    pub(super) const fn use_bits(self) -> u32 {
-        self.0.get() & !((1 << SLOT_BITS) - 1)
-    }
-
     /// A use in the bits where an id has it.
-    pub(super) const fn use_bits_of(usage: u16) -> u32 {
+    pub(super) const fn use_bits(usage: u16) -> u32 {
         (usage as u32) << SLOT_BITS
     }
 

@@ -6,77 +6,57 @@ use super::dest::{Dest, DestEdit, DestId, MAX_INT};
 use super::{CLOSE_AT_ONCE, Pool};
 use crate::error::Error;
 
-/// Where the destination of a slot is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Place {
-    /// Nowhere; the next user of the slot gets the next use number.
-    Free,
-    /// In the list.
-    Listed,
-    /// In the trash.
-    Trashed,
-}
-
 /// One slot: how often it was used, and where its destination is.
+///
+/// Arranged for the usual case, a listed destination without thresholds: then one comparison shows
+/// that an id is good, and `place` is the position.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    /// The use in the bits where an id has it, and below it `LISTED`, `TRASHED`, `LIMITED`: one
-    /// comparison tells whether an id is good for the usual case.
-    tag: u32,
-    /// The position in the list.
-    pos: u32,
+    /// The id of its destination; of a free slot only the use counts.
+    id: u32,
+    /// The position in the list, and above it one of the flags.
+    place: u32,
 }
 
 impl Slot {
-    /// The destination is in the list.
-    const LISTED: u32 = 1;
+    /// No destination.
+    const FREE: u32 = 1 << 31;
     /// The destination is in the trash.
-    const TRASHED: u32 = 2;
+    const TRASHED: u32 = 1 << 30;
     /// The destination has an upper threshold or is overloaded: counting must look at both.
-    const LIMITED: u32 = 4;
+    const LIMITED: u32 = 1 << 29;
 
     /// A slot that was used so often.
     pub(super) const fn free(usage: u16) -> Self {
-        Self { tag: DestId::use_bits_of(usage), pos: 0 }
+        Self { id: DestId::use_bits(usage), place: Self::FREE }
     }
 
     /// How often it was used.
     pub(super) const fn usage(self) -> u16 {
-        DestId::usage_of(self.tag)
+        DestId::usage_of(self.id)
     }
 
-    pub(super) const fn place(self) -> Place {
-        match self.tag & (Self::LISTED | Self::TRASHED) {
-            0 => Place::Free,
-            Self::LISTED => Place::Listed,
-            _ => Place::Trashed,
-        }
+    /// Has it no destination? The next one gets the next use.
+    pub(super) const fn is_free(self) -> bool {
+        self.place == Self::FREE
     }
 
     /// The position behind an id that is in the list.
     #[inline]
-    const fn listed(self, id: DestId) -> Option<usize> {
-        let good = self.tag & !Self::LIMITED == id.use_bits() | Self::LISTED;
-        if good { Some(self.pos as usize) } else { None }
+    pub(super) const fn listed(self, id: DestId) -> Option<usize> {
+        let pos = self.place & !Self::LIMITED;
+        if self.id == id.to_raw() && pos < Self::LIMITED { Some(pos as usize) } else { None }
     }
 
-    /// The position behind an id that is in the list and has no thresholds to look at.
+    /// The position behind an id that is in the list and has no thresholds to look at; behind any
+    /// other `None` or a number beyond every list.
     #[inline]
     pub(super) const fn plain(self, id: DestId) -> Option<usize> {
-        if self.tag == id.use_bits() | Self::LISTED { Some(self.pos as usize) } else { None }
-    }
-
-    const fn put(&mut self, place: Place) {
-        let flag = match place {
-            Place::Free => 0,
-            Place::Listed => Self::LISTED,
-            Place::Trashed => Self::TRASHED,
-        };
-        self.tag = self.tag & !(Self::LISTED | Self::TRASHED) | flag;
+        if self.id == id.to_raw() { Some(self.place as usize) } else { None }
     }
 
     pub(super) const fn set_limited(&mut self, limited: bool) {
-        self.tag = self.tag & !Self::LIMITED | if limited { Self::LIMITED } else { 0 };
+        self.place = self.place & !Self::LIMITED | if limited { Self::LIMITED } else { 0 };
     }
 }
 
@@ -117,8 +97,6 @@ impl Hot {
 /// The rest of a destination.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cold {
-    /// `None`: a hole.
-    pub(super) id: Option<DestId>,
     pub(super) addr: IpAddr,
     pub(super) port: u16,
     pub(super) overload: bool,
@@ -131,9 +109,8 @@ pub(super) struct Cold {
 }
 
 impl Cold {
-    pub(super) const fn new(id: DestId, addr: IpAddr, port: u16) -> Self {
+    pub(super) const fn new(addr: IpAddr, port: u16) -> Self {
         Self {
-            id: Some(id),
             addr,
             port,
             overload: false,
@@ -192,7 +169,7 @@ impl Pool {
     #[inline]
     pub(super) fn slot(&self, id: DestId) -> Result<&Slot, Error> {
         match self.slots.get(id.slot()) {
-            Some(s) if s.usage() == id.usage() && s.place() != Place::Free => Ok(s),
+            Some(s) if s.usage() == id.usage() && !s.is_free() => Ok(s),
             _ => Err(Error::UnknownDest(id)),
         }
     }
@@ -217,7 +194,7 @@ impl Pool {
     /// The destination at a position; `None` for a hole.
     #[inline]
     pub(crate) fn id_at(&self, pos: usize) -> Option<DestId> {
-        self.cold.get(pos).and_then(|c| c.id)
+        self.ids.get(pos).copied().flatten()
     }
 
     /// Changes whenever positions move.
@@ -260,9 +237,15 @@ impl Pool {
         })
     }
 
-    pub(super) fn set_place(&mut self, id: DestId, place: Place) {
+    pub(super) fn set_trashed(&mut self, id: DestId) {
         if let Some(slot) = self.slots.get_mut(id.slot()) {
-            slot.put(place);
+            slot.place = Slot::TRASHED;
+        }
+    }
+
+    pub(super) fn set_free(&mut self, id: DestId) {
+        if let Some(slot) = self.slots.get_mut(id.slot()) {
+            slot.place = Slot::FREE;
         }
     }
 
@@ -287,12 +270,12 @@ impl Pool {
     pub(super) fn push(&mut self, id: DestId, hot: Hot, cold: Cold) {
         let (pos, limited) = (self.hot.len() as u32, cold.is_limited());
         if let Some(slot) = self.slots.get_mut(id.slot()) {
-            slot.put(Place::Listed);
+            *slot = Slot { id: id.to_raw(), place: pos };
             slot.set_limited(limited);
-            slot.pos = pos;
         }
         self.hot.push(hot);
         self.cold.push(cold);
+        self.ids.push(Some(id));
         self.listed += 1;
         self.huge += usize::from(hot.is_huge());
         self.eligible_weight += u64::from(hot.eligible);
@@ -312,7 +295,7 @@ impl Pool {
         self.huge -= usize::from(pair.0.is_huge());
         self.eligible_weight -= u64::from(pair.0.eligible);
         self.hot[pos] = Hot::default();
-        self.cold[pos].id = None;
+        self.ids[pos] = None;
         let len = self.hot.len();
         if len <= CLOSE_AT_ONCE || self.listed * 2 <= len {
             self.close_holes();
@@ -322,18 +305,20 @@ impl Pool {
 
     fn close_holes(&mut self) {
         let mut to = 0;
-        for from in 0..self.cold.len() {
-            if let Some(id) = self.cold[from].id {
+        for from in 0..self.ids.len() {
+            if let Some(id) = self.ids[from] {
+                self.ids[to] = Some(id);
                 self.hot[to] = self.hot[from];
                 self.cold[to] = self.cold[from];
                 if let Some(slot) = self.slots.get_mut(id.slot()) {
-                    slot.pos = to as u32;
+                    slot.place = slot.place & Slot::LIMITED | to as u32;
                 }
                 to += 1;
             }
         }
         self.hot.truncate(to);
         self.cold.truncate(to);
+        self.ids.truncate(to);
         self.layout += 1;
     }
 }
