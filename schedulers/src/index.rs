@@ -30,11 +30,17 @@ impl Load {
     /// Infinite.
     pub(crate) const NONE: Self = Self { work: 1, weight: 0 };
 
-    /// Strictly less. The products of two 32-bit numbers fit into 64 bits.
+    /// The work of this with the weight of another. The products of two 32-bit numbers fit into
+    /// 64 bits, and leave room for 1 more.
+    #[inline]
+    fn cross(self, other: Self) -> u64 {
+        u64::from(self.work) * u64::from(other.weight)
+    }
+
+    /// Strictly less.
     #[inline]
     fn beats(self, other: Self) -> bool {
-        u64::from(self.work) * u64::from(other.weight)
-            < u64::from(other.work) * u64::from(self.weight)
+        self.cross(other) < other.cross(self)
     }
 }
 
@@ -221,7 +227,10 @@ impl<M: Measure> Ranking<M> {
                 break;
             }
             let other = self.nodes[i ^ 1];
-            node = if i & 1 == 0 { Node::winner(node, other) } else { Node::winner(other, node) };
+            // Among equals the one nearer to the head wins: this one if its place is odd.
+            let tie = i as u64 & 1;
+            let wins = node.load.cross(other.load) < other.load.cross(node.load) + tie;
+            node = select_unpredictable(wins, node, other);
             i /= 2;
         }
     }

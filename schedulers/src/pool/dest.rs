@@ -25,9 +25,7 @@ impl DestId {
 
     /// The id of the given use of a slot; `None` for use 0, which nobody ever gets.
     pub(super) fn new(slot: usize, usage: u16) -> Option<Self> {
-        NonZeroU32::new(Self::use_bits(usage) | slot as u32)
-            .filter(|_| usage != 0)
-            .map(Self)
+        NonZeroU32::new(Self::use_bits(usage) | slot as u32).filter(|_| usage != 0).map(Self)
     }
 
     /// The slot.
