@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p lvs-benches --example turns` prints nanoseconds for one connection that
 //! comes and one that goes (see `benches/schedulers.rs`), index / walk. Each figure is the fastest
-//! tenth of many short batches, which other programs disturb little.
+//! tenth of many short batches, which other programs disturb little. `turns SIZE...` does so for
+//! other numbers of destinations, with a digit more.
 //!
 //! `turns RULE SIZE index|walk COUNT` only runs so many turns: two runs under
 //! `valgrind --tool=callgrind` with different counts give instructions per turn.
@@ -29,35 +30,38 @@ fn keep<T: Copy>(value: T) {
     let _ = black_box(value);
 }
 
-/// Nanoseconds per call.
-fn time(mut call: impl FnMut(), batch: usize, batches: usize) -> f64 {
-    let one = |_| {
-        let start = Instant::now();
-        for _ in 0..batch {
-            call();
-        }
-        start.elapsed().as_nanos() as f64 / batch as f64
-    };
-    let mut times: Vec<f64> = (0..batches).map(one).collect();
+/// The fastest tenth of some measurements.
+fn fastest(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
-    times[batches / 10]
+    times[times.len() / 10]
+}
+
+/// Nanoseconds per call.
+fn time(mut call: impl FnMut(), batch: usize) -> f64 {
+    let start = Instant::now();
+    for _ in 0..batch {
+        call();
+    }
+    start.elapsed().as_nanos() as f64 / batch as f64
 }
 
 fn index(algorithm: Algorithm, size: usize) -> f64 {
     let mut churn = Churn::new(algorithm, size);
     for _ in 0..4 * size {
-        churn.turn();
+        keep(churn.turn());
     }
-    time(|| keep(churn.turn()), 100, 2000)
+    fastest((0..2000).map(|_| time(|| keep(churn.turn()), 100)).collect())
 }
 
 fn walking(algorithm: Algorithm, size: usize) -> f64 {
     let mut walk = Walk::new(size);
     for _ in 0..400_000 / size {
-        walk.turn(algorithm);
+        keep(walk.turn(algorithm));
     }
     let batch = (20_000 / size).clamp(1, 100);
-    time(|| keep(walk.turn(black_box(algorithm))), batch, 400_000 / size.max(200))
+    let batches = 400_000 / size.max(200);
+    let turns = |_| time(|| keep(walk.turn(black_box(algorithm))), batch);
+    fastest((0..batches).map(turns).collect())
 }
 
 /// Is the rule one that the kernel answers by walking?
@@ -66,39 +70,46 @@ fn walks(algorithm: Algorithm) -> bool {
     !matches!(algorithm, Dh | Sh | Mh | Lblc | Lblcr)
 }
 
-fn table() {
+fn table(sizes: &[usize], digits: usize) {
     print!("| rule |");
-    for size in SIZES {
+    for size in sizes {
         print!(" {size} |");
     }
-    println!("\n|---|{}", "---|".repeat(SIZES.len()));
+    println!("\n|---|{}", "---|".repeat(sizes.len()));
     let rules = Algorithm::ALL.into_iter();
     for algorithm in rules.filter(|a| !matches!(a, Algorithm::Lblc | Algorithm::Lblcr)) {
         print!("| `{algorithm}` |");
-        for size in SIZES {
+        for &size in sizes {
             if algorithm == Algorithm::Mh && size > 4093 {
                 print!(" |");
             } else if walks(algorithm) {
-                print!(" {:.0} / {:.0} |", index(algorithm, size), walking(algorithm, size));
+                let (ours, walk) = (index(algorithm, size), walking(algorithm, size));
+                print!(" {ours:.digits$} / {walk:.digits$} |");
             } else {
-                print!(" {:.0} |", index(algorithm, size));
+                print!(" {:.digits$} |", index(algorithm, size));
             }
         }
         println!();
     }
 }
 
+fn usage() {
+    println!("usage: turns [SIZE... | RULE SIZE index|walk COUNT]");
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [rule, size, kind, count] = arguments.as_slice() else {
-        table();
-        return;
-    };
+    let sizes: Result<Vec<usize>, _> = arguments.iter().map(|a| a.parse()).collect();
+    match sizes {
+        Ok(sizes) if sizes.is_empty() => return table(&SIZES, 0),
+        Ok(sizes) if sizes.iter().all(|&size| size > 0) => return table(&sizes, 1),
+        _ => {}
+    }
+    let [rule, size, kind, count] = arguments.as_slice() else { return usage() };
     let (Ok(algorithm), Ok(size), Ok(count)) =
         (rule.parse::<Algorithm>(), size.parse::<usize>(), count.parse::<usize>())
     else {
-        println!("usage: turns [RULE SIZE index|walk COUNT]");
-        return;
+        return usage();
     };
     if kind == "walk" {
         let mut walk = Walk::new(size);

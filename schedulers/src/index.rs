@@ -30,11 +30,17 @@ impl Load {
     /// Infinite.
     pub(crate) const NONE: Self = Self { work: 1, weight: 0 };
 
-    /// Strictly less. The products of two 32-bit numbers fit into 64 bits.
+    /// The work of this with the weight of another. The products of two 32-bit numbers fit into
+    /// 64 bits, and leave room for 1 more.
+    #[inline]
+    fn cross(self, other: Self) -> u64 {
+        u64::from(self.work) * u64::from(other.weight)
+    }
+
+    /// Strictly less.
     #[inline]
     fn beats(self, other: Self) -> bool {
-        u64::from(self.work) * u64::from(other.weight)
-            < u64::from(other.work) * u64::from(self.weight)
+        self.cross(other) < other.cross(self)
     }
 }
 
@@ -125,6 +131,9 @@ impl<M: Measure> Ranking<M> {
     /// `least`; `least` is above 0, and the work of every load of `M` is 1.
     #[inline]
     pub(crate) fn next(&mut self, pool: &Pool, end: usize, least: u32) -> Option<usize> {
+        if pool.hot().len() <= WALK {
+            return last_of::<M>(pool.hot().get(..end)?, least);
+        }
         // Most often the neighbour is the one.
         match end.checked_sub(1).and_then(|pos| pool.hot().get(pos)) {
             Some(hot) if M::load(hot).weight >= least => Some(end - 1),
@@ -137,7 +146,7 @@ impl<M: Measure> Ranking<M> {
         let hot = pool.hot();
         let end = end.min(hot.len());
         // Try the neighbours before the tree, down to the boundary of a block.
-        let near = if hot.len() <= M::WALK { 0 } else { end.saturating_sub(BLOCK) / BLOCK * BLOCK };
+        let near = end.saturating_sub(BLOCK) / BLOCK * BLOCK;
         match last_of::<M>(hot.get(near..end)?, least) {
             Some(offset) => Some(near + offset),
             None if near == 0 => None,
@@ -150,7 +159,7 @@ impl<M: Measure> Ranking<M> {
 
     /// The largest weight that any load has.
     pub(crate) fn largest_weight(&mut self, pool: &Pool) -> u32 {
-        if pool.hot().len() <= M::WALK {
+        if pool.hot().len() <= WALK {
             return pool.hot().iter().map(|h| M::load(h).weight).max().unwrap_or(0);
         }
         self.refresh(pool);
@@ -218,7 +227,10 @@ impl<M: Measure> Ranking<M> {
                 break;
             }
             let other = self.nodes[i ^ 1];
-            node = if i & 1 == 0 { Node::winner(node, other) } else { Node::winner(other, node) };
+            // Among equals the one nearer to the head wins: this one if its place is odd.
+            let tie = i as u64 & 1;
+            let wins = node.load.cross(other.load) < other.load.cross(node.load) + tie;
+            node = select_unpredictable(wins, node, other);
             i /= 2;
         }
     }

@@ -6,6 +6,9 @@
 use crate::index::{Load, Measure, Ranking};
 use crate::pool::{Dest, DestId, Hot, Pool};
 
+/// A position beyond every list, in all of 31 bits.
+const FARTHEST: u64 = (1 << 31) - 1;
+
 /// `lc`: the overhead, compared without sign; the weight only says whether.
 #[derive(Clone, Debug)]
 pub(crate) struct Lc;
@@ -18,13 +21,15 @@ impl Measure for Lc {
 
     #[inline]
     fn walk(part: &[Hot]) -> Option<usize> {
-        // Overhead and, among equals, distance from the head in one number.
+        // Whether it may not be chosen (a flag that a selection would put into the chain of
+        // comparisons), overhead and, among equals, distance from the head in one number.
         let key = |(offset, hot): (usize, &Hot)| {
-            let number = u64::from(hot.overhead()) << 32 | (u32::MAX as usize - offset) as u64;
-            if hot.eligible == 0 { u64::MAX } else { number }
+            u64::from(hot.eligible == 0) << 63
+                | u64::from(hot.overhead()) << 31
+                | (FARTHEST ^ offset as u64)
         };
         let best = part.iter().enumerate().map(key).min()?;
-        (best != u64::MAX).then_some(u32::MAX as usize - best as u32 as usize)
+        (best >> 63 == 0).then_some((FARTHEST ^ best & FARTHEST) as usize)
     }
 }
 

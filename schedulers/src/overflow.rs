@@ -31,12 +31,15 @@ impl Measure for Ovf {
 
     #[inline]
     fn walk(part: &[Hot]) -> Option<usize> {
-        let (mut found, mut most) = (part.len(), 0);
-        for (offset, hot) in part.iter().enumerate().rev() {
-            if hot.eligible > most && hot.active <= hot.eligible {
-                (found, most) = (offset, hot.eligible);
-            }
-        }
-        (found < part.len()).then_some(found)
+        // Whether it may be chosen (a flag that a selection would put into the chain of
+        // comparisons), weight and, among equals, nearness to the head in one number.
+        let key = |(offset, hot): (usize, &Hot)| {
+            u64::from(hot.active <= hot.eligible) << 63
+                | u64::from(hot.eligible) << 32
+                | offset as u64
+        };
+        let best = part.iter().enumerate().map(key).max()?;
+        // More than a weight of 0.
+        (best > 1 << 63 | u64::from(u32::MAX)).then_some(best as u32 as usize)
     }
 }

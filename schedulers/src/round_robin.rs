@@ -101,13 +101,14 @@ impl WeightedRoundRobin {
         }
         let (from, all) = (start(pool, self.cursor), pool.hot().len());
         let mut found = self.by_weight.next(pool, from, self.current);
-        let mut sweep = Sweep { whole: from == all, last: false, restarted: false };
+        let mut sweep = Sweep { whole: from == all, last: false, restarted: false, idle: false };
         while found.is_none() {
             if !self.next_sweep(&mut sweep, pool) {
                 self.cursor = None;
                 return None;
             }
             found = self.by_weight.next(pool, all, self.current);
+            sweep.idle = found.is_none();
             if sweep.last && sweep.restarted && !sweep.whole && found.is_none_or(|pos| pos < from) {
                 // Back where the walk began, in the lowest sweep after a restart.
                 self.cursor = pool.id_at(from);
@@ -118,9 +119,9 @@ impl WeightedRoundRobin {
         self.cursor
     }
 
-    /// Lowers the weight asked for, at the end of the list. Sweeps that nobody can answer are
-    /// skipped in one step: the kernel makes them all, up to two thousand million. False: the
-    /// search is over.
+    /// Lowers the weight asked for, at the end of the list. After a sweep that nobody answered,
+    /// all that nobody can answer are skipped in one step: the kernel makes them all, up to two
+    /// thousand million. False: the search is over.
     fn next_sweep(&mut self, sweep: &mut Sweep, pool: &Pool) -> bool {
         let step = self.weights.step;
         if self.current > step {
@@ -132,9 +133,11 @@ impl WeightedRoundRobin {
             }
             sweep.restarted = true;
         }
-        let best = self.by_weight.largest_weight(pool).max(step);
-        if self.current > best {
-            self.current -= (self.current - best).div_ceil(step) * step;
+        if sweep.idle {
+            let best = self.by_weight.largest_weight(pool).max(step);
+            if self.current > best {
+                self.current -= (self.current - best).div_ceil(step) * step;
+            }
         }
         sweep.last = self.current <= step;
         true
@@ -168,6 +171,8 @@ struct Sweep {
     last: bool,
     /// The weight asked for went back to the largest.
     restarted: bool,
+    /// Nobody in the whole list answered the last sweep.
+    idle: bool,
 }
 
 /// The weights in the list.

@@ -18,8 +18,9 @@ use crate::round_robin::{RoundRobin, WeightedRoundRobin};
 use crate::service::Flags;
 use crate::two_choices::TwoChoices;
 
-/// One rule at work.
+/// One rule at work. A byte says which, at a place of its own: every call reads it.
 #[derive(Clone, Debug)]
+#[repr(u8)]
 pub(crate) enum Rule {
     /// Scheduler `none`.
     None,

@@ -8,7 +8,7 @@ use crate::flow::Flow;
 use crate::index::WALK;
 use crate::locality::DEFAULT_EXPIRATION;
 use crate::maglev::TableIndex;
-use crate::pool::{Counting, DestEdit, DestId, DestSpec, Pool, Touched};
+use crate::pool::{Change, Counting, DestEdit, DestId, DestSpec, Pool};
 use crate::random::RandomSource;
 use crate::rule::{Rule, Settings};
 
@@ -249,6 +249,20 @@ impl Service {
         self.pool.purge_idle()
     }
 
+    /// The same as [`change`](Self::change) for a destination of any kind.
+    #[inline(never)]
+    fn change_with_care(&mut self, id: DestId, change: Change) -> Result<(), Error> {
+        let touched = self.pool.change_with_care(id, change)?;
+        if let Some(pos) = touched.pos {
+            if touched.overload {
+                self.tell(pos);
+            } else {
+                self.counted(pos);
+            }
+        }
+        Ok(())
+    }
+
     #[inline(never)]
     fn tell(&mut self, pos: usize) {
         self.rule.touch(&self.pool, pos);
@@ -291,9 +305,7 @@ impl Service {
     /// Those of [`Pool::bind`].
     #[inline(always)]
     pub fn bind(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        let touched = self.pool.bound(id, counting)?;
-        self.touched(touched);
-        Ok(())
+        self.change(id, Change::Bind(counting))
     }
 
     /// A connection becomes active; see [`Pool::activate`].
@@ -302,9 +314,7 @@ impl Service {
     /// Those of [`Pool::activate`].
     #[inline(always)]
     pub fn activate(&mut self, id: DestId) -> Result<(), Error> {
-        let touched = self.pool.activated(id)?;
-        self.touched(touched);
-        Ok(())
+        self.change(id, Change::Activate)
     }
 
     /// A connection becomes inactive; see [`Pool::deactivate`].
@@ -313,9 +323,7 @@ impl Service {
     /// Those of [`Pool::deactivate`].
     #[inline(always)]
     pub fn deactivate(&mut self, id: DestId) -> Result<(), Error> {
-        let touched = self.pool.deactivated(id)?;
-        self.touched(touched);
-        Ok(())
+        self.change(id, Change::Deactivate)
     }
 
     /// A connection or template ends; see [`Pool::release`].
@@ -324,19 +332,25 @@ impl Service {
     /// Those of [`Pool::release`].
     #[inline(always)]
     pub fn release(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        let touched = self.pool.released(id, counting)?;
-        self.touched(touched);
-        Ok(())
+        self.change(id, Change::Release(counting))
+    }
+
+    #[inline(always)]
+    fn change(&mut self, id: DestId, change: Change) -> Result<(), Error> {
+        match self.pool.change_plain(id, change) {
+            Some(pos) => {
+                self.counted(pos);
+                Ok(())
+            }
+            None => self.change_with_care(id, change),
+        }
     }
 
     /// Tells the rule that a counter changed, if it looks at counters.
     #[inline(always)]
-    fn touched(&mut self, touched: Touched) {
+    fn counted(&mut self, pos: usize) {
         // A short list is walked by the rules that look at counters: they have no index to keep.
-        let counts = self.pool.hot().len() > WALK && self.rule.looks_at_counters();
-        if (counts || touched.overload)
-            && let Some(pos) = touched.pos
-        {
+        if self.pool.hot().len() > WALK && self.rule.looks_at_counters() {
             self.tell(pos);
         }
     }

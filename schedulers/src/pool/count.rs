@@ -2,7 +2,7 @@
 
 use super::Pool;
 use super::dest::{Counting, DestId, MAX_INT};
-use super::list::{Cold, Hot, Place};
+use super::list::{Cold, Hot};
 use crate::error::Error;
 
 /// What a rule must hear of after a counter changed.
@@ -12,6 +12,15 @@ pub(crate) struct Touched {
     pub(crate) pos: Option<usize>,
     /// Whether it may be chosen has changed too.
     pub(crate) overload: bool,
+}
+
+/// A moment of a connection's life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    Bind(Counting),
+    Activate,
+    Deactivate,
+    Release(Counting),
 }
 
 impl Pool {
@@ -27,7 +36,7 @@ impl Pool {
     /// # Errors
     /// [`Error::UnknownDest`], [`Error::CounterFull`].
     pub fn bind(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        self.bound(id, counting).map(drop)
+        self.change(id, Change::Bind(counting))
     }
 
     /// An inactive connection becomes active. `OVERLOAD` is not looked at. Cost: O(1).
@@ -36,7 +45,7 @@ impl Pool {
     /// [`Error::NothingToRelease`] if no inactive connection is counted, [`Error::UnknownDest`],
     /// [`Error::CounterFull`].
     pub fn activate(&mut self, id: DestId) -> Result<(), Error> {
-        self.activated(id).map(drop)
+        self.change(id, Change::Activate)
     }
 
     /// An active connection becomes inactive. `OVERLOAD` is not looked at. Cost: O(1).
@@ -44,7 +53,7 @@ impl Pool {
     /// # Errors
     /// As [`activate`](Self::activate).
     pub fn deactivate(&mut self, id: DestId) -> Result<(), Error> {
-        self.deactivated(id).map(drop)
+        self.change(id, Change::Deactivate)
     }
 
     /// A connection or a template ends (`ip_vs_unbind_dest`); `counting` is what it was last
@@ -57,27 +66,58 @@ impl Pool {
     /// # Errors
     /// [`Error::NothingToRelease`], [`Error::UnknownDest`].
     pub fn release(&mut self, id: DestId, counting: Counting) -> Result<(), Error> {
-        self.released(id, counting).map(drop)
+        self.change(id, Change::Release(counting))
     }
 
-    #[inline]
-    pub(crate) fn bound(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
-        self.count(id, counting, Step::Up)
+    fn change(&mut self, id: DestId, change: Change) -> Result<(), Error> {
+        match self.change_plain(id, change) {
+            Some(_) => Ok(()),
+            None => self.change_with_care(id, change).map(drop),
+        }
     }
 
+    /// Changes the counters of a destination of the usual kind: listed, with small counters, and
+    /// without thresholds if they matter. The answer is its position. `None`: it is of another
+    /// kind, or the change must be refused; nothing is changed then.
     #[inline]
-    pub(crate) fn released(&mut self, id: DestId, counting: Counting) -> Result<Touched, Error> {
-        self.count(id, counting, Step::Down)
+    pub(crate) fn change_plain(&mut self, id: DestId, change: Change) -> Option<usize> {
+        let slot = *self.slots.get(id.slot())?;
+        let pos = match change {
+            Change::Bind(_) | Change::Release(_) => slot.plain(id)?,
+            Change::Activate | Change::Deactivate => slot.listed(id)?,
+        };
+        let hot = self.hot.get_mut(pos).filter(|hot| hot.is_small())?;
+        match change {
+            Change::Bind(Counting::Inactive) => hot.inactive += 1,
+            Change::Bind(Counting::Active) => hot.active += 1,
+            Change::Release(Counting::Inactive) => hot.inactive = hot.inactive.checked_sub(1)?,
+            Change::Release(Counting::Active) => hot.active = hot.active.checked_sub(1)?,
+            Change::Bind(Counting::Template) | Change::Release(Counting::Template) => return None,
+            Change::Activate => {
+                hot.inactive = hot.inactive.checked_sub(1)?;
+                hot.active += 1;
+            }
+            Change::Deactivate => {
+                hot.active = hot.active.checked_sub(1)?;
+                hot.inactive += 1;
+            }
+        }
+        Some(pos)
     }
 
-    #[inline]
-    pub(crate) fn activated(&mut self, id: DestId) -> Result<Touched, Error> {
-        self.shift(id, |hot| (&mut hot.inactive, &mut hot.active))
-    }
-
-    #[inline]
-    pub(crate) fn deactivated(&mut self, id: DestId) -> Result<Touched, Error> {
-        self.shift(id, |hot| (&mut hot.active, &mut hot.inactive))
+    /// Changes the counters of any destination.
+    #[inline(never)]
+    pub(crate) fn change_with_care(
+        &mut self,
+        id: DestId,
+        change: Change,
+    ) -> Result<Touched, Error> {
+        match change {
+            Change::Bind(counting) => self.count(id, counting, Step::Up),
+            Change::Release(counting) => self.count(id, counting, Step::Down),
+            Change::Activate => self.shift(id, |hot| (&mut hot.inactive, &mut hot.active)),
+            Change::Deactivate => self.shift(id, |hot| (&mut hot.active, &mut hot.inactive)),
+        }
     }
 
     /// A scheduler's cache points at the destination.
@@ -95,32 +135,8 @@ impl Pool {
         debug_assert!(gone.is_ok(), "what a cache points at is held");
     }
 
-    /// Changes a counter.
-    #[inline]
+    /// A connection or template more or less, and what the thresholds say to it.
     fn count(&mut self, id: DestId, counting: Counting, step: Step) -> Result<Touched, Error> {
-        let slot = *self.slot(id)?;
-        if slot.place != Place::Listed || slot.limited || counting == Counting::Template {
-            return self.count_with_care(id, counting, step);
-        }
-        let pos = slot.pos as usize;
-        let Some(hot) = self.hot.get_mut(pos) else { return Err(Error::UnknownDest(id)) };
-        let active = counting == Counting::Active;
-        step.apply(if active { &mut hot.active } else { &mut hot.inactive }, id)?;
-        if self.huge != 0 || hot.is_huge() {
-            self.count_huge();
-        }
-        Ok(Touched { pos: Some(pos), overload: false })
-    }
-
-    /// The same for a destination with thresholds or in the trash, and for templates.
-    #[cold]
-    #[inline(never)]
-    fn count_with_care(
-        &mut self,
-        id: DestId,
-        counting: Counting,
-        step: Step,
-    ) -> Result<Touched, Error> {
         let pos = self.position(id);
         let (hot, cold) = self.parts_mut(id)?;
         let counter = match counting {
@@ -147,32 +163,24 @@ impl Pool {
     }
 
     /// Moves a connection from one counter to the other.
-    #[inline]
     fn shift(
         &mut self,
         id: DestId,
         ends: impl FnOnce(&mut Hot) -> (&mut u32, &mut u32),
     ) -> Result<Touched, Error> {
-        let slot = *self.slot(id)?;
-        let listed = slot.place == Place::Listed;
-        let hot = if listed {
-            self.hot.get_mut(slot.pos as usize).ok_or(Error::UnknownDest(id))?
-        } else {
-            self.parts_mut(id)?.0
-        };
+        let pos = self.position(id);
+        let (hot, _) = self.parts_mut(id)?;
         let (from, to) = ends(hot);
         if *from == 0 {
             return Err(Error::NothingToRelease(id));
         }
         add_one(to, id)?;
         *from -= 1;
-        if !listed {
-            return Ok(Touched { pos: None, overload: false });
-        }
-        if hot.is_huge() || self.huge != 0 {
+        let huge = hot.is_huge();
+        if pos.is_some() && (huge || self.huge != 0) {
             self.count_huge();
         }
-        Ok(Touched { pos: Some(slot.pos as usize), overload: false })
+        Ok(Touched { pos, overload: false })
     }
 }
 

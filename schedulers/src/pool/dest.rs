@@ -25,9 +25,7 @@ impl DestId {
 
     /// The id of the given use of a slot; `None` for use 0, which nobody ever gets.
     pub(super) fn new(slot: usize, usage: u16) -> Option<Self> {
-        NonZeroU32::new(u32::from(usage) << SLOT_BITS | slot as u32)
-            .filter(|_| usage != 0)
-            .map(Self)
+        NonZeroU32::new(Self::use_bits(usage) | slot as u32).filter(|_| usage != 0).map(Self)
     }
 
     /// The slot.
@@ -39,7 +37,18 @@ impl DestId {
     /// Which use of the slot.
     #[inline]
     pub(super) const fn usage(self) -> u16 {
-        (self.0.get() >> SLOT_BITS) as u16
+        Self::usage_of(self.0.get())
+    }
+
+    /// A use in the bits where an id has it.
+    pub(super) const fn use_bits(usage: u16) -> u32 {
+        (usage as u32) << SLOT_BITS
+    }
+
+    /// The use that these bits name.
+    #[inline]
+    pub(super) const fn usage_of(bits: u32) -> u16 {
+        (bits >> SLOT_BITS) as u16
     }
 
     /// The number behind the id, for a caller that stores ids as plain integers.

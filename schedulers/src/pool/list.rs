@@ -6,32 +6,57 @@ use super::dest::{Dest, DestEdit, DestId, MAX_INT};
 use super::{CLOSE_AT_ONCE, Pool};
 use crate::error::Error;
 
-/// Where the destination of a slot is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Place {
-    /// Nowhere; the next user of the slot gets the next use number.
-    Free,
-    /// In the list.
-    Listed,
-    /// In the trash.
-    Trashed,
-}
-
 /// One slot: how often it was used, and where its destination is.
+///
+/// Arranged for the usual case, a listed destination without thresholds: then one comparison shows
+/// that an id is good, and `place` is the position.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    pub(super) usage: u16,
-    pub(super) place: Place,
-    /// The destination has an upper threshold or is overloaded: counting must look at both.
-    pub(super) limited: bool,
-    /// The position in the list.
-    pub(super) pos: u32,
+    /// The id of its destination; of a free slot only the use counts.
+    id: u32,
+    /// The position in the list, and above it one of the flags.
+    place: u32,
 }
 
 impl Slot {
+    /// No destination.
+    const FREE: u32 = 1 << 31;
+    /// The destination is in the trash.
+    const TRASHED: u32 = 1 << 30;
+    /// The destination has an upper threshold or is overloaded: counting must look at both.
+    const LIMITED: u32 = 1 << 29;
+
     /// A slot that was used so often.
     pub(super) const fn free(usage: u16) -> Self {
-        Self { usage, place: Place::Free, limited: false, pos: 0 }
+        Self { id: DestId::use_bits(usage), place: Self::FREE }
+    }
+
+    /// How often it was used.
+    pub(super) const fn usage(self) -> u16 {
+        DestId::usage_of(self.id)
+    }
+
+    /// Has it no destination? The next one gets the next use.
+    pub(super) const fn is_free(self) -> bool {
+        self.place == Self::FREE
+    }
+
+    /// The position behind an id that is in the list.
+    #[inline]
+    pub(super) const fn listed(self, id: DestId) -> Option<usize> {
+        let pos = self.place & !Self::LIMITED;
+        if self.id == id.to_raw() && pos < Self::LIMITED { Some(pos as usize) } else { None }
+    }
+
+    /// The position behind an id that is in the list and has no thresholds to look at; behind any
+    /// other `None` or a number beyond every list.
+    #[inline]
+    pub(super) const fn plain(self, id: DestId) -> Option<usize> {
+        if self.id == id.to_raw() { Some(self.place as usize) } else { None }
+    }
+
+    pub(super) const fn set_limited(&mut self, limited: bool) {
+        self.place = self.place & !Self::LIMITED | if limited { Self::LIMITED } else { 0 };
     }
 }
 
@@ -55,6 +80,13 @@ impl Hot {
         (self.active << 8).wrapping_add(self.inactive)
     }
 
+    /// Are the counters so small that none is full and no cost is negative as the kernel's `int`,
+    /// now and after one more connection?
+    #[inline]
+    pub(super) const fn is_small(&self) -> bool {
+        (self.active | self.inactive) < 1 << 22
+    }
+
     /// Is the overhead, or active + 1, negative as the kernel's `int`?
     #[inline]
     pub(super) const fn is_huge(&self) -> bool {
@@ -65,8 +97,6 @@ impl Hot {
 /// The rest of a destination.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cold {
-    /// `None`: a hole.
-    pub(super) id: Option<DestId>,
     pub(super) addr: IpAddr,
     pub(super) port: u16,
     pub(super) overload: bool,
@@ -79,9 +109,8 @@ pub(super) struct Cold {
 }
 
 impl Cold {
-    pub(super) const fn new(id: DestId, addr: IpAddr, port: u16) -> Self {
+    pub(super) const fn new(addr: IpAddr, port: u16) -> Self {
         Self {
-            id: Some(id),
             addr,
             port,
             overload: false,
@@ -140,7 +169,7 @@ impl Pool {
     #[inline]
     pub(super) fn slot(&self, id: DestId) -> Result<&Slot, Error> {
         match self.slots.get(id.slot()) {
-            Some(s) if s.usage == id.usage() && s.place != Place::Free => Ok(s),
+            Some(s) if s.usage() == id.usage() && !s.is_free() => Ok(s),
             _ => Err(Error::UnknownDest(id)),
         }
     }
@@ -148,18 +177,12 @@ impl Pool {
     /// The position of a listed destination.
     #[inline]
     pub(crate) fn position(&self, id: DestId) -> Option<usize> {
-        match self.slot(id) {
-            Ok(&Slot { place: Place::Listed, pos, .. }) => Some(pos as usize),
-            _ => None,
-        }
+        self.slots.get(id.slot())?.listed(id)
     }
 
     #[inline]
     pub(super) fn listed_position(&self, id: DestId) -> Result<usize, Error> {
-        match self.slot(id)? {
-            Slot { place: Place::Listed, pos, .. } => Ok(*pos as usize),
-            _ => Err(Error::NotListed(id)),
-        }
+        self.slot(id)?.listed(id).ok_or(Error::NotListed(id))
     }
 
     /// What the rules walk over, tail first: the head is the last element. Holes are all zero.
@@ -171,7 +194,7 @@ impl Pool {
     /// The destination at a position; `None` for a hole.
     #[inline]
     pub(crate) fn id_at(&self, pos: usize) -> Option<DestId> {
-        self.cold.get(pos).and_then(|c| c.id)
+        self.ids.get(pos).copied().flatten()
     }
 
     /// Changes whenever positions move.
@@ -194,19 +217,16 @@ impl Pool {
 
     pub(super) fn parts(&self, id: DestId) -> Option<(&Hot, &Cold, bool)> {
         let slot = self.slot(id).ok()?;
-        if slot.place == Place::Listed {
-            let pos = slot.pos as usize;
+        if let Some(pos) = slot.listed(id) {
             return Some((self.hot.get(pos)?, self.cold.get(pos)?, true));
         }
         self.trash.get(&id).map(|(h, c)| (h, c, false))
     }
 
     pub(super) fn parts_mut(&mut self, id: DestId) -> Result<(&mut Hot, &mut Cold), Error> {
-        let found = match self.slot(id)? {
-            &Slot { place: Place::Listed, pos, .. } => {
-                self.hot.get_mut(pos as usize).zip(self.cold.get_mut(pos as usize))
-            }
-            _ => self.trash.get_mut(&id).map(|(h, c)| (h, c)),
+        let found = match self.slot(id)?.listed(id) {
+            Some(pos) => self.hot.get_mut(pos).zip(self.cold.get_mut(pos)),
+            None => self.trash.get_mut(&id).map(|(h, c)| (h, c)),
         };
         found.ok_or(Error::UnknownDest(id))
     }
@@ -217,9 +237,15 @@ impl Pool {
         })
     }
 
-    pub(super) fn set_place(&mut self, id: DestId, place: Place) {
+    pub(super) fn set_trashed(&mut self, id: DestId) {
         if let Some(slot) = self.slots.get_mut(id.slot()) {
-            slot.place = place;
+            slot.place = Slot::TRASHED;
+        }
+    }
+
+    pub(super) fn set_free(&mut self, id: DestId) {
+        if let Some(slot) = self.slots.get_mut(id.slot()) {
+            slot.place = Slot::FREE;
         }
     }
 
@@ -234,19 +260,22 @@ impl Pool {
             None => return Err(Error::NoIdLeft),
         };
         let entry = self.slots.get_mut(slot).ok_or(Error::NoIdLeft)?;
-        entry.usage += 1;
-        debug_assert!(entry.usage <= DestId::LAST_USE, "a worn out slot is never free");
-        DestId::new(slot, entry.usage).ok_or(Error::NoIdLeft)
+        let usage = entry.usage() + 1;
+        debug_assert!(usage <= DestId::LAST_USE, "a worn out slot is never free");
+        *entry = Slot::free(usage);
+        DestId::new(slot, usage).ok_or(Error::NoIdLeft)
     }
 
     /// Puts a destination at the head.
     pub(super) fn push(&mut self, id: DestId, hot: Hot, cold: Cold) {
         let (pos, limited) = (self.hot.len() as u32, cold.is_limited());
         if let Some(slot) = self.slots.get_mut(id.slot()) {
-            (slot.place, slot.limited, slot.pos) = (Place::Listed, limited, pos);
+            *slot = Slot { id: id.to_raw(), place: pos };
+            slot.set_limited(limited);
         }
         self.hot.push(hot);
         self.cold.push(cold);
+        self.ids.push(Some(id));
         self.listed += 1;
         self.huge += usize::from(hot.is_huge());
         self.eligible_weight += u64::from(hot.eligible);
@@ -266,7 +295,7 @@ impl Pool {
         self.huge -= usize::from(pair.0.is_huge());
         self.eligible_weight -= u64::from(pair.0.eligible);
         self.hot[pos] = Hot::default();
-        self.cold[pos].id = None;
+        self.ids[pos] = None;
         let len = self.hot.len();
         if len <= CLOSE_AT_ONCE || self.listed * 2 <= len {
             self.close_holes();
@@ -276,18 +305,20 @@ impl Pool {
 
     fn close_holes(&mut self) {
         let mut to = 0;
-        for from in 0..self.cold.len() {
-            if let Some(id) = self.cold[from].id {
+        for from in 0..self.ids.len() {
+            if let Some(id) = self.ids[from] {
+                self.ids[to] = Some(id);
                 self.hot[to] = self.hot[from];
                 self.cold[to] = self.cold[from];
                 if let Some(slot) = self.slots.get_mut(id.slot()) {
-                    slot.pos = to as u32;
+                    slot.place = slot.place & Slot::LIMITED | to as u32;
                 }
                 to += 1;
             }
         }
         self.hot.truncate(to);
         self.cold.truncate(to);
+        self.ids.truncate(to);
         self.layout += 1;
     }
 }

@@ -1,7 +1,7 @@
 //! Destinations in the kernel's list order, with their counters.
 //!
-//! The list is kept as two arrays by *position*: the part every rule walks over (16 bytes per
-//! destination) apart from the rest. The head of the list is the highest position, so an addition
+//! The list is kept as three arrays by *position*: the part every rule walks over (16 bytes per
+//! destination), the ids (4 bytes), and the rest. The head of the list is the highest position, so an addition
 //! is a push. A removal from a short list closes the gap at once; in a long list it leaves a hole,
 //! and when half of the positions are holes all are closed in one go: constant cost per removal on
 //! average.
@@ -15,7 +15,7 @@ mod dest;
 mod list;
 mod saved;
 
-pub(crate) use count::Touched;
+pub(crate) use count::Change;
 pub use dest::{Counting, Dest, DestEdit, DestId, DestSpec, MAX_INT};
 pub(crate) use list::Hot;
 
@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::error::Error;
-use list::{Cold, Place, Slot};
+use list::{Cold, Slot};
 
 /// Lists up to this length close the gap of a removed destination at once.
 const CLOSE_AT_ONCE: usize = 64;
@@ -55,6 +55,8 @@ const CLOSE_AT_ONCE: usize = 64;
 pub struct Pool {
     hot: Vec<Hot>,
     cold: Vec<Cold>,
+    /// Who is where; `None` is a hole.
+    ids: Vec<Option<DestId>>,
     slots: Vec<Slot>,
     /// Free slots, the one freed first is used first.
     free: VecDeque<u32>,
@@ -103,7 +105,7 @@ impl Pool {
         let (mut hot, mut cold) = self
             .trash
             .remove(&id)
-            .unwrap_or_else(|| (Hot::default(), Cold::new(id, spec.addr, spec.port)));
+            .unwrap_or_else(|| (Hot::default(), Cold::new(spec.addr, spec.port)));
         cold.last_weight = spec.weight;
         cold.update(&mut hot, &spec.edit());
         self.by_addr.insert(key, id);
@@ -127,7 +129,7 @@ impl Pool {
         self.eligible_weight += u64::from(hot.eligible);
         let limited = cold.is_limited();
         if let Some(slot) = self.slots.get_mut(id.slot()) {
-            slot.limited = limited;
+            slot.set_limited(limited);
         }
         Ok(())
     }
@@ -142,7 +144,7 @@ impl Pool {
     pub fn remove(&mut self, id: DestId) -> Result<(), Error> {
         let pos = self.listed_position(id)?;
         let pair = self.take(pos);
-        self.set_place(id, Place::Trashed);
+        self.set_trashed(id);
         self.trash.insert(id, pair);
         Ok(())
     }
@@ -159,7 +161,7 @@ impl Pool {
         }
         if let Some((_, cold)) = self.trash.remove(&id) {
             self.by_addr.remove(&(cold.addr, cold.port));
-            self.set_place(id, Place::Free);
+            self.set_free(id);
             // A slot whose last use is over is never handed out again.
             if id.usage() < DestId::LAST_USE {
                 self.free.push_back(id.slot() as u32);
@@ -182,8 +184,8 @@ impl Pool {
 
     /// The list, head first: the order in which every rule walks.
     pub fn iter(&self) -> impl Iterator<Item = Dest> + '_ {
-        let both = self.hot.iter().zip(&self.cold).rev();
-        both.filter_map(|(hot, cold)| cold.id.map(|id| cold.view(hot, id, true)))
+        let all = self.ids.iter().zip(self.hot.iter().zip(&self.cold)).rev();
+        all.filter_map(|(id, (hot, cold))| id.map(|id| cold.view(hot, id, true)))
     }
 
     /// The destination, listed or in the trash.

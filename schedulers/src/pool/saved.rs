@@ -3,18 +3,18 @@
 use alloc::collections::VecDeque;
 
 use super::dest::{DestEdit, DestId, MAX_INT};
-use super::list::{Cold, Hot, Place, Slot};
+use super::list::{Cold, Hot, Slot};
 use super::{Pool, check};
 use crate::error::Error;
 use crate::state::{DestState, PoolState};
 
 impl Pool {
     pub(crate) fn save(&self) -> PoolState {
-        let both = self.cold.iter().zip(&self.hot);
+        let all = self.ids.iter().zip(self.hot.iter().zip(&self.cold));
         PoolState {
-            usages: self.slots.iter().map(|s| s.usage).collect(),
+            usages: self.slots.iter().map(|s| s.usage()).collect(),
             free: self.free.iter().copied().collect(),
-            listed: both.filter_map(|(c, h)| c.id.map(|id| saved(id, h, c))).collect(),
+            listed: all.filter_map(|(id, (h, c))| id.map(|id| saved(id, h, c))).collect(),
             trash: self.trash.iter().map(|(&id, (h, c))| saved(id, h, c)).collect(),
         }
     }
@@ -31,7 +31,7 @@ impl Pool {
         }
         for dest in &state.trash {
             let (id, hot, cold) = pool.admit(dest)?;
-            pool.set_place(id, Place::Trashed);
+            pool.set_trashed(id);
             pool.trash.insert(id, (hot, cold));
         }
         pool.admit_free(&state.free)?;
@@ -50,7 +50,7 @@ impl Pool {
         }
         let id = DestId::from_raw(d.id).ok_or(Error::State("a destination has no id"))?;
         match self.slots.get(id.slot()) {
-            Some(&Slot { usage, place: Place::Free, .. }) if usage == id.usage() => {}
+            Some(s) if s.is_free() && s.usage() == id.usage() => {}
             _ => return Err(Error::State("an id is not that of its slot, or occurs twice")),
         }
         if self.by_addr.insert((d.addr, d.port), id).is_some() {
@@ -63,7 +63,7 @@ impl Pool {
             persistent: d.persistent,
             upper: d.upper_threshold,
             lower: d.lower_threshold,
-            ..Cold::new(id, d.addr, d.port)
+            ..Cold::new(d.addr, d.port)
         };
         cold.refresh(&mut hot);
         Ok((id, hot, cold))
@@ -71,7 +71,7 @@ impl Pool {
 
     /// Every slot without a destination must be free, once, or worn out.
     fn admit_free(&mut self, free: &[u32]) -> Result<(), Error> {
-        let usable = |s: &Slot| s.place == Place::Free && s.usage < DestId::LAST_USE;
+        let usable = |s: &Slot| s.is_free() && s.usage() < DestId::LAST_USE;
         let mut seen = alloc::vec![false; self.slots.len()];
         for &slot in free {
             let fine = self.slots.get(slot as usize).is_some_and(usable);
