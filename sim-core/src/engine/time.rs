@@ -109,14 +109,14 @@ impl Add<Span> for Time {
     type Output = Self;
     #[inline]
     fn add(self, span: Span) -> Self {
-        Self(self.0 + span.0)
+        Self(self.0.checked_add(span.0).expect("time stays below 584 years"))
     }
 }
 
 impl AddAssign<Span> for Time {
     #[inline]
     fn add_assign(&mut self, span: Span) {
-        self.0 += span.0;
+        *self = *self + span;
     }
 }
 
@@ -124,7 +124,7 @@ impl Sub for Time {
     type Output = Span;
     #[inline]
     fn sub(self, earlier: Self) -> Span {
-        Span(self.0 - earlier.0)
+        Span(self.0.checked_sub(earlier.0).expect("a span ends after it begins"))
     }
 }
 
@@ -132,14 +132,14 @@ impl Add for Span {
     type Output = Self;
     #[inline]
     fn add(self, other: Self) -> Self {
-        Self(self.0 + other.0)
+        Self(self.0.checked_add(other.0).expect("spans stay below 584 years"))
     }
 }
 
 impl AddAssign for Span {
     #[inline]
     fn add_assign(&mut self, other: Self) {
-        self.0 += other.0;
+        *self = *self + other;
     }
 }
 
@@ -147,7 +147,7 @@ impl Mul<u64> for Span {
     type Output = Self;
     #[inline]
     fn mul(self, factor: u64) -> Self {
-        Self(self.0 * factor)
+        Self(self.0.checked_mul(factor).expect("spans stay below 584 years"))
     }
 }
 

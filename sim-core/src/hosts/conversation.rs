@@ -41,7 +41,7 @@ impl Host {
                 self.director_output(fab, packet);
             }
         } else {
-            for &packet in &out.packets {
+            for packet in &out.packets {
                 self.ip.originate(fab, packet);
             }
         }

@@ -159,7 +159,7 @@ impl Host {
                 forwarding::nat_reply(&mut packet, vip, vport);
             }
         }
-        self.ip.originate(fab, packet);
+        self.ip.originate(fab, &packet);
     }
 
     /// Hook `FORWARD` for ICMP errors: one about a reply goes to the real server that sent it, one

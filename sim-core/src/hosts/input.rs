@@ -306,7 +306,7 @@ impl Host {
                 fab.deliver(packet);
                 if let Some(mut reply) = errors::echo_reply(&p) {
                     reply.ttl = self.ip.sysctl.default_ttl;
-                    self.ip.originate(fab, reply);
+                    self.ip.originate(fab, &reply);
                 }
             }
             icmp::UNREACHABLE | icmp::TIME_EXCEEDED if p.body != PacketId::NONE => {

@@ -243,9 +243,9 @@ impl IpStack {
 
     /// Stores a packet made here and sends it.
     #[inline]
-    pub fn originate(&mut self, fab: &mut Fabric, mut packet: Packet) {
-        packet.id = self.next_id();
-        let id = fab.packets.insert(packet);
+    pub fn originate(&mut self, fab: &mut Fabric, packet: &Packet) {
+        let id = fab.packets.insert(*packet);
+        fab.packets[id].id = self.next_id();
         self.output(fab, id);
     }
 

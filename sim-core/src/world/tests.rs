@@ -67,7 +67,7 @@ fn a_director_answers_a_ping_of_its_virtual_address_itself() {
     let mut ping = Packet::ipv4(A, vip, proto::ICMP, 84);
     (ping.sport, ping.seq) = (u16::from(icmp::ECHO), 0x0007_0001);
     let (hosts, fabric) = (&mut world.hosts, &mut world.fabric);
-    hosts[0].ip.originate(fabric, ping);
+    hosts[0].ip.originate(fabric, &ping);
     while world.run(1) {
         if let Some(Event::Arrive { direction: 1 }) = world.last
             && world.fabric.ip_hops == 2
