@@ -3,7 +3,7 @@
 use super::fabric::{Event, Fabric};
 use super::server::whole;
 use crate::config::{ClientConfig, Closer, Load};
-use crate::engine::rng::{CounterStream, name_hash};
+use crate::engine::rng::{CounterStream, mix, name_hash};
 use crate::engine::{Sampler, Span, Stream, Time};
 use crate::observe::{ConnectionRow, Failure};
 use crate::tcp::Conn;
@@ -16,8 +16,6 @@ pub struct Plan {
     pub until: Time,
     /// Connections started before this point are not counted.
     pub warmup: Time,
-    /// Seed.
-    pub seed: u64,
 }
 
 /// What a session waits for.
@@ -244,10 +242,7 @@ impl ClientApplication {
 
     /// A tag for packets of a connection: the same for the same application and number in every run.
     pub fn tag(&self, number: u32) -> u32 {
-        let mut x = self.key ^ u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x ^ (x >> 31)) as u32
+        mix(self.key ^ u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15)) as u32
     }
 
     fn stream(&self, number: u32, request: u32) -> CounterStream {

@@ -149,8 +149,6 @@ pub enum Reason {
     NoDestination,
     /// IPVS: the entry's real server was deleted.
     DestinationGone,
-    /// IPVS: any other refusal.
-    Ipvs,
     /// The application's queue was full.
     ApplicationQueue,
 }
@@ -179,7 +177,6 @@ impl Reason {
             Self::CpuBacklog => "cpu_backlog",
             Self::NoDestination => "no_destination",
             Self::DestinationGone => "destination_gone",
-            Self::Ipvs => "ipvs",
             Self::ApplicationQueue => "application_queue",
         }
     }

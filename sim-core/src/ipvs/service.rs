@@ -7,15 +7,11 @@
 
 use super::connection::DestinationId;
 use super::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
-use crate::engine::{Span, Time};
+use crate::engine::{FxMap, Span, Time};
 use crate::wire::Ip;
 use core::net::{IpAddr, Ipv4Addr};
 use core::ops::{AddAssign, SubAssign};
-use rustc_hash::FxBuildHasher;
 use schedulers::{Algorithm, Counting, DestEdit, DestId, DestSpec, Flags};
-
-/// A map for look-ups; never iterated.
-type FxHashMap<K, V> = hashbrown::HashMap<K, V, FxBuildHasher>;
 
 /// What `ipvsadm -Ln --stats` counts for a destination, a service, or all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -99,7 +95,7 @@ pub(super) struct Service {
     /// Listed destinations in the order they were added.
     pub(super) order: Vec<DestinationId>,
     /// Every destination of the pool, the trash included.
-    ids: FxHashMap<DestId, DestinationId>,
+    ids: FxMap<DestId, DestinationId>,
     live: bool,
     /// Next periodic work of the scheduler, if it has any.
     timer_at: Option<Time>,
@@ -141,7 +137,7 @@ impl From<schedulers::Error> for Refused {
 pub(super) struct ServiceTable {
     services: Vec<Service>,
     /// By key, deleted ones included while a destination of theirs is in the trash.
-    by_key: FxHashMap<ServiceKey, u32>,
+    by_key: FxMap<ServiceKey, u32>,
     /// Live services in the order they were added.
     order: Vec<u32>,
     free_services: Vec<u32>,
@@ -233,7 +229,7 @@ impl ServiceTable {
                 key: rule.key,
                 scheduler: schedulers::Service::new(rule.scheduler, flags),
                 order: Vec::new(),
-                ids: FxHashMap::default(),
+                ids: FxMap::default(),
                 live: true,
                 timer_at: None,
                 epoch: 0,

@@ -1,5 +1,6 @@
 //! Routing: longest prefix, then metric; several next hops share flows by a hash.
 
+use crate::engine::rng::mix;
 use crate::engine::{FxMap, FxSet};
 use crate::wire::{Ip, Packet, Prefix, proto};
 
@@ -125,10 +126,7 @@ pub fn flow_hash(packet: &Packet) -> u32 {
         h ^= (u64::from(packet.sport) << 16 | u64::from(packet.dport))
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
-    // the finaliser of splitmix64
-    h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (h >> 32) as u32
+    (mix(h) >> 32) as u32
 }
 
 /// The hop of `hops` (not empty) that a flow with this hash takes.

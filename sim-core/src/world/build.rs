@@ -258,7 +258,6 @@ impl Builder<'_> {
         let plan = Plan {
             until: Time::ZERO + self.config.duration,
             warmup: Time::ZERO + self.config.warmup,
-            seed,
         };
         let key = seed ^ crate::engine::rng::name_hash(&config.name, "isn");
         let tcp = TcpStack::new(config.tcp, config.sysctl.default_ttl, key);

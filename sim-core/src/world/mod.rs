@@ -204,24 +204,9 @@ impl World {
         self.fabric.now
     }
 
-    /// The point at which the run ends at the latest.
-    pub fn end(&self) -> Time {
-        self.end
-    }
-
-    /// The point at which clients stop starting connections.
-    pub fn duration(&self) -> Time {
-        self.duration
-    }
-
     /// Events handled so far.
     pub fn events(&self) -> u64 {
         self.events
-    }
-
-    /// Link traversals so far, IP and ARP.
-    pub fn hops(&self) -> u64 {
-        self.fabric.ip_hops + self.fabric.arp_hops
     }
 
     /// Fold of everything that has happened so far.
@@ -268,11 +253,6 @@ impl World {
         let stems: Vec<_> =
             capture.interfaces().map(crate::observe::capture::CaptureInterface::stem).collect();
         stems.into_iter().enumerate().map(|(i, stem)| (stem, capture.take(i))).collect()
-    }
-
-    /// Bytes that wait in open captures.
-    pub fn captures_pending(&self) -> usize {
-        self.fabric.capture.as_ref().map_or(0, |c| c.pending())
     }
 
     /// Ends the run and gives what was observed.
