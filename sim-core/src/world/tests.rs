@@ -1,18 +1,19 @@
 use super::World;
+use core::net::IpAddr;
 use crate::config::{
-    HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, LinkConfig, LinkDirection,
+    HostConfig, Net, InterfaceConfig, InterfaceSysctl, LinkConfig, LinkDirection,
     LinkEnd, QueueLimit, Sysctl, TcpConfig, WorldConfig,
 };
 use crate::engine::Span;
 use crate::hosts::fabric::Event;
-use crate::wire::{Ip, Packet, icmp, proto};
+use crate::wire::{Packet, icmp, proto};
 
-const A: Ip = Ip::new(10, 0, 0, 1);
-const B: Ip = Ip::new(10, 0, 0, 2);
+const A: IpAddr = v4(10, 0, 0, 1);
+const B: IpAddr = v4(10, 0, 0, 2);
 
-fn host(name: &str, ip: Ip, vip: Option<Ip>) -> HostConfig {
-    let mut addresses = vec![InterfaceAddress { ip, len: 24 }];
-    addresses.extend(vip.map(|ip| InterfaceAddress { ip, len: 32 }));
+fn host(name: &str, ip: IpAddr, vip: Option<IpAddr>) -> HostConfig {
+    let mut addresses = vec![Net { ip, len: 24 }];
+    addresses.extend(vip.map(|ip| Net { ip, len: 32 }));
     HostConfig {
         name: name.into(),
         interfaces: vec![InterfaceConfig {
@@ -37,7 +38,7 @@ fn host(name: &str, ip: Ip, vip: Option<Ip>) -> HostConfig {
 
 #[test]
 fn a_director_answers_a_ping_of_its_virtual_address_itself() {
-    let vip = Ip::new(10, 0, 0, 200);
+    let vip = v4(10, 0, 0, 200);
     let direction = || LinkDirection {
         rate_bps: 0,
         latency: Span::from_micros(50),

@@ -144,9 +144,9 @@ fn replies_of_direct_routing_by_way_of_the_director_are_martians() {
 #[test]
 fn a_director_without_a_route_to_its_server_says_so_at_once() {
     let mut config = one_server(Forwarding::Nat);
-    config.hosts[2].routes = vec![route(Prefix::new(Ip::new(172, 16, 0, 0), 24), &[ROUTER])];
+    config.hosts[2].routes = vec![route(Net::new(v4(172, 16, 0, 0), 24), &[ROUTER])];
     let service = &mut config.hosts[2].ipvs.as_mut().expect("rules").services[0];
-    service.servers[0].rip = Ip::new(192, 168, 20, 13);
+    service.servers[0].rip = v4(192, 168, 20, 13);
     let (o, frames) = watch(&config, "client");
     assert_eq!(answers(&o), ["unreachable"]);
     assert_eq!(lengths(&o)[0] / 1_000_000, 0);

@@ -1,6 +1,7 @@
 //! The network that the recordings were made in: a client behind a router, director and real servers
 //! on one switch.
 
+use core::net::IpAddr;
 use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
@@ -8,19 +9,19 @@ use sim_core::observe::{ConnectionRow, Observations};
 use sim_core::wire::{Ip, Mac, Prefix, proto};
 use sim_core::world::World;
 
-pub(crate) const VIP: Ip = Ip::new(192, 168, 10, 200);
-pub(crate) const ROUTER: Ip = Ip::new(192, 168, 10, 1);
-pub(crate) const DIP: Ip = Ip::new(192, 168, 10, 100);
+pub(crate) const VIP: IpAddr = v4(192, 168, 10, 200);
+pub(crate) const ROUTER: IpAddr = v4(192, 168, 10, 1);
+pub(crate) const DIP: IpAddr = v4(192, 168, 10, 100);
 
-pub(crate) fn rip(n: u8) -> Ip {
-    Ip::new(192, 168, 10, 10 + n)
+pub(crate) fn rip(n: u8) -> IpAddr {
+    v4(192, 168, 10, 10 + n)
 }
 
-pub(crate) fn address(ip: Ip, len: u8) -> InterfaceAddress {
-    InterfaceAddress { ip, len }
+pub(crate) fn address(ip: IpAddr, len: u8) -> Net {
+    Net::new(ip, len)
 }
 
-pub(crate) fn interface(name: &str, addresses: Vec<InterfaceAddress>) -> InterfaceConfig {
+pub(crate) fn interface(name: &str, addresses: Vec<Net>) -> InterfaceConfig {
     InterfaceConfig {
         name: name.into(),
         mac: None,
@@ -30,14 +31,14 @@ pub(crate) fn interface(name: &str, addresses: Vec<InterfaceAddress>) -> Interfa
     }
 }
 
-pub(crate) fn default_route(via: Ip) -> RouteConfig {
-    RouteConfig { to: Prefix::ALL, hops: vec![HopConfig { via: Some(via), dev: None }], metric: 0 }
+pub(crate) fn default_route(via: IpAddr) -> RouteConfig {
+    RouteConfig::new(Net::ALL, vec![HopConfig { via: Some(via), dev: None }])
 }
 
 pub(crate) fn host(
     name: &str,
     interfaces: Vec<InterfaceConfig>,
-    gateway: Option<Ip>,
+    gateway: Option<IpAddr>,
 ) -> HostConfig {
     let all = InterfaceSysctl { send_redirects: false, ..InterfaceSysctl::default() };
     HostConfig {
@@ -142,11 +143,11 @@ pub(crate) fn rules(forwarding: Forwarding, protocol: u8, port: u16, servers: u8
     }
 }
 
-pub(crate) const CLIENT: Ip = Ip::new(10, 0, 0, 1);
-pub(crate) const SERVER: Ip = Ip::new(10, 0, 0, 2);
+pub(crate) const CLIENT: IpAddr = v4(10, 0, 0, 1);
+pub(crate) const SERVER: IpAddr = v4(10, 0, 0, 2);
 
 /// A host with one interface `eth0` and a server on it.
-pub(crate) fn serving(name: &str, ip: Ip, transport: Transport, port: u16) -> HostConfig {
+pub(crate) fn serving(name: &str, ip: IpAddr, transport: Transport, port: u16) -> HostConfig {
     let mut h = host(name, vec![interface("eth0", vec![address(ip, 24)])], None);
     h.servers.push(server(transport, port));
     h
@@ -197,7 +198,7 @@ pub(crate) fn event(ms: u64, link: &str, up: bool) -> LinkEvent {
 }
 
 /// A route to a prefix by a gateway.
-pub(crate) fn route(to: Prefix, via: &[Ip]) -> RouteConfig {
+pub(crate) fn route(to: Net, via: &[IpAddr]) -> RouteConfig {
     let hops = via.iter().map(|&ip| HopConfig { via: Some(ip), dev: None }).collect();
     RouteConfig { to, hops, metric: 0 }
 }
@@ -230,14 +231,14 @@ pub(crate) fn cluster(forwarding: Forwarding, transport: Transport, port: u16) -
     let protocol = if transport == Transport::Tcp { proto::TCP } else { proto::UDP };
     let mut c = host(
         "client",
-        vec![interface("c0", vec![address(Ip::new(172, 16, 0, 10), 24)])],
-        Some(Ip::new(172, 16, 0, 1)),
+        vec![interface("c0", vec![address(v4(172, 16, 0, 10), 24)])],
+        Some(v4(172, 16, 0, 1)),
     );
     c.clients.push(client(transport, port, &[0, 300]));
     let mut router = host(
         "router",
         vec![
-            interface("r-c", vec![address(Ip::new(172, 16, 0, 1), 24)]),
+            interface("r-c", vec![address(v4(172, 16, 0, 1), 24)]),
             interface("r-l", vec![address(ROUTER, 24)]),
         ],
         None,

@@ -71,7 +71,7 @@ fn another_client_changes_nothing_for_the_first() {
     let mut second = config.hosts[0].clone();
     second.name = "other".into();
     second.clients[0].name = "other".into();
-    let (home, gateway) = (Ip::new(172, 17, 0, 10), Ip::new(172, 17, 0, 1));
+    let (home, gateway) = (v4(172, 17, 0, 10), v4(172, 17, 0, 1));
     second.interfaces[0].addresses = vec![address(home, 24)];
     second.routes = vec![default_route(gateway)];
     config.hosts.push(second);

@@ -245,8 +245,8 @@ fn a_client_needs_a_route_to_its_target() {
     one(far, Warning, Problem::NoRoute, "host client");
     let mut w = dr();
     far(&mut w);
-    let gateway = HopConfig { via: Some(Ip::new(10, 0, 0, 254)), dev: None };
-    let route = RouteConfig { to: Prefix::ALL, hops: vec![gateway], metric: 0 };
+    let gateway = HopConfig { via: Some(v4(10, 0, 0, 254)), dev: None };
+    let route = RouteConfig::new(Net::ALL, vec![gateway]);
     w.hosts[0].routes.push(route);
     assert_eq!(found(&w), []);
 }
