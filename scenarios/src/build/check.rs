@@ -7,7 +7,6 @@ use crate::format::sections::ALLOWED;
 use sim_core::config::{HostConfig, WorldConfig};
 use sim_core::ipvs::rules::Forwarding;
 use sim_core::net::topology::{Severity, Topology};
-use sim_core::wire::{Ip, Prefix};
 
 impl Builder<'_> {
     pub(super) fn check(&mut self) {
@@ -161,9 +160,9 @@ impl Builder<'_> {
     }
 }
 
-fn reaches(host: &HostConfig, gateway: Ip) -> bool {
+fn reaches(host: &HostConfig, gateway: IpAddr) -> bool {
     host.interfaces
         .iter()
         .flat_map(|i| &i.addresses)
-        .any(|a| a.len < 32 && Prefix::new(a.ip, a.len).contains(gateway))
+        .any(|a| a.len < 32 && Net::new(a.ip, a.len).contains(gateway))
 }

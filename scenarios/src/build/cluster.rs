@@ -18,12 +18,12 @@ use crate::format::sections::{CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER,
 use crate::model::DirectorRules;
 use schedulers::Algorithm;
 use sim_core::config::{
-    HopConfig, HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, LinkEnd,
+    HopConfig, HostConfig, Net, InterfaceConfig, InterfaceSysctl, LinkEnd,
     RouteConfig, SwitchConfig,
 };
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
-use sim_core::wire::{Ip, Prefix, proto};
+use sim_core::wire::proto;
 
 /// The hosts of the cluster.
 #[derive(Clone, Debug, Default)]
@@ -55,11 +55,11 @@ struct Tables {
 
 /// Addresses of the cluster's network.
 struct Plan {
-    subnet: Prefix,
-    router: Ip,
-    director: Ip,
-    real_servers: Vec<Ip>,
-    vips: Vec<Ip>,
+    subnet: Net,
+    router: IpAddr,
+    director: IpAddr,
+    real_servers: Vec<IpAddr>,
+    vips: Vec<IpAddr>,
 }
 
 impl Builder<'_> {
@@ -137,7 +137,7 @@ impl Builder<'_> {
 
     fn plan(&mut self, tables: &Tables, index: usize) -> Option<Plan> {
         let director = &self.directors[index];
-        let mut vips: Vec<Ip> = Vec::new();
+        let mut vips: Vec<IpAddr> = Vec::new();
         for service in &director.rules.config.services {
             if let ServiceKey::Address { vip, .. } = service.key
                 && !vips.contains(&vip)
@@ -145,7 +145,7 @@ impl Builder<'_> {
                 vips.push(vip);
             }
         }
-        if let Some((vip, _)) = tables.cluster.get::<(Ip, u16)>("vip")
+        if let Some((vip, _)) = tables.cluster.get::<(IpAddr, u16)>("vip")
             && !director.given
         {
             vips = vec![vip];
@@ -158,7 +158,7 @@ impl Builder<'_> {
             self.problems.push(problem);
             return None;
         };
-        let subnet = tables.cluster.get("subnet").unwrap_or_else(|| Prefix::new(first, 24));
+        let subnet = tables.cluster.get("subnet").unwrap_or_else(|| Net::new(first, 24));
         if subnet.len > 29 {
             let place = tables.cluster.place_of("subnet").clone();
             self.wrong(&place, "the subnet is too small", "expected /29 or more addresses");
@@ -168,9 +168,9 @@ impl Builder<'_> {
         // addresses that nobody gave are the first ones that are free
         let mut taken = self.addresses_of_hosts();
         taken.extend(vips.iter().chain(&real_servers));
-        taken.extend(tables.router.get::<Ip>("address"));
-        taken.extend(tables.director.get::<Ip>("address"));
-        let mut first_free = |given: Option<Ip>| {
+        taken.extend(tables.router.get::<IpAddr>("address"));
+        taken.extend(tables.director.get::<IpAddr>("address"));
+        let mut first_free = |given: Option<IpAddr>| {
             given.unwrap_or_else(|| {
                 let ip = free(subnet, later(subnet.addr, 1), &taken);
                 taken.push(ip);
@@ -185,11 +185,11 @@ impl Builder<'_> {
     }
 
     /// The addresses that [[host]] tables give.
-    fn addresses_of_hosts(&self) -> Vec<Ip> {
+    fn addresses_of_hosts(&self) -> Vec<IpAddr> {
         let hosts = self.record.tables("host");
         let interfaces = hosts.iter().flat_map(|h| h.tables("interfaces"));
         interfaces
-            .flat_map(|i| i.list::<InterfaceAddress>("addresses"))
+            .flat_map(|i| i.list::<Net>("addresses"))
             .map(|a| a.value.ip)
             .collect()
     }
@@ -197,12 +197,12 @@ impl Builder<'_> {
     fn real_addresses(
         &mut self,
         tables: &Tables,
-        subnet: Prefix,
-        vips: &[Ip],
+        subnet: Net,
+        vips: &[IpAddr],
         index: usize,
-    ) -> Vec<Ip> {
+    ) -> Vec<IpAddr> {
         let servers = &tables.servers;
-        let listed = servers.list::<Ip>("addresses");
+        let listed = servers.list::<IpAddr>("addresses");
         if !listed.is_empty() {
             return listed.into_iter().map(|a| a.value).collect();
         }
@@ -220,7 +220,7 @@ impl Builder<'_> {
         }
         // one for each RIP of the rules that no [[host]] has
         let own = self.addresses_of_hosts();
-        let mut rips: Vec<Ip> = Vec::new();
+        let mut rips: Vec<IpAddr> = Vec::new();
         for server in self.directors[index].rules.config.services.iter().flat_map(|s| &s.servers) {
             if !rips.contains(&server.rip) && !own.contains(&server.rip) {
                 rips.push(server.rip);
@@ -237,8 +237,8 @@ impl Builder<'_> {
     }
 
     fn check_plan(&mut self, tables: &Tables, plan: &Plan) {
-        let mut taken: Vec<(Ip, &str)> = vec![(plan.router, "the router")];
-        let mut check = |builder: &mut Self, ip: Ip, place: &Place, what: &'static str| {
+        let mut taken: Vec<(IpAddr, &str)> = vec![(plan.router, "the router")];
+        let mut check = |builder: &mut Self, ip: IpAddr, place: &Place, what: &'static str| {
             let place = place.clone();
             if !plan.subnet.contains(ip) {
                 let message = format!("{what} {ip} is not in the cluster's subnet {}", plan.subnet);
@@ -266,7 +266,7 @@ impl Builder<'_> {
 
     /// Rules for `vip` and all real servers, if the director has none of its own.
     fn make_rules(&mut self, tables: &Tables, plan: &Plan, index: usize) {
-        let Some((vip, port)) = tables.cluster.get::<(Ip, u16)>("vip") else {
+        let Some((vip, port)) = tables.cluster.get::<(IpAddr, u16)>("vip") else {
             if tables.cluster.has("scheduler") {
                 let place = tables.cluster.place_of("scheduler").clone();
                 let message = "`scheduler` is for the service that `vip` makes";
@@ -315,7 +315,7 @@ impl Builder<'_> {
         let t = &tables.clients;
         let name: String = t.value("name");
         let count: u32 = t.value::<u32>("count").max(1);
-        let subnet = t.get("subnet").or_else(|| t.default("subnet")).unwrap_or(Prefix::ALL);
+        let subnet = t.get("subnet").or_else(|| t.default("subnet")).unwrap_or(Net::ALL);
         let shared = t.value::<String>("connect") == "switch";
         let size = 1_u64 << (32 - subnet.len);
         let room = if shared { size.saturating_sub(3) } else { u64::from(count) };
@@ -353,15 +353,15 @@ impl Builder<'_> {
         let name = &parts.router;
         let mut host = self.cluster_host(name, plan.router, plan.subnet.len, &tables.router);
         let shared = self.switches.iter().any(|s| s.name == CLIENT_SWITCH);
-        let clients: Vec<InterfaceAddress> = parts
+        let clients: Vec<Net> = parts
             .clients
             .iter()
             .filter_map(|c| self.host(c)?.interfaces.first()?.addresses.first().copied())
             .collect();
         let legs = if shared { clients.len().min(1) } else { clients.len() };
         for (index, client) in clients.iter().take(legs).enumerate() {
-            let gateway = later(Prefix::new(client.ip, client.len).addr, 1);
-            let address = InterfaceAddress { ip: gateway, len: client.len };
+            let gateway = later(Net::new(client.ip, client.len).addr, 1);
+            let address = Net::new(gateway, client.len);
             host.interfaces.push(self.interface(&format!("eth{}", index + 1), address));
         }
         host.sysctl.ip_forward = true;
@@ -409,7 +409,7 @@ impl Builder<'_> {
         if let Some(director) = self.host_mut(&parts.director) {
             director.sysctl.ip_forward = true;
             no_redirects(director);
-            let vips = plan.vips.iter().map(|ip| InterfaceAddress { ip: *ip, len: 32 });
+            let vips = plan.vips.iter().map(|ip| Net::new(*ip, 32));
             if let Some(interface) = director.interfaces.first_mut() {
                 interface.addresses.extend(vips);
             }
@@ -417,7 +417,7 @@ impl Builder<'_> {
         // a VIP that is no neighbour of the router is reached by way of the director
         let afar = plan.vips.iter().filter(|vip| !plan.subnet.contains(**vip));
         let routes: Vec<RouteConfig> = afar
-            .map(|vip| RouteConfig { to: Prefix::new(*vip, 32), ..default_via(plan.director) })
+            .map(|vip| RouteConfig { to: Net::new(*vip, 32), ..default_via(plan.director) })
             .collect();
         if let Some(router) = self.host_mut(&parts.router) {
             router.routes.extend(routes);
@@ -434,7 +434,7 @@ impl Builder<'_> {
         }
     }
 
-    fn cluster_host(&mut self, name: &str, ip: Ip, len: u8, table: &Record) -> HostConfig {
+    fn cluster_host(&mut self, name: &str, ip: IpAddr, len: u8, table: &Record) -> HostConfig {
         if self.host(name).is_some() {
             let place = table.place.clone();
             self.wrong(&place, format!("two hosts are called `{name}`"), "the second one");
@@ -450,11 +450,11 @@ impl Builder<'_> {
         {
             host.cpu = Some(cpu(t));
         }
-        host.interfaces.push(self.interface("eth0", InterfaceAddress { ip, len }));
+        host.interfaces.push(self.interface("eth0", Net::new(ip, len)));
         host
     }
 
-    fn interface(&self, name: &str, address: InterfaceAddress) -> InterfaceConfig {
+    fn interface(&self, name: &str, address: Net) -> InterfaceConfig {
         InterfaceConfig {
             name: name.to_owned(),
             mac: None,
@@ -470,14 +470,14 @@ impl Builder<'_> {
 }
 
 /// The first address from `start` on that is in the subnet and not taken; `start` if there is none.
-fn free(subnet: Prefix, start: Ip, taken: &[Ip]) -> Ip {
+fn free(subnet: Net, start: IpAddr, taken: &[IpAddr]) -> IpAddr {
     let candidates = (0..=taken.len() as u32).map(|i| later(start, i));
     let mut inside = candidates.take_while(|ip| subnet.contains(*ip));
     inside.find(|ip| !taken.contains(ip)).unwrap_or(start)
 }
 
-fn set_up_server(host: &mut HostConfig, method: Forwarding, vip: Ip, dip: Ip) {
-    let address = InterfaceAddress { ip: vip, len: 32 };
+fn set_up_server(host: &mut HostConfig, method: Forwarding, vip: IpAddr, dip: IpAddr) {
+    let address = Net::new(vip, 32);
     let list = match method {
         Forwarding::Nat => {
             host.routes = vec![default_via(dip)];
@@ -501,9 +501,9 @@ fn no_redirects(host: &mut HostConfig) {
     host.interfaces.iter_mut().for_each(|i| i.sysctl.send_redirects = false);
 }
 
-fn default_via(gateway: Ip) -> RouteConfig {
+fn default_via(gateway: IpAddr) -> RouteConfig {
     let hop = HopConfig { via: Some(gateway), dev: None };
-    RouteConfig { to: Prefix::ALL, hops: vec![hop], metric: 0 }
+    RouteConfig { to: Net::ALL, hops: vec![hop], metric: 0 }
 }
 
 fn end(host: &str, dev: &str) -> LinkEnd {

@@ -4,10 +4,10 @@ use super::Builder;
 use crate::diagnostic::At;
 use crate::format::Record;
 use sim_core::config::{
-    CpuConfig, HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, RouteConfig, Sysctl,
+    CpuConfig, HostConfig, Net, InterfaceConfig, InterfaceSysctl, RouteConfig, Sysctl,
     TcpConfig,
 };
-use sim_core::wire::{Ip, Mac};
+use sim_core::wire::Mac;
 
 /// A host with nothing on it.
 pub(super) fn bare(name: &str, tcp: TcpConfig) -> HostConfig {
@@ -83,8 +83,8 @@ pub(super) fn patch_sysctl(host: &mut HostConfig, t: &Record) {
 }
 
 /// An address `index` further.
-pub(super) fn later(ip: Ip, index: u32) -> Ip {
-    Ip(ip.0.wrapping_add(index))
+pub(super) fn later(ip: IpAddr, index: u32) -> IpAddr {
+    IpAddr(ip.0.wrapping_add(index))
 }
 
 fn later_mac(mac: Mac, index: u32) -> Mac {
@@ -176,13 +176,13 @@ impl Builder<'_> {
             let interface = &mut host.interfaces[index];
             interface.mac = t.get("mac").or(interface.mac);
             interface.mtu = t.get("mtu").unwrap_or(interface.mtu);
-            let addresses = t.list::<InterfaceAddress>("addresses");
+            let addresses = t.list::<Net>("addresses");
             interface.addresses.extend(addresses.into_iter().map(|a| a.value));
             if let Some(s) = t.table("sysctl") {
                 patch_interface(&mut interface.sysctl, s);
             }
         }
-        let values = |name| table.list::<InterfaceAddress>(name).into_iter().map(|a| a.value);
+        let values = |name| table.list::<Net>(name).into_iter().map(|a| a.value);
         host.loopback.extend(values("loopback"));
         if table.has("tunnel") {
             host.tunnel.get_or_insert_default().extend(values("tunnel"));
@@ -191,7 +191,7 @@ impl Builder<'_> {
             host.routes =
                 table.list::<RouteConfig>("routes").into_iter().map(|r| r.value).collect();
         }
-        let neighbours = table.list::<(String, Ip, Mac)>("neighbours");
+        let neighbours = table.list::<(String, IpAddr, Mac)>("neighbours");
         host.neighbours.extend(neighbours.into_iter().map(|n| n.value));
         if let Some(t) = table.table("sysctl") {
             patch_sysctl(host, t);

@@ -8,7 +8,7 @@ use super::{record::Record, words};
 use crate::diagnostic::{At, Problem};
 use sim_core::config::{InterfaceAddress, LinkEnd, Load, QueueLimit, RouteConfig};
 use sim_core::engine::{Dist, Span};
-use sim_core::wire::{Ip, Mac, Prefix};
+use sim_core::wire::Mac;
 
 /// A table of a scenario file.
 #[derive(Debug)]
@@ -110,14 +110,14 @@ pub enum Value {
     Queue(QueueLimit),
     Dist(Dist),
     Load(Load),
-    Address(Ip),
+    Address(IpAddr),
     InterfaceAddress(InterfaceAddress),
-    Addresses(Vec<Ip>),
+    Addresses(Vec<IpAddr>),
     Prefix(Prefix),
-    Endpoint((Ip, u16)),
+    Endpoint((IpAddr, u16)),
     Mac(Mac),
     Route(RouteConfig),
-    Neighbour((String, Ip, Mac)),
+    Neighbour((String, IpAddr, Mac)),
     LinkEnd(LinkEnd),
     List(Vec<At<Self>>),
     Table(Record),

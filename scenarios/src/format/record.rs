@@ -6,7 +6,7 @@ use super::words;
 use crate::diagnostic::{At, Place, Problem};
 use sim_core::config::{InterfaceAddress, LinkEnd, Load, QueueLimit, RouteConfig};
 use sim_core::engine::{Dist, Span};
-use sim_core::wire::{Ip, Mac, Prefix};
+use sim_core::wire::Mac;
 
 /// The decoded keys of a table.
 ///
@@ -188,14 +188,14 @@ from_value! {
     QueueLimit = Queue,
     Dist = Dist,
     Load = Load,
-    Ip = Address,
+    IpAddr = Address,
     InterfaceAddress = InterfaceAddress,
-    Vec<Ip> = Addresses,
+    Vec<IpAddr> = Addresses,
     Prefix = Prefix,
-    (Ip, u16) = Endpoint,
+    (IpAddr, u16) = Endpoint,
     Mac = Mac,
     RouteConfig = Route,
-    (String, Ip, Mac) = Neighbour,
+    (String, IpAddr, Mac) = Neighbour,
     LinkEnd = LinkEnd,
     super::tree::Node = Any,
 }

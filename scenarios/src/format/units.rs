@@ -3,9 +3,9 @@
 //! Every function takes the text of one value and returns it, or says in a few words what is
 //! allowed there.
 
-use sim_core::config::{HopConfig, InterfaceAddress, LinkEnd, QueueLimit, RouteConfig};
+use sim_core::config::{HopConfig, Net, LinkEnd, QueueLimit, RouteConfig};
 use sim_core::engine::Span;
-use sim_core::wire::{Ip, Mac, Prefix};
+use sim_core::wire::Mac;
 use std::net::Ipv4Addr;
 
 /// What is allowed, in a few words.
@@ -185,10 +185,10 @@ pub fn queue(text: &str) -> Result<QueueLimit, Allowed> {
 ///
 /// # Errors
 /// Not four numbers with dots.
-pub fn address(text: &str) -> Result<Ip, Allowed> {
+pub fn address(text: &str) -> Result<IpAddr, Allowed> {
     text.trim()
         .parse::<Ipv4Addr>()
-        .map(Ip::from)
+        .map(IpAddr::from)
         .map_err(|_| "an IPv4 address such as 192.168.10.11".to_owned())
 }
 
@@ -196,12 +196,12 @@ pub fn address(text: &str) -> Result<Ip, Allowed> {
 ///
 /// # Errors
 /// Not an address, or a length above 32.
-pub fn interface_address(text: &str) -> Result<InterfaceAddress, Allowed> {
+pub fn interface_address(text: &str) -> Result<Net, Allowed> {
     let allowed = || "an address with a prefix length such as 192.168.10.11/24".to_owned();
     let (ip, len) = text.trim().split_once('/').unwrap_or((text.trim(), "32"));
     let ip = address(ip).map_err(|_| allowed())?;
     match len.parse::<u8>() {
-        Ok(len) if len <= 32 => Ok(InterfaceAddress { ip, len }),
+        Ok(len) if len <= 32 => Ok(Net::new(ip, len)),
         _ => Err(allowed()),
     }
 }
@@ -210,13 +210,13 @@ pub fn interface_address(text: &str) -> Result<InterfaceAddress, Allowed> {
 ///
 /// # Errors
 /// Not a block, or bits set beyond the length.
-pub fn prefix(text: &str) -> Result<Prefix, Allowed> {
+pub fn prefix(text: &str) -> Result<Net, Allowed> {
     let allowed = || "a block such as 192.168.10.0/24".to_owned();
     if !text.contains('/') {
         return Err(allowed());
     }
     let a = interface_address(text).map_err(|_| allowed())?;
-    let block = Prefix::new(a.ip, a.len);
+    let block = Net::new(a.ip, a.len);
     if block.addr == a.ip {
         Ok(block)
     } else {
@@ -228,7 +228,7 @@ pub fn prefix(text: &str) -> Result<Prefix, Allowed> {
 ///
 /// # Errors
 /// Not an address and a port from 1 to 65535.
-pub fn endpoint(text: &str) -> Result<(Ip, u16), Allowed> {
+pub fn endpoint(text: &str) -> Result<(IpAddr, u16), Allowed> {
     let allowed = || "an address and a port such as 192.168.10.200:80".to_owned();
     let (ip, port) = text.trim().rsplit_once(':').ok_or_else(allowed)?;
     let ip = address(ip).map_err(|_| allowed())?;
@@ -242,7 +242,7 @@ pub fn endpoint(text: &str) -> Result<(Ip, u16), Allowed> {
 ///
 /// # Errors
 /// Neither of them, or more than 65536 addresses.
-pub fn address_range(text: &str) -> Result<Vec<Ip>, Allowed> {
+pub fn address_range(text: &str) -> Result<Vec<IpAddr>, Allowed> {
     let allowed = || "an address, a range such as 10.0.0.10-10.0.0.99, or a block".to_owned();
     let (first, last) = if let Some((a, b)) = text.split_once('-') {
         (address(a).map_err(|_| allowed())?, address(b).map_err(|_| allowed())?)
@@ -252,7 +252,7 @@ pub fn address_range(text: &str) -> Result<Vec<Ip>, Allowed> {
         if p.len >= 31 {
             return Err(allowed());
         }
-        (Ip(p.addr.0 + 1), Ip(p.addr.0.wrapping_add(size).wrapping_sub(2)))
+        (IpAddr(p.addr.0 + 1), IpAddr(p.addr.0.wrapping_add(size).wrapping_sub(2)))
     } else {
         let a = address(text).map_err(|_| allowed())?;
         (a, a)
@@ -260,7 +260,7 @@ pub fn address_range(text: &str) -> Result<Vec<Ip>, Allowed> {
     if first > last || last.0 - first.0 >= 65_536 {
         return Err("a range from low to high of at most 65536 addresses".to_owned());
     }
-    Ok((first.0..=last.0).map(Ip).collect())
+    Ok((first.0..=last.0).map(IpAddr).collect())
 }
 
 /// An Ethernet address, six bytes in hex with colons, not a group address.
@@ -292,9 +292,9 @@ pub fn route(text: &str) -> Result<RouteConfig, Allowed> {
     let allowed = || ROUTE.to_owned();
     let mut words = text.split_whitespace();
     let to = match words.next().ok_or_else(allowed)? {
-        "default" => Prefix::ALL,
+        "default" => Net::ALL,
         block if block.contains('/') => prefix(block)?,
-        host => Prefix::new(address(host).map_err(|_| allowed())?, 32),
+        host => Net::new(address(host).map_err(|_| allowed())?, 32),
     };
     let mut route = RouteConfig { to, hops: Vec::new(), metric: 0 };
     let mut hop: Option<HopConfig> = None;
@@ -322,7 +322,7 @@ pub fn route(text: &str) -> Result<RouteConfig, Allowed> {
 ///
 /// # Errors
 /// Anything else.
-pub fn neighbour(text: &str) -> Result<(String, Ip, Mac), Allowed> {
+pub fn neighbour(text: &str) -> Result<(String, IpAddr, Mac), Allowed> {
     let words: Vec<&str> = text.split_whitespace().collect();
     match words[..] {
         [dev, ip, m] => Ok((dev.to_owned(), address(ip)?, mac(m)?)),
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn addresses_routes_and_ends_are_read_as_people_write_them() {
-        assert_eq!(route("default via 10.0.0.1").map(|r| r.to), Ok(Prefix::ALL));
+        assert_eq!(route("default via 10.0.0.1").map(|r| r.to), Ok(Net::ALL));
         let ecmp = route("default nexthop via 10.0.0.1 nexthop via 10.0.0.2");
         assert_eq!(ecmp.map(|r| r.hops.len()), Ok(2));
         assert!(route("default").is_err());

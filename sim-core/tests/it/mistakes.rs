@@ -1,5 +1,6 @@
 //! The well-known mistakes of an LVS set-up come out of the network by themselves.
 
+use sim_core::config::{Net, v4};
 use crate::frames::{texts, watch};
 use crate::network::{
     DIP, ROUTER, VIP, address, answers, cluster, default_route, dropped, lengths, route, rules,
@@ -8,7 +9,6 @@ use crate::network::{
 use sim_core::config::{Load, Transport, WorldConfig};
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::Forwarding;
-use sim_core::wire::{Ip, Prefix};
 
 #[test]
 fn real_servers_that_answer_arp_for_the_vip_take_all_traffic_past_the_director() {
@@ -48,7 +48,7 @@ fn a_real_server_without_the_vip_drops_what_dr_sends_it() {
 fn a_tunnelled_packet_for_a_server_without_a_tunnel_is_refused() {
     let mut config = cluster(Forwarding::Tun, Transport::Udp, 53);
     for rs in &mut config.hosts[3..] {
-        rs.tunnel = None;
+        rs.tunnels.clear();
     }
     let o = run(&config);
     // ICMP port unreachable goes to the director, which tells the client

@@ -6,7 +6,6 @@ use crate::network::*;
 use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::Forwarding;
-use sim_core::wire::{Ip, Prefix};
 use std::collections::BTreeSet;
 
 const FAR: IpAddr = v4(10, 9, 0, 100);

@@ -6,7 +6,6 @@ use crate::diagnostic::{Place, Problem};
 use crate::format::words::{list, nearest};
 use schedulers::Algorithm;
 use sim_core::engine::Span;
-use sim_core::wire::Ip;
 
 /// The service a line is about.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub(super) struct Target {
 /// An address with a port that may be absent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Address {
-    pub(super) ip: Ip,
+    pub(super) ip: IpAddr,
     pub(super) port: Option<u16>,
 }
 
@@ -73,7 +72,7 @@ pub(super) fn target(line: &Line<'_>, given: &Given<'_>) -> Result<Target, Vec<P
         "sctp-service" => return Err(vec![not_simulated(&given.place, "SCTP")]),
         _ => proto::TCP,
     };
-    if address.ip == Ip::ANY || address.ip.0 >= Ip::new(224, 0, 0, 0).0 {
+    if address.ip == IpAddr::ANY || address.ip.0 >= v4(224, 0, 0, 0).0 {
         return Err(vec![Problem::new(&place, wrong, "not an address of a host")]);
     }
     let key = ServiceKey::Address { protocol, vip: address.ip, port: address.port.unwrap_or(0) };

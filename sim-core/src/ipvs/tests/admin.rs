@@ -95,7 +95,7 @@ fn an_edited_scheduler_takes_over() {
     let schedulers: Vec<_> = ipvs.services().map(|s| s.scheduler).collect();
     assert_eq!(schedulers, [Some(Algorithm::Wlc), Some(Algorithm::Rr)]);
     let hosts = [1, 2, 3, 4].map(|port| sent(&mut ipvs, at(0), &tcp(port, SYN)).rip);
-    assert_eq!(hosts, [rip_rule(12), rip_rule(11), rip_rule(12), rip_rule(11)]);
+    assert_eq!(hosts, [rip(12), rip(11), rip(12), rip(11)]);
     assert_eq!(ipvs.destinations().count(), 4, "the servers of the rule are not looked at");
 }
 

@@ -44,6 +44,11 @@ fn rip_rule(host: u8) -> IpAddr {
     v4(192, 168, 10, host)
 }
 
+/// An address of a packet as a rule states it.
+fn stated(ip: Ip) -> IpAddr {
+    AddressBook::new().address(ip)
+}
+
 fn server(host: u8, port: u16, forwarding: Forwarding) -> ServerRule {
     ServerRule { forwarding, ..ServerRule::new(rip_rule(host), port) }
 }

@@ -207,7 +207,7 @@ fn expire_nodest_conn_ends_the_connections_of_a_deleted_server() {
     let to = in_state(&mut ipvs, State::Established);
     let other = sent(&mut ipvs, at(0), &tcp(2, SYN));
     assert_ne!(to.rip, other.rip);
-    assert_eq!(ipvs.apply(at(10), &Command::DeleteServer(WEB, to.rip, 8080), &mut AddressBook::new()), Ok(()));
+    assert_eq!(ipvs.apply(at(10), &Command::DeleteServer(WEB, stated(to.rip), 8080), &mut AddressBook::new()), Ok(()));
     // Before the deferred work: a SYN is scheduled anew, anything else is for the own stack.
     assert_eq!(ipvs.request(at(10), &tcp(40_000, ACK), &mut AddressBook::new()), Verdict::Accept);
     assert_eq!(sent(&mut ipvs, at(10), &tcp(40_000, SYN)).rip, other.rip);
@@ -216,7 +216,7 @@ fn expire_nodest_conn_ends_the_connections_of_a_deleted_server() {
 
     pass(&mut ipvs, at(11));
     sent(&mut ipvs, at(11), &tcp(3, SYN));
-    assert_eq!(ipvs.apply(at(11), &Command::DeleteServer(WEB, other.rip, 8080), &mut AddressBook::new()), Ok(()));
+    assert_eq!(ipvs.apply(at(11), &Command::DeleteServer(WEB, stated(other.rip), 8080), &mut AddressBook::new()), Ok(()));
     pass(&mut ipvs, at_ms(11_009));
     assert_eq!(ipvs.entries(), 3, "one tick later, not at once");
     pass(&mut ipvs, at_ms(11_010));
@@ -229,7 +229,7 @@ fn the_own_stacks_rst_revives_a_dr_entry_for_a_moment() {
     config.sysctl.expire_nodest_conn = true;
     let mut ipvs = build(&config);
     let to = in_state(&mut ipvs, State::Established);
-    assert_eq!(ipvs.apply(at(10), &Command::DeleteServer(WEB, to.rip, 80), &mut AddressBook::new()), Ok(()));
+    assert_eq!(ipvs.apply(at(10), &Command::DeleteServer(WEB, stated(to.rip), 80), &mut AddressBook::new()), Ok(()));
     assert_eq!(ipvs.request(at_ms(10_002), &tcp(40_000, ACK), &mut AddressBook::new()), Verdict::Accept);
     let rst = answer(&tcp(40_000, ACK), &to, RST);
     let counted = ReplyVerdict::Counted { connection: to.connection };
