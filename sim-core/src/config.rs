@@ -521,7 +521,12 @@ impl Default for InterfaceSysctl {
 
 impl Default for Sysctl {
     fn default() -> Self {
-        Self { ip_forward: false, forwarding_v6: false, all: InterfaceSysctl::default(), default_ttl: 64 }
+        Self {
+            ip_forward: false,
+            forwarding_v6: false,
+            all: InterfaceSysctl::default(),
+            default_ttl: 64,
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use super::Builder;
 use crate::diagnostic::{At, Problem};
 use crate::format::Record;
 use crate::format::distribution::divided;
+use core::net::IpAddr;
 use sim_core::config::{
-    ClientConfig, Closer, Discipline, HostConfig, Net, Load, ServerConfig, Transport,
+    ClientConfig, Closer, Discipline, HostConfig, Load, Net, ServerConfig, Transport,
 };
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::ServiceKey;
@@ -30,8 +31,8 @@ pub(super) fn addresses(host: &HostConfig) -> impl Iterator<Item = IpAddr> + '_ 
         .iter()
         .flat_map(|i| &i.addresses)
         .chain(&host.loopback)
-        .chain(host.tunnel.iter().flatten())
-        .map(|a| a.ip)
+        .chain(host.tunnels.iter().flat_map(|t| &t.addresses))
+        .map(|a| a.addr)
 }
 
 impl Builder<'_> {
@@ -190,12 +191,8 @@ impl Builder<'_> {
     fn check_sources(&mut self, table: &Record, name: &str, sources: &[IpAddr]) {
         let member = self.cluster.as_ref().is_some_and(|c| c.clients.iter().any(|m| m == name));
         let Some(host) = self.host(name).filter(|_| member) else { return };
-        let networks: Vec<Net> = host
-            .interfaces
-            .iter()
-            .flat_map(|i| &i.addresses)
-            .map(|a| Net::new(a.ip, a.len))
-            .collect();
+        let networks: Vec<Net> =
+            host.interfaces.iter().flat_map(|i| &i.addresses).copied().collect();
         let stray = sources.iter().find(|s| !networks.iter().any(|n| n.contains(**s)));
         if let (Some(stray), Some(network)) = (stray, networks.first()) {
             let message =
@@ -220,7 +217,7 @@ impl Builder<'_> {
                 ServiceKey::Address { protocol, vip, port } => {
                     Some((transport_of(protocol), (vip, port)))
                 }
-                ServiceKey::Fwmark(_) => None,
+                ServiceKey::Fwmark { .. } => None,
             })
             .collect();
         let Some(target) = table.get::<(IpAddr, u16)>("target") else {

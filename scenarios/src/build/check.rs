@@ -4,6 +4,7 @@ use super::Builder;
 use super::applications::addresses;
 use crate::diagnostic::{Place, Problem};
 use crate::format::sections::ALLOWED;
+use core::net::IpAddr;
 use sim_core::config::{HostConfig, WorldConfig};
 use sim_core::ipvs::rules::Forwarding;
 use sim_core::net::topology::{Severity, Topology};
@@ -161,8 +162,5 @@ impl Builder<'_> {
 }
 
 fn reaches(host: &HostConfig, gateway: IpAddr) -> bool {
-    host.interfaces
-        .iter()
-        .flat_map(|i| &i.addresses)
-        .any(|a| a.len < 32 && Net::new(a.ip, a.len).contains(gateway))
+    host.interfaces.iter().flat_map(|i| &i.addresses).any(|a| !a.is_host() && a.contains(gateway))
 }

@@ -11,15 +11,16 @@
 //! A VIP outside the cluster's subnet is routed to the director.
 
 use super::Builder;
-use super::hosts::{bare, cpu, later, patch_sysctl, patch_tcp};
+use super::hosts::{bare, cpu, later, patch_sysctl, patch_tcp, tunl0};
 use crate::diagnostic::{At, Place, Problem};
 use crate::format::Record;
 use crate::format::sections::{CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
 use crate::model::DirectorRules;
+use core::net::IpAddr;
 use schedulers::Algorithm;
 use sim_core::config::{
-    HopConfig, HostConfig, Net, InterfaceConfig, InterfaceSysctl, LinkEnd,
-    RouteConfig, SwitchConfig,
+    HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, RouteConfig,
+    SwitchConfig,
 };
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
@@ -158,10 +159,15 @@ impl Builder<'_> {
             self.problems.push(problem);
             return None;
         };
-        let subnet = tables.cluster.get("subnet").unwrap_or_else(|| Net::new(first, 24));
-        if subnet.len > 29 {
+        let usual = Net::new(first, if first.is_ipv4() { 24 } else { 64 }).network();
+        let subnet = tables.cluster.get("subnet").unwrap_or(usual);
+        if subnet.len + 3 > Net::host(subnet.addr).len {
             let place = tables.cluster.place_of("subnet").clone();
-            self.wrong(&place, "the subnet is too small", "expected /29 or more addresses");
+            self.wrong(
+                &place,
+                "the subnet is too small",
+                "expected /29 (IPv6: /125) or more addresses",
+            );
             return None;
         }
         let real_servers = self.real_addresses(tables, subnet, &vips, index);
@@ -188,10 +194,7 @@ impl Builder<'_> {
     fn addresses_of_hosts(&self) -> Vec<IpAddr> {
         let hosts = self.record.tables("host");
         let interfaces = hosts.iter().flat_map(|h| h.tables("interfaces"));
-        interfaces
-            .flat_map(|i| i.list::<Net>("addresses"))
-            .map(|a| a.value.ip)
-            .collect()
+        interfaces.flat_map(|i| i.list::<Net>("addresses")).map(|a| a.value.addr).collect()
     }
 
     fn real_addresses(
@@ -206,7 +209,7 @@ impl Builder<'_> {
         if !listed.is_empty() {
             return listed.into_iter().map(|a| a.value).collect();
         }
-        let offset = if subnet.len <= 27 { 11 } else { 3 };
+        let offset = if Net::host(subnet.addr).len - subnet.len >= 5 { 11 } else { 3 };
         let first = servers.get("first_address").unwrap_or_else(|| later(subnet.addr, offset));
         if let Some(count) = servers.get::<u32>("count") {
             let room = (0..count).take_while(|i| subnet.contains(later(first, *i))).count();
@@ -288,25 +291,15 @@ impl Builder<'_> {
         let Ok(written) = name.parse::<Algorithm>() else { return };
         let scheduler = crate::model::scheduler_of(self.record).unwrap_or(written);
         let forwarding = crate::model::forwarding_of(self.record).unwrap_or(Forwarding::Dr);
-        let servers = plan.real_servers.iter().map(|rip| ServerRule {
-            rip: *rip,
-            port,
-            forwarding,
-            weight: 1,
-            upper_threshold: 0,
-            lower_threshold: 0,
-        });
+        let servers = plan.real_servers.iter();
+        let servers = servers.map(|rip| ServerRule { forwarding, ..ServerRule::new(*rip, port) });
         let rules = &mut self.directors[index].rules;
         rules.services.push(tables.cluster.place_of("vip").clone());
         rules.servers.push(vec![tables.cluster.place.clone(); plan.real_servers.len()]);
         rules.config.services.push(ServiceRule {
-            key: ServiceKey::Address { protocol: proto::TCP, vip, port },
             scheduler,
-            sched_flags: 0,
-            persistent: None,
-            netmask_len: 32,
-            one_packet: false,
             servers: servers.collect(),
+            ..ServiceRule::new(ServiceKey::Address { protocol: proto::TCP, vip, port })
         });
     }
 
@@ -317,9 +310,10 @@ impl Builder<'_> {
         let count: u32 = t.value::<u32>("count").max(1);
         let subnet = t.get("subnet").or_else(|| t.default("subnet")).unwrap_or(Net::ALL);
         let shared = t.value::<String>("connect") == "switch";
-        let size = 1_u64 << (32 - subnet.len);
+        let bits = Net::host(subnet.addr).len;
+        let size = 1_u64.checked_shl(u32::from(bits - subnet.len)).unwrap_or(u64::MAX);
         let room = if shared { size.saturating_sub(3) } else { u64::from(count) };
-        if subnet.len > 30 || subnet.len == 0 || u64::from(count) > room {
+        if subnet.len + 2 > bits || subnet.len == 0 || u64::from(count) > room {
             let place = t.place_of("subnet").clone();
             self.wrong(
                 &place,
@@ -360,7 +354,7 @@ impl Builder<'_> {
             .collect();
         let legs = if shared { clients.len().min(1) } else { clients.len() };
         for (index, client) in clients.iter().take(legs).enumerate() {
-            let gateway = later(Net::new(client.ip, client.len).addr, 1);
+            let gateway = later(client.network().addr, 1);
             let address = Net::new(gateway, client.len);
             host.interfaces.push(self.interface(&format!("eth{}", index + 1), address));
         }
@@ -409,7 +403,7 @@ impl Builder<'_> {
         if let Some(director) = self.host_mut(&parts.director) {
             director.sysctl.ip_forward = true;
             no_redirects(director);
-            let vips = plan.vips.iter().map(|ip| Net::new(*ip, 32));
+            let vips = plan.vips.iter().map(|ip| Net::host(*ip));
             if let Some(interface) = director.interfaces.first_mut() {
                 interface.addresses.extend(vips);
             }
@@ -417,7 +411,7 @@ impl Builder<'_> {
         // a VIP that is no neighbour of the router is reached by way of the director
         let afar = plan.vips.iter().filter(|vip| !plan.subnet.contains(**vip));
         let routes: Vec<RouteConfig> = afar
-            .map(|vip| RouteConfig { to: Net::new(*vip, 32), ..default_via(plan.director) })
+            .map(|vip| RouteConfig { to: Net::host(*vip), ..default_via(plan.director) })
             .collect();
         if let Some(router) = self.host_mut(&parts.router) {
             router.routes.extend(routes);
@@ -477,16 +471,16 @@ fn free(subnet: Net, start: IpAddr, taken: &[IpAddr]) -> IpAddr {
 }
 
 fn set_up_server(host: &mut HostConfig, method: Forwarding, vip: IpAddr, dip: IpAddr) {
-    let address = Net::new(vip, 32);
+    let address = Net::host(vip);
     let list = match method {
-        Forwarding::Nat => {
+        Forwarding::Nat | Forwarding::FullNat | Forwarding::LocalNode | Forwarding::Bypass => {
             host.routes = vec![default_via(dip)];
             return;
         }
         Forwarding::Dr => &mut host.loopback,
         Forwarding::Tun => {
             host.sysctl.all.rp_filter = 0;
-            host.tunnel.get_or_insert_default()
+            &mut tunl0(host).addresses
         }
     };
     if !list.contains(&address) {
@@ -503,7 +497,7 @@ fn no_redirects(host: &mut HostConfig) {
 
 fn default_via(gateway: IpAddr) -> RouteConfig {
     let hop = HopConfig { via: Some(gateway), dev: None };
-    RouteConfig { to: Net::ALL, hops: vec![hop], metric: 0 }
+    RouteConfig::new(if gateway.is_ipv4() { Net::ALL } else { Net::ALL_V6 }, vec![hop])
 }
 
 fn end(host: &str, dev: &str) -> LinkEnd {

@@ -4,7 +4,8 @@ use super::field::{Absent, Field, Section, Value};
 use super::tree::Table;
 use super::words;
 use crate::diagnostic::{At, Place, Problem};
-use sim_core::config::{InterfaceAddress, LinkEnd, Load, QueueLimit, RouteConfig};
+use core::net::IpAddr;
+use sim_core::config::{LinkEnd, Load, Net, QueueLimit, RouteConfig};
 use sim_core::engine::{Dist, Span};
 use sim_core::wire::Mac;
 
@@ -189,9 +190,8 @@ from_value! {
     Dist = Dist,
     Load = Load,
     IpAddr = Address,
-    InterfaceAddress = InterfaceAddress,
+    Net = Net,
     Vec<IpAddr> = Addresses,
-    Prefix = Prefix,
     (IpAddr, u16) = Endpoint,
     Mac = Mac,
     RouteConfig = Route,

@@ -3,10 +3,10 @@
 //! Every function takes the text of one value and returns it, or says in a few words what is
 //! allowed there.
 
-use sim_core::config::{HopConfig, Net, LinkEnd, QueueLimit, RouteConfig};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use sim_core::config::{HopConfig, LinkEnd, Net, QueueLimit, RouteConfig};
 use sim_core::engine::Span;
 use sim_core::wire::Mac;
-use std::net::Ipv4Addr;
 
 /// What is allowed, in a few words.
 pub type Allowed = String;
@@ -181,27 +181,26 @@ pub fn queue(text: &str) -> Result<QueueLimit, Allowed> {
     }
 }
 
-/// An IPv4 address.
+/// An IPv4 or IPv6 address.
 ///
 /// # Errors
-/// Not four numbers with dots.
+/// Neither four numbers with dots nor groups of hexadecimal digits with colons.
 pub fn address(text: &str) -> Result<IpAddr, Allowed> {
-    text.trim()
-        .parse::<Ipv4Addr>()
-        .map(IpAddr::from)
-        .map_err(|_| "an IPv4 address such as 192.168.10.11".to_owned())
+    text.trim().parse().map_err(|_| "an IP address such as 192.168.10.11 or fd00:10::11".to_owned())
 }
 
-/// An address with the length of its prefix; 32 if none is given.
+/// An address with the length of its prefix; all of its bits if none is given.
 ///
 /// # Errors
-/// Not an address, or a length above 32.
+/// Not an address, or a length above 32 (IPv6: 128).
 pub fn interface_address(text: &str) -> Result<Net, Allowed> {
     let allowed = || "an address with a prefix length such as 192.168.10.11/24".to_owned();
-    let (ip, len) = text.trim().split_once('/').unwrap_or((text.trim(), "32"));
+    let Some((ip, len)) = text.trim().split_once('/') else {
+        return address(text).map(Net::host).map_err(|_| allowed());
+    };
     let ip = address(ip).map_err(|_| allowed())?;
     match len.parse::<u8>() {
-        Ok(len) if len <= 32 => Ok(Net::new(ip, len)),
+        Ok(len) if len <= Net::host(ip).len => Ok(Net::new(ip, len)),
         _ => Err(allowed()),
     }
 }
@@ -216,27 +215,34 @@ pub fn prefix(text: &str) -> Result<Net, Allowed> {
         return Err(allowed());
     }
     let a = interface_address(text).map_err(|_| allowed())?;
-    let block = Net::new(a.ip, a.len);
-    if block.addr == a.ip {
+    let block = a.network();
+    if block == a {
         Ok(block)
     } else {
         Err(format!("a block; the one that holds this address is {block}"))
     }
 }
 
-/// `address:port`.
+/// `address:port`, an IPv6 address in brackets.
 ///
 /// # Errors
 /// Not an address and a port from 1 to 65535.
 pub fn endpoint(text: &str) -> Result<(IpAddr, u16), Allowed> {
-    let allowed = || "an address and a port such as 192.168.10.200:80".to_owned();
+    let allowed =
+        || "an address and a port such as 192.168.10.200:80 or [fd00:10::c8]:80".to_owned();
     let (ip, port) = text.trim().rsplit_once(':').ok_or_else(allowed)?;
-    let ip = address(ip).map_err(|_| allowed())?;
+    let ip = match ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')) {
+        Some(v6) => v6.parse().map(IpAddr::V6).map_err(|_| allowed())?,
+        None => ip.parse().map(IpAddr::V4).map_err(|_| allowed())?,
+    };
     match port.parse::<u16>() {
         Ok(port) if port > 0 => Ok((ip, port)),
         _ => Err(allowed()),
     }
 }
+
+/// Most addresses of a range.
+const LARGEST_RANGE: u128 = 65_536;
 
 /// One address, a range `a-b`, or a block `a/len` without its first and last address.
 ///
@@ -247,20 +253,38 @@ pub fn address_range(text: &str) -> Result<Vec<IpAddr>, Allowed> {
     let (first, last) = if let Some((a, b)) = text.split_once('-') {
         (address(a).map_err(|_| allowed())?, address(b).map_err(|_| allowed())?)
     } else if text.contains('/') {
-        let p = prefix(text)?;
-        let size = (1_u64 << (32 - p.len)) as u32;
-        if p.len >= 31 {
+        let block = prefix(text)?;
+        let bits = Net::host(block.addr).len;
+        if block.len + 2 > bits {
             return Err(allowed());
         }
-        (IpAddr(p.addr.0 + 1), IpAddr(p.addr.0.wrapping_add(size).wrapping_sub(2)))
+        let size = 1_u128.checked_shl(u32::from(bits - block.len)).unwrap_or(0);
+        (later(block.addr, 1), later(block.addr, size.wrapping_sub(2)))
     } else {
         let a = address(text).map_err(|_| allowed())?;
         (a, a)
     };
-    if first > last || last.0 - first.0 >= 65_536 {
+    let distance = bits_of(last).wrapping_sub(bits_of(first));
+    if first.is_ipv4() != last.is_ipv4() || first > last || distance >= LARGEST_RANGE {
         return Err("a range from low to high of at most 65536 addresses".to_owned());
     }
-    Ok((first.0..=last.0).map(IpAddr).collect())
+    Ok((0..=distance).map(|n| later(first, n)).collect())
+}
+
+/// An address as a number.
+const fn bits_of(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(a) => a.to_bits() as u128,
+        IpAddr::V6(a) => a.to_bits(),
+    }
+}
+
+/// The address `distance` after `ip`, round the end of the address space.
+pub const fn later(ip: IpAddr, distance: u128) -> IpAddr {
+    match ip {
+        IpAddr::V4(a) => IpAddr::V4(Ipv4Addr::from_bits(a.to_bits().wrapping_add(distance as u32))),
+        IpAddr::V6(a) => IpAddr::V6(Ipv6Addr::from_bits(a.to_bits().wrapping_add(distance))),
+    }
 }
 
 /// An Ethernet address, six bytes in hex with colons, not a group address.
@@ -294,9 +318,9 @@ pub fn route(text: &str) -> Result<RouteConfig, Allowed> {
     let to = match words.next().ok_or_else(allowed)? {
         "default" => Net::ALL,
         block if block.contains('/') => prefix(block)?,
-        host => Net::new(address(host).map_err(|_| allowed())?, 32),
+        host => Net::host(address(host).map_err(|_| allowed())?),
     };
-    let mut route = RouteConfig { to, hops: Vec::new(), metric: 0 };
+    let mut route = RouteConfig::new(to, Vec::new());
     let mut hop: Option<HopConfig> = None;
     while let Some(word) = words.next() {
         if word == "nexthop" {

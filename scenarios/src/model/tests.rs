@@ -1,5 +1,6 @@
 use super::*;
 use crate::diagnostic::render;
+use sim_core::config::v4;
 use sim_core::config::{HostConfig, LinkEnd, Transport};
 use sim_core::ipvs::rules::Forwarding;
 
@@ -52,13 +53,13 @@ fn real_servers_are_set_up_for_the_forwarding_method() {
     let dr = with("DR");
     let rs = host(&dr, "rs1");
     assert_eq!(rs.routes[0].hops[0].via, Some(v4(192, 168, 10, 1)));
-    assert_eq!((rs.loopback[0].ip, rs.loopback[0].len), (vip, 32));
+    assert_eq!((rs.loopback[0].addr, rs.loopback[0].len), (vip, 32));
     assert_eq!((rs.sysctl.all.arp_ignore, rs.sysctl.all.arp_announce), (1, 2));
     let tun = with("TUN");
-    assert_eq!(host(&tun, "rs1").tunnel.as_ref().unwrap()[0].ip, vip);
+    assert_eq!(host(&tun, "rs1").tunnels[0].addresses[0].addr, vip);
     let director = host(&tun, "director");
     assert!(director.sysctl.ip_forward);
-    assert_eq!(director.interfaces[0].addresses[1].ip, vip);
+    assert_eq!(director.interfaces[0].addresses[1].addr, vip);
     assert_eq!(director.ipvs.as_ref().unwrap().services[0].servers[0].forwarding, Forwarding::Tun);
 }
 
@@ -103,7 +104,7 @@ fn variants_and_settings_override_by_path() {
 fn a_setting_of_the_command_is_stronger_than_a_variant() {
     let text = format!("{SMALL}[[run]]\nname = \"a\"\nforwarding = \"NAT\"\n");
     let config = load_set(&text, &["forwarding=TUN"]).variants.remove(0).config;
-    assert!(host(&config, "rs1").tunnel.is_some());
+    assert!(host(&config, "rs1").tunnels.len() == 1);
 }
 
 #[test]
@@ -149,7 +150,7 @@ up = false
 "#;
     let config = load_text(text).variants.remove(0).config;
     let web = host(&config, "web3");
-    assert_eq!(web.interfaces[0].addresses[0].ip, v4(10, 0, 0, 13));
+    assert_eq!(web.interfaces[0].addresses[0].addr, v4(10, 0, 0, 13));
     assert_eq!(web.interfaces[0].mac.map(|m| m.0), Some([2, 0, 0, 0, 1, 0]));
     assert_eq!(config.links.len(), 4);
     let uplink = &config.links[3];
@@ -166,7 +167,7 @@ fn clients_on_links_of_their_own_give_the_router_as_many_legs() {
     let config = load_text(&text).variants.remove(0).config;
     let router = host(&config, "router");
     assert_eq!(router.interfaces.len(), 65);
-    assert_eq!(host(&config, "client64").interfaces[0].addresses[0].ip, v4(172, 16, 63, 2));
+    assert_eq!(host(&config, "client64").interfaces[0].addresses[0].addr, v4(172, 16, 63, 2));
     assert_eq!(config.links.len(), 64 + 4);
 }
 

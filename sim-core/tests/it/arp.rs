@@ -1,8 +1,8 @@
 //! ARP as Linux does it: who answers, who asks with which address, when entries change.
 
-use core::net::IpAddr;
 use crate::frames::{texts, watch};
 use crate::network::*;
+use core::net::IpAddr;
 use sim_core::config::*;
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::Forwarding;

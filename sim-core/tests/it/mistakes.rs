@@ -1,12 +1,12 @@
 //! The well-known mistakes of an LVS set-up come out of the network by themselves.
 
-use sim_core::config::{Net, v4};
 use crate::frames::{texts, watch};
 use crate::network::{
     DIP, ROUTER, VIP, address, answers, cluster, default_route, dropped, lengths, route, rules,
     run, server,
 };
 use sim_core::config::{Load, Transport, WorldConfig};
+use sim_core::config::{Net, v4};
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::Forwarding;
 

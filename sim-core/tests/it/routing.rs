@@ -1,8 +1,8 @@
 //! Routing and forwarding: prefixes, metrics, equal costs, TTL, filters, redirects.
 
-use core::net::IpAddr;
 use crate::frames::{Frame, texts, watch};
 use crate::network::*;
+use core::net::IpAddr;
 use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::Forwarding;

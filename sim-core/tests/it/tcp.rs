@@ -1,8 +1,8 @@
 //! TCP requests through each forwarding method.
 
-use core::net::IpAddr;
 use crate::frames::watch;
 use crate::network::*;
+use core::net::IpAddr;
 use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::Forwarding;

@@ -4,6 +4,7 @@ use super::line::{Given, Line};
 use super::{Forwarding, ServerRule, ServiceKey, ServiceRule, proto};
 use crate::diagnostic::{Place, Problem};
 use crate::format::words::{list, nearest};
+use core::net::IpAddr;
 use schedulers::Algorithm;
 use sim_core::engine::Span;
 
@@ -72,7 +73,7 @@ pub(super) fn target(line: &Line<'_>, given: &Given<'_>) -> Result<Target, Vec<P
         "sctp-service" => return Err(vec![not_simulated(&given.place, "SCTP")]),
         _ => proto::TCP,
     };
-    if address.ip == IpAddr::ANY || address.ip.0 >= v4(224, 0, 0, 0).0 {
+    if address.ip.is_unspecified() || address.ip.is_multicast() {
         return Err(vec![Problem::new(&place, wrong, "not an address of a host")]);
     }
     let key = ServiceKey::Address { protocol, vip: address.ip, port: address.port.unwrap_or(0) };
@@ -109,15 +110,9 @@ pub(super) fn service(line: &Line<'_>, target: &Target) -> Result<ServiceRule, V
         ));
     }
     match scheduler {
-        Some(scheduler) if problems.is_empty() => Ok(ServiceRule {
-            key: target.key,
-            scheduler,
-            sched_flags,
-            persistent: None,
-            netmask_len: 32,
-            one_packet: false,
-            servers: Vec::new(),
-        }),
+        Some(scheduler) if problems.is_empty() => {
+            Ok(ServiceRule { scheduler, sched_flags, ..ServiceRule::new(target.key) })
+        }
         _ => Err(problems),
     }
 }
@@ -201,7 +196,7 @@ pub(super) fn server(line: &Line<'_>, target: &Target) -> Result<ServerRule, Vec
     let mut problems = Vec::new();
     let service_port = match target.key {
         ServiceKey::Address { port, .. } => port,
-        ServiceKey::Fwmark(_) => 0,
+        ServiceKey::Fwmark { .. } => 0,
     };
     let forwarding = if line.given("masquerading").is_some() {
         Forwarding::Nat
@@ -230,12 +225,11 @@ pub(super) fn server(line: &Line<'_>, target: &Target) -> Result<ServerRule, Vec
     };
     if problems.is_empty() {
         Ok(ServerRule {
-            rip: address.ip,
-            port,
             forwarding,
             weight: weight as u16,
             upper_threshold: upper as u32,
             lower_threshold: lower as u32,
+            ..ServerRule::new(address.ip, port)
         })
     } else {
         Err(problems)

@@ -70,7 +70,8 @@ fn config(forwarding: Forwarding) -> IpvsConfig {
 }
 
 fn build(config: &IpvsConfig) -> Ipvs {
-    Ipvs::new(config, Stream::new(1, "director", "ipvs"), &mut AddressBook::new()).expect("good rules")
+    Ipvs::new(config, Stream::new(1, "director", "ipvs"), &mut AddressBook::new())
+        .expect("good rules")
 }
 
 fn director(forwarding: Forwarding) -> Ipvs {

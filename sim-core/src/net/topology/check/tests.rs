@@ -6,6 +6,7 @@ use super::*;
 use crate::config::{HopConfig, IpvsConfig, LinkEvent, Net, RouteConfig, TunnelConfig, v4};
 use crate::engine::Span;
 use crate::ipvs::rules::Forwarding;
+use core::net::Ipv4Addr;
 
 fn found(w: &WorldConfig) -> Vec<(Severity, Problem, String)> {
     let findings = Topology::new(w).check();
@@ -258,7 +259,7 @@ fn sixty_five_thousand_hosts_are_checked_and_one_more_is_too_many() {
     for n in 0..MAX_HOSTS as u32 {
         let mut h = host(&format!("h{n}"), &[]);
         h.interfaces[0].addresses.push(address("10.0.0.0/8"));
-        h.interfaces[0].addresses[0].addr = v4(10, (n + 1 >> 16) as u8, (n + 1 >> 8) as u8, n as u8 + 1);
+        h.interfaces[0].addresses[0].addr = Ipv4Addr::from_bits(0x0a00_0001 + n).into();
         connect(&mut w, &h.name, "sw");
         w.hosts.push(h);
     }
