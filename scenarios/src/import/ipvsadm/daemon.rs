@@ -1,14 +1,16 @@
 //! `--set`, `--start-daemon` and `--stop-daemon`.
 
+use super::action::{Daemon, Role};
 use super::address::inet_aton;
 use super::line::Line;
-use super::rules::{Daemon, Role};
 use super::service::MAX_TIMEOUT;
 use crate::diagnostic::Problem;
+use sim_core::engine::Span;
+use sim_core::ipvs::rules::TimeoutRule;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The three timeouts of `--set`, seconds.
-pub(super) fn timeouts(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<[u32; 3]> {
+/// The three timeouts of `--set`; 0 keeps one.
+pub(super) fn timeouts(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<TimeoutRule> {
     let [tcp, fin, udp] = &line.rest[..] else {
         problems.push(Problem::new(
             &line.place,
@@ -17,10 +19,12 @@ pub(super) fn timeouts(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<[
         ));
         return None;
     };
-    let mut timeouts = [0; 3];
+    let mut timeouts = [None; 3];
     for (slot, (text, place)) in timeouts.iter_mut().zip([tcp, fin, udp]) {
         match text.parse::<u32>() {
-            Ok(seconds) if seconds <= MAX_TIMEOUT => *slot = seconds,
+            Ok(seconds) if seconds <= MAX_TIMEOUT => {
+                *slot = (seconds > 0).then(|| Span::from_secs(u64::from(seconds)));
+            }
             _ => {
                 let message = format!("invalid timeout value `{text}' specified");
                 let label = format!("expected seconds from 0 to {MAX_TIMEOUT}");
@@ -28,7 +32,8 @@ pub(super) fn timeouts(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<[
             }
         }
     }
-    Some(timeouts)
+    let [tcp, tcp_fin, udp] = timeouts;
+    Some(TimeoutRule { tcp, tcp_fin, udp })
 }
 
 fn role(line: &Line<'_>, long: &str, problems: &mut Vec<Problem>) -> Option<Role> {

@@ -2,9 +2,11 @@
 
 use super::options::{Argument, Command, Legality, OPTIONS, Role, by_long};
 use super::words::{Given, Parsed, Word, options, unknown};
-use super::{Action, Names, ServiceKey, daemon, listing, server, service};
+use super::{Action, Names, daemon, listing, server, service};
 use crate::diagnostic::{Place, Problem};
 use crate::format::words::{list, nearest};
+use sim_core::ipvs::Command as Change;
+use sim_core::ipvs::rules::ServiceKey;
 
 /// A line whose options may stand together. Some may be missing.
 #[derive(Debug)]
@@ -82,48 +84,46 @@ impl<'a> Line<'a> {
     }
 
     fn action(&self, problems: &mut Vec<Problem>) -> Option<Action> {
-        let needs = |problems: &mut Vec<Problem>| service::target(self, problems);
-        match self.command {
-            Command::AddService | Command::EditService => {
-                let key = needs(problems);
-                let rule = service::rule(self, key, problems)?;
-                Some(if self.command == Command::AddService {
-                    Action::AddService(rule)
-                } else {
-                    Action::EditService(rule)
-                })
-            }
-            Command::AddServer | Command::EditServer => {
-                let key = needs(problems);
-                let rule = server::rule(self, key, problems)?;
-                Some(if self.command == Command::AddServer {
-                    Action::AddServer(key?, rule)
-                } else {
-                    Action::EditServer(key?, rule)
-                })
-            }
-            Command::DeleteService => Some(Action::DeleteService(needs(problems)?)),
-            Command::DeleteServer => {
-                let key = needs(problems);
-                let (rip, port) = server::address(self, key, problems)?;
-                Some(Action::DeleteServer(key?, rip, port))
-            }
-            Command::Clear => Some(Action::Clear),
-            Command::Set => daemon::timeouts(self, problems).map(Action::SetTimeouts),
-            Command::List => listing::listing(self, problems).map(Action::List),
-            Command::Zero => Some(Action::Zero(match self.service() {
-                Some(_) => Some(needs(problems)?),
+        Some(match self.command {
+            Command::List => Action::List(listing::listing(self, problems)?),
+            Command::Zero => Action::Zero(match self.service() {
+                Some(_) => Some(service::target(self, problems)?),
                 None => None,
-            })),
-            Command::Save => Some(Action::Save { numeric: self.given("numeric").is_some() }),
-            Command::Restore => Some(Action::Restore),
-            Command::StartDaemon => daemon::start(self, problems).map(Action::StartDaemon),
+            }),
+            Command::Save => Action::Save { numeric: self.given("numeric").is_some() },
+            Command::Restore => Action::Restore,
+            Command::StartDaemon => Action::StartDaemon(daemon::start(self, problems)?),
             Command::StopDaemon => {
-                daemon::stop(self, problems).map(|(role, id)| Action::StopDaemon(role, id))
+                let (role, id) = daemon::stop(self, problems)?;
+                Action::StopDaemon(role, id)
             }
-            Command::Help => Some(Action::Help),
-            Command::Version => Some(Action::Version),
-        }
+            Command::Help => Action::Help,
+            Command::Version => Action::Version,
+            _ => Action::Change(self.change(problems)?),
+        })
+    }
+
+    fn change(&self, problems: &mut Vec<Problem>) -> Option<Change> {
+        let key = self.service().and_then(|_| service::target(self, problems));
+        Some(match self.command {
+            Command::AddService => Change::AddService(service::rule(self, key, problems)?),
+            Command::EditService => Change::EditService(service::rule(self, key, problems)?),
+            Command::DeleteService => Change::DeleteService(key?),
+            Command::AddServer => {
+                let rule = server::rule(self, key, problems)?;
+                Change::AddServer(key?, rule)
+            }
+            Command::EditServer => {
+                let rule = server::rule(self, key, problems)?;
+                Change::EditServer(key?, rule)
+            }
+            Command::DeleteServer => {
+                let (rip, port) = server::address(self, key, problems)?;
+                Change::DeleteServer(key?, rip, port)
+            }
+            Command::Set => Change::SetTimeouts(daemon::timeouts(self, problems)?),
+            _ => Change::Clear,
+        })
     }
 
     /// Options that may not stand here, options given twice or missing, words that belong to nothing.

@@ -1,7 +1,7 @@
 //! The options of `-L`.
 
+use super::action::{Listing, View};
 use super::line::Line;
-use super::rules::{Listing, View};
 use super::service::target;
 use crate::diagnostic::Problem;
 

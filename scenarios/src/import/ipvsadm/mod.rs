@@ -8,37 +8,33 @@
 //!
 //! ```
 //! use scenarios::import::ipvsadm::{Action, Names, line};
+//! use sim_core::ipvs::Command;
 //! let action = line(Default::default(), 0, "ipvsadm -at 10.0.0.1:http -r 10.0.0.2 -mw5", Names::NONE);
-//! assert!(matches!(action, Ok(Some(Action::AddServer(_, rule))) if rule.weight == 5));
+//! assert!(matches!(action, Ok(Some(Action::Change(Command::AddServer(_, rule)))) if rule.weight == 5));
 //! ```
 
+mod action;
 mod address;
 mod daemon;
 mod line;
 mod listing;
 mod names;
 mod options;
-mod play;
 mod rules;
 mod server;
 mod service;
-mod table;
 mod words;
 
+pub use action::{Action, Daemon, Listing, Role, View, flags_text, key_text};
 pub use names::{Names, port_of, service_of};
-pub use play::{Rules, key_text, set_forwarding, set_scheduler};
-pub use rules::{
-    Action, Daemon, Endpoint, Forwarding, Listing, Role, ServerRule, ServiceKey, ServiceRule,
-    Tunnel, TunnelChecksum, View, flags_text, full_mask,
-};
-pub use table::{Entry, Table};
+pub use rules::{Rules, set_forwarding, set_scheduler};
 
 use crate::diagnostic::{FileId, Place, Problem, Sources};
 use options::by_short;
 
 /// A command line that was understood, and where it stands.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Command {
+pub struct Line {
     /// What it asks for.
     pub action: Action,
     /// Its words.
@@ -85,10 +81,10 @@ pub fn commands(
     text: &str,
     names: &Names,
     problems: &mut Vec<Problem>,
-) -> Vec<Command> {
+) -> Vec<Line> {
     let mut commands = Vec::new();
     lines(file, base, text, |place, raw| match line(file, place.span.start, raw, names) {
-        Ok(Some(action)) => commands.push(Command { action, place }),
+        Ok(Some(action)) => commands.push(Line { action, place }),
         Ok(None) => {}
         Err(mut found) => problems.append(&mut found),
     });
@@ -118,7 +114,7 @@ pub fn read(
     names: &Names,
     problems: &mut Vec<Problem>,
 ) -> Rules {
-    play::read(file, base, text, names, problems)
+    rules::read(file, base, text, names, problems)
 }
 
 /// Reads a whole file of rules.

@@ -1,6 +1,5 @@
 //! Names that stand for addresses and ports.
 
-use super::rules::SCTP;
 use sim_core::wire::proto;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -39,7 +38,7 @@ impl Names {
 const T: &[u8] = &[proto::TCP];
 const U: &[u8] = &[proto::UDP];
 const TU: &[u8] = &[proto::TCP, proto::UDP];
-const TUS: &[u8] = &[proto::TCP, proto::UDP, SCTP];
+const TUS: &[u8] = &[proto::TCP, proto::UDP, proto::SCTP];
 
 /// Ports as `/etc/services` of the usual distributions names them: name, port, protocols. Of
 /// several names of a port the first one is shown.

@@ -2,11 +2,22 @@
 
 use super::address;
 use super::line::{Line, shown};
-use super::rules::{Forwarding, ServerRule, ServiceKey, Tunnel, TunnelChecksum};
+use super::service::is_v6;
 use crate::diagnostic::Problem;
 use crate::format::words::{list, nearest};
+use sim_core::ipvs::rules::{
+    Encapsulation, Forwarding, OuterChecksum, ServerRule, ServiceKey, TunnelOptions,
+};
 use sim_core::wire::proto;
 use std::net::IpAddr;
+
+/// The port of a service, 0 for all ports and for marks.
+const fn port(key: ServiceKey) -> u16 {
+    match key {
+        ServiceKey::Address { port, .. } => port,
+        ServiceKey::Fwmark { .. } => 0,
+    }
+}
 
 /// RIP and port of `-r`; without a port that of the service.
 pub(super) fn address(
@@ -25,7 +36,7 @@ pub(super) fn address(
             // ipvsadm reads from left to right: the port of a service that comes later is not known
             let service = line.service().map_or("", |g| g.opt.long);
             let late = line.before("real-server", service);
-            let inherited = if late { 0 } else { key.map_or(0, ServiceKey::port) };
+            let inherited = if late { 0 } else { key.map_or(0, port) };
             Some((found.ip, found.port.unwrap_or(inherited)))
         }
         Err(problem) => {
@@ -42,7 +53,7 @@ pub(super) fn rule(
     problems: &mut Vec<Problem>,
 ) -> Option<ServerRule> {
     let address = address(line, key, problems);
-    let forwarding = forwarding(line, problems);
+    let (forwarding, tunnel) = forwarding(line, problems);
     let wrong = |_: &str| "illegal weight specified".to_owned();
     let weight = line.number("weight", 1, (0, 65_535), wrong, problems) as u16;
     let most = i32::MAX as u32;
@@ -60,10 +71,17 @@ pub(super) fn rule(
     check_address(line, key, rip, forwarding, problems);
     // DR and TUN leave the packet alone, so ipvsadm forces the port of the service
     let port = match (forwarding, key) {
-        (Forwarding::Dr | Forwarding::Tun(_), ServiceKey::Address { port, .. }) => port,
+        (Forwarding::Dr | Forwarding::Tun, ServiceKey::Address { port, .. }) => port,
         _ => given,
     };
-    Some(ServerRule { rip, port, forwarding, weight, upper_threshold, lower_threshold })
+    Some(ServerRule {
+        forwarding,
+        tunnel,
+        weight,
+        upper_threshold,
+        lower_threshold,
+        ..ServerRule::new(rip, port)
+    })
 }
 
 /// What the kernel asks of the address (`ip_vs_new_dest`, `ip_vs_genl_set_cmd`).
@@ -79,27 +97,28 @@ fn check_address(
     let broadcast = matches!(rip, IpAddr::V4(ip) if ip.to_bits() >= 0xf000_0000);
     if rip.is_unspecified() || rip.is_multicast() || broadcast {
         problems.push(Problem::new(place, refused, "not an address of a host"));
-    } else if key.is_v6() != rip.is_ipv6() && !matches!(forwarding, Forwarding::Tun(_)) {
+    } else if is_v6(key) != rip.is_ipv6() && forwarding != Forwarding::Tun {
         let label = "of another address family than the service: only with -i";
         problems.push(Problem::new(place, refused, label));
     }
 }
 
-fn forwarding(line: &Line<'_>, problems: &mut Vec<Problem>) -> Forwarding {
+fn forwarding(line: &Line<'_>, problems: &mut Vec<Problem>) -> (Forwarding, TunnelOptions) {
     if line.given("ipip").is_some() {
-        return Forwarding::Tun(tunnel(line, problems));
+        return (Forwarding::Tun, tunnel(line, problems));
     }
     let extra = TUNNEL_OPTIONS.iter().filter_map(|o| line.given(o));
     for given in extra {
         let message = format!("the option '{}' needs the forwarding method -i", given.opt.long);
         problems.push(Problem::new(&given.place, message, "only with -i"));
     }
-    if line.given("masquerading").is_some() { Forwarding::Nat } else { Forwarding::Dr }
+    let nat = line.given("masquerading").is_some();
+    (if nat { Forwarding::Nat } else { Forwarding::Dr }, TunnelOptions::default())
 }
 
 const TUNNEL_OPTIONS: [&str; 5] = ["tun-type", "tun-port", "tun-nocsum", "tun-csum", "tun-remcsum"];
 
-fn tunnel(line: &Line<'_>, problems: &mut Vec<Problem>) -> Tunnel {
+fn tunnel(line: &Line<'_>, problems: &mut Vec<Problem>) -> TunnelOptions {
     let checksum = checksum(line, problems);
     let wrong = |text: &str| format!("illegal tunnel port `{text}' specified");
     let port = line.number("tun-port", 0, (1, 65_535), wrong, problems) as u16;
@@ -112,18 +131,18 @@ fn tunnel(line: &Line<'_>, problems: &mut Vec<Problem>) -> Tunnel {
     match line.argument("tun-type") {
         None | Some(("ipip", _)) => {
             forbid(&TUNNEL_OPTIONS[1..], "ipip", "only with --tun-type gue or gre");
-            Tunnel::Ipip
+            TunnelOptions::default()
         }
         Some(("gre", _)) => {
             forbid(&["tun-port", "tun-remcsum"], "gre", "only with --tun-type gue");
-            Tunnel::Gre { checksum }
+            TunnelOptions { kind: Encapsulation::Gre, port: 0, checksum }
         }
         Some(("gue", place)) => {
             if line.given("tun-port").is_none() {
                 let message = "tun-type gue needs the option 'tun-port'";
                 problems.push(Problem::new(place, message, "--tun-port PORT is missing"));
             }
-            Tunnel::Gue { port, checksum }
+            TunnelOptions { kind: Encapsulation::Gue, port, checksum }
         }
         Some((text, place)) => {
             let kinds = ["ipip", "gue", "gre"];
@@ -133,16 +152,16 @@ fn tunnel(line: &Line<'_>, problems: &mut Vec<Problem>) -> Tunnel {
                 Some(near) => problem.help(format!("did you mean `{near}`?")),
                 None => problem,
             });
-            Tunnel::Ipip
+            TunnelOptions::default()
         }
     }
 }
 
-fn checksum(line: &Line<'_>, problems: &mut Vec<Problem>) -> TunnelChecksum {
+fn checksum(line: &Line<'_>, problems: &mut Vec<Problem>) -> OuterChecksum {
     let kinds = [
-        ("tun-nocsum", TunnelChecksum::No),
-        ("tun-csum", TunnelChecksum::Yes),
-        ("tun-remcsum", TunnelChecksum::Remote),
+        ("tun-nocsum", OuterChecksum::None),
+        ("tun-csum", OuterChecksum::Full),
+        ("tun-remcsum", OuterChecksum::Remote),
     ];
     let mut given = kinds.iter().filter_map(|(o, kind)| Some((line.given(o)?, *kind)));
     let first = given.next();
@@ -151,5 +170,5 @@ fn checksum(line: &Line<'_>, problems: &mut Vec<Problem>) -> TunnelChecksum {
         let other = first.as_ref().map_or_else(String::new, |(g, _)| shown(g));
         problems.push(Problem::new(&again.place, message, format!("{other} is given too")));
     }
-    first.map_or(TunnelChecksum::No, |(_, kind)| kind)
+    first.map_or(OuterChecksum::None, |(_, kind)| kind)
 }

@@ -1,13 +1,15 @@
 //! The options of a virtual service.
 
+use super::action::FLAGS;
 use super::address::{address, inet_aton};
 use super::line::{Line, items};
-use super::rules::{FLAGS, SCTP, ServiceKey, ServiceRule, full_mask};
 use crate::diagnostic::Problem;
 use crate::format::words::{list, nearest};
 use schedulers::Algorithm;
+use sim_core::engine::Span;
+use sim_core::ipvs::rules::{Engine, ServiceKey, ServiceRule};
 use sim_core::wire::proto;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Seconds of `-p` without a number.
 const PERSISTENT: u32 = 360;
@@ -40,7 +42,7 @@ pub(super) fn target(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<Ser
     }
     let protocol = match given.opt.long {
         "udp-service" => proto::UDP,
-        "sctp-service" => SCTP,
+        "sctp-service" => proto::SCTP,
         _ => proto::TCP,
     };
     let wrong = "illegal virtual server address[:port] specified";
@@ -69,7 +71,7 @@ pub(super) fn rule(
     let sched_flags = flags(line, scheduler, problems);
     let persistent = persistent(line, problems);
     let netmask = netmask(line, key, problems);
-    let sip = engine(line, problems);
+    let engine = engine(line, problems);
     let key = key?;
     let one_packet = line.given("ops").is_some();
     if let Some(ops) = line.given("ops")
@@ -86,8 +88,16 @@ pub(super) fn rule(
         let problem = Problem::new(place, message, "expected ADDRESS:PORT");
         problems.push(problem.help("with -p one service takes all ports of the address"));
     }
-    let scheduler = scheduler?;
-    Some(ServiceRule { key, scheduler, sched_flags, persistent, netmask, sip, one_packet })
+    let bare = ServiceRule::new(key);
+    Some(ServiceRule {
+        scheduler: scheduler?,
+        sched_flags,
+        persistent,
+        netmask_len: netmask.unwrap_or(bare.netmask_len),
+        one_packet,
+        engine,
+        ..bare
+    })
 }
 
 fn scheduler(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<Algorithm> {
@@ -132,42 +142,56 @@ fn flags(line: &Line<'_>, scheduler: Option<Algorithm>, problems: &mut Vec<Probl
     bits
 }
 
-fn persistent(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<u32> {
+fn persistent(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<Span> {
     line.given("persistent")?;
     let wrong = |text: &str| format!("invalid timeout value `{text}' specified");
-    Some(line.number("persistent", PERSISTENT, (1, MAX_TIMEOUT), wrong, problems))
+    let seconds = line.number("persistent", PERSISTENT, (1, MAX_TIMEOUT), wrong, problems);
+    Some(Span::from_secs(u64::from(seconds)))
 }
 
-/// `-M`: a mask for IPv4 (not necessarily one of leading bits), a prefix length for IPv6.
-fn netmask(line: &Line<'_>, key: Option<ServiceKey>, problems: &mut Vec<Problem>) -> IpAddr {
-    let v6 = key.is_some_and(ServiceKey::is_v6);
-    let Some((text, place)) = line.argument("netmask") else { return full_mask(v6) };
-    if v6 {
-        if let Ok(len @ 1..=128) = text.parse::<u32>() {
-            return Ipv6Addr::from_bits(u128::MAX << (128 - len)).into();
+/// `-M`: a mask for IPv4, a prefix length for IPv6; as the number of leading bits.
+fn netmask(line: &Line<'_>, key: Option<ServiceKey>, problems: &mut Vec<Problem>) -> Option<u8> {
+    let (text, place) = line.argument("netmask")?;
+    if key.is_some_and(is_v6) {
+        let len = text.parse::<u8>().ok().filter(|len| (1..=128).contains(len));
+        if len.is_none() {
+            let label = "expected a prefix length from 1 to 128";
+            problems.push(Problem::new(place, "illegal ipv6 netmask specified", label));
         }
-        let label = "expected a prefix length from 1 to 128";
-        problems.push(Problem::new(place, "illegal ipv6 netmask specified", label));
-        return full_mask(true);
+        return len;
     }
-    if let Some(mask) = inet_aton(text) {
-        return mask.into();
+    let Some(mask) = inet_aton(text).map(Ipv4Addr::to_bits) else {
+        // the mask of a service that was not understood may be one of IPv6
+        if key.is_some() || text.parse::<u8>().is_err() {
+            let message = "illegal virtual server persistent mask specified";
+            problems.push(Problem::new(place, message, "expected a mask such as 255.255.255.0"));
+        }
+        return None;
+    };
+    let len = mask.leading_ones();
+    if key.is_some() && mask.count_ones() != len {
+        let message = format!("the mask {text} is not one of leading bits: not simulated");
+        let problem = Problem::new(place, message, "expected a mask such as 255.255.255.0");
+        problems.push(problem.help("ipvsadm and the kernel take any mask"));
     }
-    // with a broken service the mask may be one of IPv6
-    if key.is_some() || text.parse::<u8>().is_err() {
-        let message = "illegal virtual server persistent mask specified";
-        problems.push(Problem::new(place, message, "expected a mask such as 255.255.255.0"));
-    }
-    full_mask(false)
+    Some(len as u8)
 }
 
-fn engine(line: &Line<'_>, problems: &mut Vec<Problem>) -> bool {
-    let Some((text, place)) = line.argument("pe") else { return false };
+/// Whether packets of the service are IPv6.
+pub(super) const fn is_v6(key: ServiceKey) -> bool {
+    match key {
+        ServiceKey::Address { vip, .. } => vip.is_ipv6(),
+        ServiceKey::Fwmark { v6, .. } => v6,
+    }
+}
+
+fn engine(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<Engine> {
+    let (text, place) = line.argument("pe")?;
     if *text != "sip" {
         let message = format!("`{text}` is no persistence engine");
         let problem = Problem::new(place, message, "known is sip");
         let help = "ipvsadm says: Scheduler or persistence engine not found";
         problems.push(problem.help(help));
     }
-    true
+    Some(Engine::Sip)
 }

@@ -1,7 +1,13 @@
 //! Single lines: what they ask for, and what is wrong with them.
 
-use super::super::*;
+use super::super::{command, *};
 use schedulers::Algorithm;
+use sim_core::engine::Span;
+use sim_core::ipvs::Command;
+use sim_core::ipvs::rules::{
+    Encapsulation, Engine, Forwarding, OuterChecksum, ServerRule, ServiceKey, ServiceRule,
+    TimeoutRule, TunnelOptions,
+};
 use sim_core::wire::proto;
 use std::net::IpAddr;
 
@@ -33,12 +39,16 @@ fn web() -> ServiceKey {
 }
 
 fn service(text: &str) -> ServiceRule {
-    let Action::AddService(rule) = action(text) else { unreachable!("{text} adds a service") };
+    let Action::Change(Command::AddService(rule)) = action(text) else {
+        unreachable!("{text} adds a service")
+    };
     rule
 }
 
 fn server(text: &str) -> (ServiceKey, ServerRule) {
-    let Action::AddServer(key, rule) = action(text) else { unreachable!("{text} adds a server") };
+    let Action::Change(Command::AddServer(key, rule)) = action(text) else {
+        unreachable!("{text} adds a server")
+    };
     (key, rule)
 }
 
@@ -73,13 +83,16 @@ fn a_service_has_the_defaults_of_ipvsadm() {
     let rule = service("-A -t vip:80");
     assert_eq!(rule.key, web());
     assert_eq!((rule.scheduler, rule.sched_flags), (Algorithm::Wlc, 0));
-    assert_eq!((rule.persistent, rule.netmask), (None, ip("255.255.255.255")));
-    assert!(!rule.one_packet && !rule.sip);
-    assert_eq!(service("-A -t vip:80 -p").persistent, Some(360));
-    assert_eq!(service("-A -t vip:80 -p -s rr").persistent, Some(360));
-    // any mask, leading bits or not
-    assert_eq!(service("-A -t vip:80 -p -M 255.0.255.0").netmask, ip("255.0.255.0"));
-    assert_eq!(service("-A -t vip -p").key.port(), 0);
+    assert_eq!((rule.persistent, rule.netmask_len), (None, 32));
+    assert!(!rule.one_packet && rule.engine.is_none());
+    let persistent = Some(Span::from_secs(360));
+    assert_eq!(service("-A -t vip:80 -p").persistent, persistent);
+    assert_eq!(service("-A -t vip:80 -p -s rr").persistent, persistent);
+    assert_eq!(service("-A -t vip:80 -p -M 255.255.254.0").netmask_len, 23);
+    assert_eq!(service("-A -t vip:80 -p -M 0.0.0.0").netmask_len, 0);
+    let all_ports =
+        ServiceKey::Address { protocol: proto::TCP, vip: ip("192.168.10.200"), port: 0 };
+    assert_eq!(service("-A -t vip -p").key, all_ports);
 }
 
 #[test]
@@ -92,9 +105,9 @@ fn services_of_every_kind_are_read() {
     assert_eq!(key("-A -f 5"), ServiceKey::Fwmark { mark: 5, v6: false });
     assert_eq!(key("-A -f 4294967295 -6"), ServiceKey::Fwmark { mark: u32::MAX, v6: true });
     let six = service("-A -f 5 -6 -p -M 64");
-    assert_eq!(six.netmask, ip("ffff:ffff:ffff:ffff::"));
-    assert_eq!(service("-A -t [2001:db8::1]:80 -p").netmask, full_mask(true));
-    assert!(service("-A -u vip:5060 -p -o --pe sip").sip);
+    assert_eq!(six.netmask_len, 64);
+    assert_eq!(service("-A -t [2001:db8::1]:80 -p").netmask_len, 128);
+    assert_eq!(service("-A -u vip:5060 -p -o --pe sip").engine, Some(Engine::Sip));
     assert!(service("-A -f 7 -o").one_packet);
 }
 
@@ -106,6 +119,7 @@ fn a_real_server_has_the_defaults_of_ipvsadm() {
         rip: ip("192.168.10.11"),
         port: 80,
         forwarding: Forwarding::Dr,
+        tunnel: TunnelOptions::default(),
         weight: 1,
         upper_threshold: 0,
         lower_threshold: 0,
@@ -127,16 +141,20 @@ fn a_real_server_has_the_defaults_of_ipvsadm() {
 
 #[test]
 fn tunnels_are_read_with_their_options() {
-    let tunnel = |text: &str| server(&format!("-a -t vip:80 -r web1 {text}")).1.forwarding;
-    assert_eq!(tunnel("-i"), Forwarding::Tun(Tunnel::Ipip));
-    assert_eq!(tunnel("-i --tun-type ipip"), Forwarding::Tun(Tunnel::Ipip));
+    let tunnel = |text: &str| {
+        let (_, rule) = server(&format!("-a -t vip:80 -r web1 {text}"));
+        assert_eq!(rule.forwarding, Forwarding::Tun);
+        rule.tunnel
+    };
+    assert_eq!(tunnel("-i"), TunnelOptions::default());
+    assert_eq!(tunnel("-i --tun-type ipip"), TunnelOptions::default());
     assert_eq!(
         tunnel("-i --tun-type gue --tun-port 5555 --tun-remcsum"),
-        Forwarding::Tun(Tunnel::Gue { port: 5555, checksum: TunnelChecksum::Remote })
+        TunnelOptions { kind: Encapsulation::Gue, port: 5555, checksum: OuterChecksum::Remote }
     );
     assert_eq!(
         tunnel("-i --tun-type gre --tun-csum"),
-        Forwarding::Tun(Tunnel::Gre { checksum: TunnelChecksum::Yes })
+        TunnelOptions { kind: Encapsulation::Gre, port: 0, checksum: OuterChecksum::Full }
     );
     // another address family needs a tunnel
     let mixed = server("-a -t [2001:db8::1]:80 -r 192.168.10.11 -i").1;
@@ -160,17 +178,23 @@ fn tunnels_are_read_with_their_options() {
 
 #[test]
 fn every_other_command_is_read() {
-    assert_eq!(action("-C"), Action::Clear);
-    assert_eq!(action("-D -t vip:80"), Action::DeleteService(web()));
-    assert_eq!(
-        action("-d -t vip:80 -r web1"),
-        Action::DeleteServer(web(), ip("192.168.10.11"), 80)
-    );
-    assert!(matches!(action("-E -t vip:80 -s rr"), Action::EditService(_)));
-    assert!(
-        matches!(action("-e -t vip:80 -r web1 -w 0"), Action::EditServer(_, s) if s.weight == 0)
-    );
-    assert_eq!(action("--set 30 5 60"), Action::SetTimeouts([30, 5, 60]));
+    let change = |text: &str| match action(text) {
+        Action::Change(change) => change,
+        other => unreachable!("{other:?}"),
+    };
+    let web1 = ip("192.168.10.11");
+    assert_eq!(change("-C"), Command::Clear);
+    assert_eq!(change("-D -t vip:80"), Command::DeleteService(web()));
+    assert_eq!(change("-d -t vip:80 -r web1"), Command::DeleteServer(web(), web1, 80));
+    assert!(matches!(change("-E -t vip:80 -s rr"), Command::EditService(_)));
+    let drain = change("-e -t vip:80 -r web1 -w 0");
+    assert!(matches!(drain, Command::EditServer(_, s) if s.weight == 0));
+    let set = TimeoutRule {
+        tcp: Some(Span::from_secs(30)),
+        tcp_fin: None,
+        udp: Some(Span::from_secs(60)),
+    };
+    assert_eq!(change("--set 30 0 60"), Command::SetTimeouts(set));
     assert_eq!(action("-Z"), Action::Zero(None));
     assert_eq!(action("-Z -t vip:80"), Action::Zero(Some(web())));
     assert_eq!(action("-Sn"), Action::Save { numeric: true });
@@ -255,6 +279,10 @@ fn what_may_not_stand_together_is_told_in_the_words_of_ipvsadm() {
         ("-A -t vip:80 -p 0", "invalid timeout value `0' specified"),
         ("-A -t vip:80 -p 2678401", "invalid timeout value `2678401' specified"),
         ("-A -t vip:80 -p -M 24x", "illegal virtual server persistent mask specified"),
+        (
+            "-A -t vip:80 -p -M 255.0.255.0",
+            "the mask 255.0.255.0 is not one of leading bits: not simulated",
+        ),
         ("-A -f 5 -6 -M 129", "illegal ipv6 netmask specified"),
         ("-A -t vip:80 --pe sipp", "`sipp` is no persistence engine"),
         ("-A -t vip:80 -s mh -b sh-port", "incompatible scheduler flag `sh-port'"),
