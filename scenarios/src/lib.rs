@@ -10,5 +10,6 @@ pub mod expect;
 pub mod format;
 pub mod import;
 pub mod model;
+pub mod operator;
 pub mod results;
 pub mod study;

@@ -139,11 +139,10 @@ pub(super) const FLAGS: [(&str, u8, Option<Algorithm>); 7] = [
     ("mh-port", 2, Some(Algorithm::Mh)),
 ];
 
-/// The flags as ipvsadm prints them for a scheduler: `sh-fallback,sh-port`; empty for none.
+/// The flags as ipvsadm prints them for a scheduler: `sh-fallback,sh-port`; empty for none. It has
+/// names of two flags for sh and mh, and of three for the others.
 pub fn flags_text(scheduler: Algorithm, bits: u8) -> String {
-    let names = (0..3).filter(|n| bits & (1 << n) != 0).filter_map(|n| {
-        let named = |s| FLAGS.iter().find(move |f| f.1 == 1 << n && f.2 == s);
-        named(Some(scheduler)).or_else(|| named(None)).map(|f| f.0)
-    });
-    names.collect::<Vec<_>>().join(",")
+    let own = Some(scheduler).filter(|s| matches!(s, Algorithm::Sh | Algorithm::Mh));
+    let named = FLAGS.iter().filter(|f| f.2 == own && bits & f.1 != 0).map(|f| f.0);
+    named.collect::<Vec<_>>().join(",")
 }
