@@ -6,22 +6,25 @@ use crate::import::ipvsadm::{Names, flags_text, key_text};
 use sim_core::ipvs::Stats;
 use sim_core::ipvs::rules::{
     Encapsulation, Engine, Forwarding, OuterChecksum, ServerRule, ServiceKey, ServiceRule,
+    TunnelOptions,
 };
 use sim_core::observe::{DestinationState, DirectorSnapshot, ServiceState};
 use sim_core::wire::proto;
+use std::fmt::Write as _;
 
 /// The rules as lines of ipvsadm, sorted as it sorts them. Thresholds and timeouts are not saved.
 /// With `names` hosts and ports are named where they have names.
 pub fn save(snapshot: &DirectorSnapshot, names: Option<&Names>) -> String {
-    let mut lines = Vec::new();
+    let mut out = String::new();
     for service in sort::services(&snapshot.services) {
         let key = key(service.rule.key, names);
-        lines.push(format!("-A {key}{}", parameters(&service.rule)));
+        let _infallible = writeln!(out, "-A {key}{}", parameters(&service.rule));
         for destination in sort::destinations(&service.destinations) {
-            lines.push(server(&key, service.rule.key, &destination.rule, names));
+            let line = server(&key, service.rule.key, &destination.rule, names);
+            let _infallible = writeln!(out, "{line}");
         }
     }
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    out
 }
 
 /// A director that has just been given rules: what [`save`] prints for it restores them.
@@ -58,9 +61,9 @@ fn key(key: ServiceKey, names: Option<&Names>) -> String {
 fn parameters(rule: &ServiceRule) -> String {
     let mut text = format!(" -s {}", rule.scheduler);
     if let Some(timeout) = rule.persistent {
-        text += &format!(" -p {}", timeout.as_nanos() / 1_000_000_000);
+        let _infallible = write!(text, " -p {}", timeout.as_nanos() / 1_000_000_000);
         if let Some(mask) = mask(rule) {
-            text += &format!(" -M {mask}");
+            let _infallible = write!(text, " -M {mask}");
         }
         if let Some(Engine::Sip) = rule.engine {
             text += " --pe sip";
@@ -71,7 +74,7 @@ fn parameters(rule: &ServiceRule) -> String {
     }
     let flags = flags_text(rule.scheduler, rule.sched_flags);
     if !flags.is_empty() {
-        text += &format!(" -b {flags}");
+        let _infallible = write!(text, " -b {flags}");
     }
     text
 }
@@ -86,18 +89,20 @@ fn server(key: &str, service: ServiceKey, rule: &ServerRule, names: Option<&Name
     };
     let mut text = format!("-a {key} -r {address} {method} -w {}", rule.weight);
     if rule.forwarding == Forwarding::Tun {
-        let checksum = match rule.tunnel.checksum {
-            OuterChecksum::None => "--tun-nocsum",
-            OuterChecksum::Full => "--tun-csum",
-            OuterChecksum::Remote => "--tun-remcsum",
-        };
-        text += &match rule.tunnel.kind {
-            Encapsulation::Ipip => " --tun-type ipip".to_owned(),
-            Encapsulation::Gue => {
-                format!(" --tun-type gue --tun-port {} {checksum}", rule.tunnel.port)
-            }
-            Encapsulation::Gre => format!(" --tun-type gre {checksum}"),
-        };
+        text.push_str(&tunnel(rule.tunnel));
     }
     text
+}
+
+fn tunnel(options: TunnelOptions) -> String {
+    let checksum = match options.checksum {
+        OuterChecksum::None => "--tun-nocsum",
+        OuterChecksum::Full => "--tun-csum",
+        OuterChecksum::Remote => "--tun-remcsum",
+    };
+    match options.kind {
+        Encapsulation::Ipip => " --tun-type ipip".to_owned(),
+        Encapsulation::Gue => format!(" --tun-type gue --tun-port {} {checksum}", options.port),
+        Encapsulation::Gre => format!(" --tun-type gre {checksum}"),
+    }
 }

@@ -17,18 +17,15 @@ pub(super) fn table(
     names: Option<&Names>,
 ) -> Result<String, &'static str> {
     let mut out = String::new();
-    let services: Vec<&ServiceState> = match listing.service {
-        Some(key) => {
-            let found = snapshot.services.iter().find(|s| s.rule.key == key);
-            vec![found.ok_or("No such service")?]
-        }
-        None => {
-            let _infallible = writeln!(out, "IP Virtual Server version 1.2.1 (size={TABLE_SIZE})");
-            if listing.unsorted {
-                snapshot.services.iter().collect()
-            } else {
-                sort::services(&snapshot.services)
-            }
+    let services: Vec<&ServiceState> = if let Some(key) = listing.service {
+        let found = snapshot.services.iter().find(|s| s.rule.key == key);
+        vec![found.ok_or("No such service")?]
+    } else {
+        let _infallible = writeln!(out, "IP Virtual Server version 1.2.1 (size={TABLE_SIZE})");
+        if listing.unsorted {
+            snapshot.services.iter().collect()
+        } else {
+            sort::services(&snapshot.services)
         }
     };
     out.push_str(&title(listing.view));
