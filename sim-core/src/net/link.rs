@@ -35,11 +35,12 @@ struct Flight {
     packet: PacketId,
 }
 
-/// The frames of a direction, first in, first out. Positions are numbers that only grow (and wrap).
+/// The frames of a direction, first in, first out. Positions are numbers that grow (and wrap) while
+/// there are frames.
 #[derive(Debug)]
 struct Ring {
     /// A power of two of slots.
-    slots: Vec<Flight>,
+    slots: Box<[Flight]>,
     /// The next frame to arrive.
     head: u32,
     /// Behind the last frame.
@@ -50,7 +51,7 @@ impl Ring {
     const EMPTY: Flight = Flight { arrive: Time::NEVER, packet: PacketId::NONE };
 
     fn new() -> Self {
-        Self { slots: vec![Self::EMPTY; 4], head: 0, tail: 0 }
+        Self { slots: [Self::EMPTY; 4].into(), head: 0, tail: 0 }
     }
 
     #[inline]
@@ -63,23 +64,32 @@ impl Ring {
         self.tail.wrapping_sub(self.head) as usize
     }
 
+    /// Adds a frame; whether it is the only one. An empty ring starts over at its first slot, whose
+    /// cache line is the one used most.
     #[inline]
-    fn push(&mut self, flight: Flight) {
+    fn push(&mut self, flight: Flight) -> bool {
+        if self.len() == 0 {
+            (self.head, self.tail) = (0, 1);
+            self.slots[0] = flight;
+            return true;
+        }
         if self.len() == self.slots.len() {
             self.grow();
         }
         let mask = self.slots.len() - 1;
         self.slots[self.tail as usize & mask] = flight;
         self.tail = self.tail.wrapping_add(1);
+        false
     }
 
     #[cold]
     fn grow(&mut self) {
         let position = |i| self.head.wrapping_add(i);
-        let frames: Vec<_> = (0..self.len() as u32).map(|i| *self.at(position(i))).collect();
-        self.slots = vec![Self::EMPTY; frames.len() * 2];
-        self.slots[..frames.len()].copy_from_slice(&frames);
-        (self.head, self.tail) = (0, frames.len() as u32);
+        let count = self.len();
+        let mut slots: Vec<_> = (0..count as u32).map(|i| *self.at(position(i))).collect();
+        slots.resize(count * 2, Self::EMPTY);
+        self.slots = slots.into();
+        (self.head, self.tail) = (0, count as u32);
     }
 
     #[inline]
@@ -152,24 +162,25 @@ struct Rare {
     impairment: Option<Impairment>,
 }
 
-/// One direction of a link. A hop touches two of them, so it is kept to two cache lines.
+/// One direction of a link. A hop touches two of them, so it is kept to two cache lines: what is
+/// asked when a frame arrives, and nearly all of what is asked when one is sent, stands in the first.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Direction {
-    /// Where frames come out.
-    pub to: Endpoint,
-    /// Whether the link carries frames.
-    up: bool,
-    /// Up, and nothing random happens.
-    clean: bool,
-    overhead: u16,
-    /// With fewer frames in the ring, neither the limit nor the longest queue can be reached.
-    count_from: u32,
+    ring: Ring,
     /// Nanoseconds a byte takes, with 32 binary digits after the point, rounded up.
     ns_per_byte: u64,
     latency: Span,
     busy_until: Time,
-    ring: Ring,
+    /// With fewer frames waiting, neither the limit nor the longest queue can be reached.
+    count_from: u32,
+    /// Where frames come out.
+    pub to: Endpoint,
+    overhead: u16,
+    /// Whether the link carries frames.
+    up: bool,
+    /// Up, and nothing random happens.
+    clean: bool,
     packets: u64,
     bytes: u64,
     rare: Box<Rare>,
@@ -216,12 +227,24 @@ impl Direction {
         if !self.clean {
             return self.send_by_chance(now, packet, bytes);
         }
-        // what travels is never less than what waits, so most frames need no count
-        if self.ring.len() >= self.count_from as usize && !self.admit(now, bytes) {
+        if self.may_be_long(now) && !self.admit(now, bytes) {
             return Sent::Full;
         }
         let depart = self.occupy(now, bytes);
         self.enqueue(depart + self.latency, packet)
+    }
+
+    /// Whether `count_from` frames or more may wait, so that they must be counted. What travels is
+    /// never less than what waits, and nothing waits for a sender that is free.
+    #[inline]
+    fn may_be_long(&self, now: Time) -> bool {
+        if self.ring.len() < self.count_from as usize {
+            return false;
+        }
+        // as many wait if the first of that many is still to depart
+        let first = self.ring.tail.wrapping_sub(self.count_from);
+        self.count_from == 0
+            || (self.busy_until > now && self.ring.at(first).arrive > now + self.latency)
     }
 
     /// The sender is busy with a frame of `bytes` as soon as it is free; when that is done.
@@ -236,9 +259,8 @@ impl Direction {
 
     #[inline]
     fn enqueue(&mut self, arrive: Time, packet: PacketId) -> Sent {
-        let head = (self.ring.len() == 0).then_some(arrive);
-        self.ring.push(Flight { arrive, packet });
-        Sent::Queued { head }
+        let alone = self.ring.push(Flight { arrive, packet });
+        Sent::Queued { head: alone.then_some(arrive) }
     }
 
     #[cold]
