@@ -6,6 +6,7 @@ use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
 use crate::observe::{ClientObservation, ConnectionRow};
+use crate::tcp::Output;
 use crate::wire::{Ip, Kind, Mac, Packet, PacketId};
 use std::collections::BTreeMap;
 
@@ -204,6 +205,9 @@ pub struct Fabric {
     pub directions: Vec<Direction>,
     /// Fold of what happened.
     pub digest: Digest,
+    /// What the TCP that was called last wants; empty between events. One for all hosts stays in the
+    /// cache.
+    pub out: Output,
     /// Drops by place and reason.
     pub drops: BTreeMap<(Place, Reason), Tally>,
     /// Link traversals of IP packets.
@@ -247,6 +251,7 @@ impl Fabric {
             packets: PacketSlab::new(),
             directions: Vec::new(),
             digest: Digest::new(),
+            out: Output::default(),
             drops: BTreeMap::new(),
             ip_hops: 0,
             arp_hops: 0,

@@ -116,7 +116,7 @@ impl Host {
         match p.proto {
             proto::TCP => {
                 let mtu = self.ip.heard_from(fab.now, p.src);
-                self.tcp.on_packet(fab.now, p, mtu, &mut self.out);
+                self.tcp.on_packet(fab.now, p, mtu, &mut fab.out);
                 fab.deliver(packet);
                 self.tcp_output(fab);
             }
@@ -323,7 +323,7 @@ impl Host {
         let mtu = u16::try_from(info).unwrap_or(u16::MAX);
         match quoted.proto {
             proto::TCP => {
-                self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut self.out);
+                self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut fab.out);
                 self.tcp_output(fab);
             }
             proto::UDP => self.datagram_error(fab, quoted, kind, code, mtu),

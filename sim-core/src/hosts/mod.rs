@@ -16,7 +16,7 @@ pub mod server;
 mod sharing;
 
 use crate::net::fragment::Reassembly;
-use crate::tcp::{Output, TcpStack};
+use crate::tcp::TcpStack;
 use crate::wire::{Kind, MacId, PacketId};
 use client::{ClientApplication, Plan, Session};
 use cpu::Cpu;
@@ -34,7 +34,6 @@ pub struct Host {
     pub ip: IpStack,
     /// TCP.
     pub tcp: TcpStack,
-    out: Output,
     /// Name.
     pub name: String,
     /// Number in the world.
@@ -80,7 +79,6 @@ impl Host {
             free_sessions: Vec::new(),
             sockets: Sockets::default(),
             plan,
-            out: Output::default(),
             replies: Vec::new(),
         }
     }
@@ -155,7 +153,7 @@ impl Host {
         match event {
             Event::Neighbour { entry, .. } => self.ip.neighbour_deadline(fab, entry),
             Event::Tcp { slot, .. } => {
-                self.tcp.on_wake(fab.now, slot, &mut self.out);
+                self.tcp.on_wake(fab.now, slot, &mut fab.out);
                 self.tcp_output(fab);
             }
             Event::Ipvs { .. } => self.director_deadline(fab),
