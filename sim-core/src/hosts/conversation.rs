@@ -44,7 +44,7 @@ impl Host {
 
     fn tcp_send(&mut self, fab: &mut Fabric) {
         let mut packets = core::mem::take(&mut fab.out.packets);
-        if self.director.is_some() {
+        if self.ip.balances {
             for &packet in &packets {
                 self.director_output(fab, packet);
             }

@@ -18,7 +18,9 @@ impl Host {
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         let p = &fab.packets[packet];
         let (src, dst) = (p.src, p.dst);
-        if let Some(reason) = self.refuse_source(interface, src) {
+        if !self.ip.is_accepted(interface, src)
+            && let Some(reason) = self.refuse_source(interface, src)
+        {
             fab.drop(Place::Host(self.number), reason, packet);
             return;
         }
@@ -29,13 +31,14 @@ impl Host {
     }
 
     /// `fib_validate_source`: no own address as a source, and the reverse path filter.
-    #[inline]
+    #[cold]
     fn refuse_source(&mut self, interface: u16, src: Ip) -> Option<Reason> {
         let sysctl = self.ip.interfaces[interface as usize].sysctl;
         if self.ip.is_local(src) && !sysctl.accept_local {
             return Some(Reason::MartianSource);
         }
         if sysctl.rp_filter == 0 || self.ip.routes.reaches(src, interface, sysctl.rp_filter == 2) {
+            self.ip.accept(interface, src);
             return None;
         }
         Some(Reason::ReversePath)
@@ -44,7 +47,7 @@ impl Host {
     /// A packet for this host (hook `LOCAL_IN`).
     fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
         let Some(packet) = self.gather(fab, packet) else { return };
-        if self.director.is_some() && self.director_input(fab, packet) {
+        if self.ip.balances && self.director_input(fab, packet) {
             return;
         }
         self.deliver_local(fab, packet);
@@ -171,7 +174,7 @@ impl Host {
             self.refuse(fab, packet, icmp::NET, Reason::NoRoute);
             return;
         };
-        let packet = if self.director.is_some() {
+        let packet = if self.ip.balances {
             match self.gather(fab, packet) {
                 Some(whole) => whole,
                 None => return,
@@ -195,7 +198,7 @@ impl Host {
         if out == interface {
             self.redirect(fab, interface, neighbour, packet);
         }
-        if self.director.is_some() {
+        if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMP {
                 self.director_forward(fab, packet);
             } else if self.director_forward_error(fab, packet) {
@@ -275,7 +278,7 @@ impl Host {
         error.id = self.ip.next_id();
         error.ttl = self.ip.sysctl.default_ttl;
         let error = fab.packets.insert(error);
-        if self.director.is_some() {
+        if self.ip.balances {
             self.director_error(fab, error);
         }
         self.ip.output(fab, error);

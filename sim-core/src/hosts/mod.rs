@@ -41,7 +41,7 @@ pub struct Host {
     /// Fragments.
     pub reassembly: Reassembly,
     /// IPVS, if the host is a director.
-    pub director: Option<Box<Director>>,
+    director: Option<Box<Director>>,
     /// Whether `tunl0` is up: IPIP packets are unwrapped.
     pub tunnel: bool,
     /// CPU that received packets pass.
@@ -81,6 +81,12 @@ impl Host {
             plan,
             replies: Vec::new(),
         }
+    }
+
+    /// Makes the host a director.
+    pub fn set_director(&mut self, director: Director) {
+        self.director = Some(Box::new(director));
+        self.ip.balances = true;
     }
 
     /// Puts the first events of the applications into the queue.
@@ -148,6 +154,11 @@ impl Host {
         }
     }
 
+    /// IPVS, if the host is a director.
+    pub fn director(&self) -> Option<&Director> {
+        self.director.as_deref()
+    }
+
     /// Handles an event of this host.
     pub fn handle(&mut self, fab: &mut Fabric, event: Event) {
         match event {
@@ -181,7 +192,7 @@ impl Host {
     /// Takes in what the host sent to itself and answers for what could not be delivered.
     #[inline]
     fn settle(&mut self, fab: &mut Fabric) {
-        if !self.ip.loopback.is_empty() || !self.ip.undeliverable.is_empty() {
+        if self.ip.unsettled {
             self.settle_slow(fab);
         }
     }
@@ -194,6 +205,7 @@ impl Host {
             } else if let Some((_, packet)) = self.ip.undeliverable.pop() {
                 self.host_unreachable(fab, packet);
             } else {
+                self.ip.unsettled = false;
                 return;
             }
         }

@@ -74,7 +74,7 @@ fn servers(hosts: &[Host], window: &Window) -> Vec<ServerObservation> {
 }
 
 fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObservation> {
-    let ipvs = &host.director.as_ref()?.ipvs;
+    let ipvs = &host.director()?.ipvs;
     let owner = |ip: Ip| {
         let has =
             |h: &&Host| h.ip.interfaces.iter().any(|i| i.addresses.iter().any(|a| a.ip == ip));
