@@ -278,16 +278,22 @@ impl Fabric {
     /// Puts a packet of a known IP length on a link direction.
     #[inline]
     pub fn send_sized(&mut self, direction: u32, packet: PacketId, len: u16) {
-        match self.directions[direction as usize].send(self.now, packet, len) {
-            Sent::Queued { head: None } => {}
-            Sent::Queued { head: Some(at) } => self.queue.push(at, Event::Arrive { direction }),
-            other => self.send_failed(direction, packet, other),
+        match self.directions[direction as usize].send_plain(self.now, packet, len) {
+            Some(Sent::Behind) => {}
+            Some(Sent::Head(at)) => self.queue.push(at, Event::Arrive { direction }),
+            _ => self.send_slow(direction, packet, len),
         }
     }
 
     #[cold]
-    fn send_failed(&mut self, direction: u32, packet: PacketId, sent: Sent) {
-        let reason = match sent {
+    #[inline(never)]
+    fn send_slow(&mut self, direction: u32, packet: PacketId, len: u16) {
+        let reason = match self.directions[direction as usize].send(self.now, packet, len) {
+            Sent::Behind => return,
+            Sent::Head(at) => {
+                self.queue.push(at, Event::Arrive { direction });
+                return;
+            }
             Sent::Overtaken(at) => {
                 let slot = self.late_free.pop().unwrap_or_else(|| {
                     self.late.push((0, PacketId::NONE));
@@ -299,7 +305,7 @@ impl Fabric {
             }
             Sent::Full => Reason::QueueFull,
             Sent::Down => Reason::LinkDown,
-            Sent::Lost | Sent::Queued { .. } => Reason::Lost,
+            Sent::Lost => Reason::Lost,
         };
         self.drop(Place::Link(direction), reason, packet);
     }

@@ -64,22 +64,24 @@ impl Ring {
         self.tail.wrapping_sub(self.head) as usize
     }
 
-    /// Adds a frame; whether it is the only one. An empty ring starts over at its first slot, whose
+    #[inline]
+    const fn is_full(&self) -> bool {
+        self.len() == self.slots.len()
+    }
+
+    /// Adds a frame to a ring that is not full. An empty one starts over at its first slot, whose
     /// cache line is the one used most.
     #[inline]
-    fn push(&mut self, flight: Flight) -> bool {
+    fn push(&mut self, flight: Flight) -> Sent {
+        let mask = self.slots.len() - 1;
         if self.len() == 0 {
             (self.head, self.tail) = (0, 1);
             self.slots[0] = flight;
-            return true;
+            return Sent::Head(flight.arrive);
         }
-        if self.len() == self.slots.len() {
-            self.grow();
-        }
-        let mask = self.slots.len() - 1;
         self.slots[self.tail as usize & mask] = flight;
         self.tail = self.tail.wrapping_add(1);
-        false
+        Sent::Behind
     }
 
     #[cold]
@@ -115,11 +117,10 @@ impl Ring {
 /// What became of a frame given to a direction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sent {
-    /// It will arrive; if it is the head, its arrival must be put into the event queue.
-    Queued {
-        /// Arrival of the frame if it is now the head of the ring.
-        head: Option<Time>,
-    },
+    /// It will arrive, behind others.
+    Behind,
+    /// It is the head of the ring and will arrive at this time, which must be put into the event queue.
+    Head(Time),
     /// It left the order of the ring and arrives by itself at this time.
     Overtaken(Time),
     /// The queue was full.
@@ -221,17 +222,27 @@ impl Direction {
     }
 
     /// Gives a frame with an IP length of `len` bytes to the sender.
-    #[inline]
     pub fn send(&mut self, now: Time, packet: PacketId, len: u16) -> Sent {
         let bytes = u32::from(len) + u32::from(self.overhead);
         if !self.clean {
             return self.send_by_chance(now, packet, bytes);
         }
-        if self.may_be_long(now) && !self.admit(now, bytes) {
+        if !self.admit(now, bytes) {
             return Sent::Full;
         }
         let depart = self.occupy(now, bytes);
         self.enqueue(depart + self.latency, packet)
+    }
+
+    /// The short way of [`Direction::send`], which nearly every frame can take: `None` if this one
+    /// cannot.
+    #[inline]
+    pub fn send_plain(&mut self, now: Time, packet: PacketId, len: u16) -> Option<Sent> {
+        if !self.clean || self.ring.is_full() || self.may_be_long(now) {
+            return None;
+        }
+        let depart = self.occupy(now, u32::from(len) + u32::from(self.overhead));
+        Some(self.ring.push(Flight { arrive: depart + self.latency, packet }))
     }
 
     /// Whether `count_from` frames or more may wait, so that they must be counted. What travels is
@@ -257,10 +268,11 @@ impl Direction {
         depart
     }
 
-    #[inline]
     fn enqueue(&mut self, arrive: Time, packet: PacketId) -> Sent {
-        let alone = self.ring.push(Flight { arrive, packet });
-        Sent::Queued { head: alone.then_some(arrive) }
+        if self.ring.is_full() {
+            self.ring.grow();
+        }
+        self.ring.push(Flight { arrive, packet })
     }
 
     #[cold]
@@ -287,10 +299,10 @@ impl Direction {
         }
     }
 
-    /// Takes the frame that arrives now, and tells when the next one does. `None` if nothing arrives
-    /// now: the wake-up was for a frame that a link failure took.
+    /// Takes the frame that arrives now. `None` if nothing arrives now: the wake-up was for a frame
+    /// that a link failure took.
     #[inline]
-    pub fn arrive(&mut self, now: Time) -> Option<(PacketId, Option<Time>)> {
+    pub fn arrive(&mut self, now: Time) -> Option<PacketId> {
         if self.ring.len() == 0 {
             return None;
         }
@@ -300,8 +312,13 @@ impl Direction {
             return None;
         }
         self.ring.pop();
-        let next = (self.ring.len() > 0).then(|| self.ring.at(self.ring.head).arrive);
-        Some((head.packet, next))
+        Some(head.packet)
+    }
+
+    /// When the next frame arrives.
+    #[inline]
+    pub fn next(&self) -> Option<Time> {
+        (self.ring.len() > 0).then(|| self.ring.at(self.ring.head).arrive)
     }
 
     /// Takes the link down or up; going down loses what is queued or travels.
@@ -461,11 +478,12 @@ mod tests {
         let mut d = direction(1_000_000_000, QueueLimit::Packets(1000));
         let at = |ns| Time::from_nanos(ns);
         let first = d.send(at(0), PacketId(1), 1482);
-        assert_eq!(first, Sent::Queued { head: Some(at(12_000 + 50_000)) });
-        assert_eq!(d.send(at(0), PacketId(2), 1482), Sent::Queued { head: None });
+        assert_eq!(first, Sent::Head(at(12_000 + 50_000)));
+        assert_eq!(d.send(at(0), PacketId(2), 1482), Sent::Behind);
         assert_eq!(d.waiting(at(0)), 2);
         assert_eq!(d.waiting(at(12_000)), 1);
-        assert_eq!(d.arrive(at(62_000)), Some((PacketId(1), Some(at(74_000)))));
+        assert_eq!(d.arrive(at(62_000)), Some(PacketId(1)));
+        assert_eq!(d.next(), Some(at(74_000)));
         assert_eq!(d.waiting(at(62_000)), 0);
         assert!(d.arrive(at(70_000)).is_none());
     }
@@ -479,10 +497,7 @@ mod tests {
         assert_eq!(d.send(Time::ZERO, PacketId(3), 982), Sent::Full);
         assert_eq!(d.counters().dropped_queue, 1);
         // 8 ms later the first has left, so one may wait again
-        assert!(matches!(
-            d.send(Time::from_nanos(8_000_000), PacketId(4), 982),
-            Sent::Queued { head: None }
-        ));
+        assert!(matches!(d.send(Time::from_nanos(8_000_000), PacketId(4), 982), Sent::Behind));
     }
 
     #[test]
@@ -510,7 +525,7 @@ mod tests {
         }
         for i in 0..100_u64 {
             let now = Time::from_nanos(62_000 + 12_000 * i);
-            assert_eq!(d.arrive(now).map(|a| a.0), Some(PacketId(i as u32)));
+            assert_eq!(d.arrive(now), Some(PacketId(i as u32)));
             assert_eq!(d.waiting(now), 95_usize.saturating_sub(i as usize));
             assert_eq!(d.in_flight(), 99 - i as usize);
         }
@@ -520,7 +535,7 @@ mod tests {
     #[test]
     fn going_down_loses_what_travels() {
         let mut d = direction(0, QueueLimit::Packets(1));
-        assert!(matches!(d.send(Time::ZERO, PacketId(7), 40), Sent::Queued { head: Some(_) }));
+        assert!(matches!(d.send(Time::ZERO, PacketId(7), 40), Sent::Head(_)));
         assert_eq!(d.set_up(false), vec![PacketId(7)]);
         assert_eq!(d.send(Time::ZERO, PacketId(8), 40), Sent::Down);
         assert!(d.arrive(Time::from_nanos(50_000)).is_none());
