@@ -45,12 +45,22 @@ impl Host {
     }
 
     /// A packet for this host (hook `LOCAL_IN`).
+    #[inline]
     fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
-        let Some(packet) = self.gather(fab, packet) else { return };
-        if self.ip.balances && self.director_input(fab, packet) {
-            return;
+        if self.ip.balances || fab.packets[packet].is_fragment() {
+            self.local_input_checked(fab, packet);
+        } else {
+            self.deliver_local(fab, packet);
         }
-        self.deliver_local(fab, packet);
+    }
+
+    /// [`Host::local_input`] for fragments and directors.
+    #[inline(never)]
+    fn local_input_checked(&mut self, fab: &mut Fabric, packet: PacketId) {
+        let Some(packet) = self.gather(fab, packet) else { return };
+        if !self.director_input(fab, packet) {
+            self.deliver_local(fab, packet);
+        }
     }
 
     /// Keeps a fragment until the datagram is whole; hands whole packets on.
@@ -113,7 +123,7 @@ impl Host {
     }
 
     /// Hands a packet to the protocol it is for.
-    #[inline]
+    #[inline(never)]
     pub(super) fn deliver_local(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
         match p.proto {
@@ -165,7 +175,32 @@ impl Host {
     }
 
     /// A packet that is not for this host (`ip_forward`).
+    #[inline]
     fn forward(&mut self, fab: &mut Fabric, interface: u16, target: Target, packet: PacketId) {
+        if let Target::Neighbour { interface: out, neighbour } = target
+            && out != interface
+            && self.ip.sysctl.ip_forward
+            && !self.ip.balances
+        {
+            let p = &mut fab.packets[packet];
+            if p.ttl > 1 && p.len <= self.ip.interfaces[out as usize].mtu {
+                p.ttl -= 1;
+                self.ip.transmit(fab, out, neighbour, packet);
+                return;
+            }
+        }
+        self.forward_checked(fab, interface, target, packet);
+    }
+
+    /// [`Host::forward`] with everything that may be in the way of a packet.
+    #[inline(never)]
+    fn forward_checked(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        target: Target,
+        packet: PacketId,
+    ) {
         if !self.ip.sysctl.ip_forward {
             fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
             return;

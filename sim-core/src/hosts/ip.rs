@@ -302,13 +302,22 @@ impl IpStack {
     /// Sends a packet to a target found before.
     #[inline]
     pub fn output_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        if let Target::Neighbour { interface, neighbour } = target
+            && fab.packets[packet].len <= self.interfaces[interface as usize].mtu
+        {
+            self.transmit(fab, interface, neighbour, packet);
+        } else {
+            self.output_elsewhere(fab, target, packet);
+        }
+    }
+
+    /// Sends a packet that does not simply leave by an interface.
+    #[cold]
+    #[inline(never)]
+    fn output_elsewhere(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
         match target {
             Target::Neighbour { interface, neighbour } => {
-                if fab.packets[packet].len > self.interfaces[interface as usize].mtu {
-                    self.fragment_to(fab, interface, neighbour, packet);
-                } else {
-                    self.transmit(fab, interface, neighbour, packet);
-                }
+                self.fragment_to(fab, interface, neighbour, packet);
             }
             Target::Local => {
                 self.loopback.push(packet);
@@ -319,8 +328,15 @@ impl IpStack {
         }
     }
 
+    /// Sends a packet that is not too large to a neighbour.
     #[inline]
-    fn transmit(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
+    pub fn transmit(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        to: NeighbourId,
+        packet: PacketId,
+    ) {
         if let Some(mac) = self.neighbours.known(fab.now, to) {
             self.emit_to(fab, interface, packet, mac);
         } else {
