@@ -260,16 +260,13 @@ fn tunnel(m: &Member<'_>, found: &mut Vec<Judgement>) {
         (Encapsulation::Ipip, false, false) => (Some(TunnelKind::Ipip), "tunl0", "ipip"),
         (Encapsulation::Gue, ..) => (None, "", "fou"),
     };
-    let missing = match kind {
-        Some(kind) => {
-            let up = host.tunnels.iter().any(|t| t.kind == kind);
-            (!up).then(|| format!("modprobe {module} && ip link set {name} up"))
-        }
-        None => {
-            let port = m.rule.tunnel.port;
-            let open = host.fou.iter().any(|f| f.port == port && f.protocol.is_none());
-            (!open).then(|| format!("modprobe {module} && ip fou add port {port} gue"))
-        }
+    let port = m.rule.tunnel.port;
+    let missing = if let Some(kind) = kind {
+        let up = host.tunnels.iter().any(|t| t.kind == kind);
+        (!up).then(|| format!("modprobe {module} && ip link set {name} up"))
+    } else {
+        let open = host.fou.iter().any(|f| f.port == port && f.protocol.is_none());
+        (!open).then(|| format!("modprobe {module} && ip fou add port {port} gue"))
     };
     if let Some(line) = missing {
         found.push(Judgement {

@@ -65,13 +65,18 @@ pub enum Target {
     Unreachable,
 }
 
+/// What was found out about an address.
 #[derive(Clone, Copy, Debug)]
 struct Cached {
     key: Ip,
+    /// Interface that packets from there may come in by, [`NO_INTERFACE`] if not known.
+    from: u16,
     target: Option<Target>,
 }
 
-const EMPTY: Cached = Cached { key: Ip::ANY, target: None };
+const EMPTY: Cached = Cached { key: Ip::ANY, from: NO_INTERFACE, target: None };
+
+const NO_INTERFACE: u16 = u16::MAX;
 
 /// Counters of the IP layer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -90,22 +95,26 @@ pub struct IpCounters {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct IpStack {
-    cache: Vec<Cached>,
+    cache: Box<[Cached]>,
     /// Interfaces, without `lo` and `tunl0`.
     pub interfaces: Vec<Interface>,
-    /// Neighbours.
-    pub neighbours: arp::Table,
+    /// Host number.
+    pub host: u16,
+    next_id: u16,
+    /// Something is in `loopback` or `undeliverable`.
+    pub unsettled: bool,
+    /// Whether the host is a director.
+    pub balances: bool,
     /// Counters.
     pub counters: IpCounters,
+    /// Neighbours.
+    pub neighbours: arp::Table,
     /// Packets to an own address, for the host to take in.
     pub loopback: Vec<PacketId>,
     /// Packets that no neighbour answered for, with the interface that asked.
     pub undeliverable: Vec<(u16, PacketId)>,
     /// Kernel settings.
     pub sysctl: Sysctl,
-    /// Host number.
-    pub host: u16,
-    next_id: u16,
     conflicts: u32,
     /// While a CPU works on a packet, what it sends waits here for the end of the work.
     pub held: Option<Vec<(u16, PacketId)>>,
@@ -139,7 +148,9 @@ impl IpStack {
             loopback: Vec::new(),
             undeliverable: Vec::new(),
             held: None,
-            cache: vec![EMPTY; CACHE_SMALLEST],
+            unsettled: false,
+            balances: false,
+            cache: [EMPTY; CACHE_SMALLEST].into(),
             conflicts: 0,
             next_id: first_id,
             actions: Vec::new(),
@@ -173,6 +184,18 @@ impl IpStack {
         self.routes.is_local(ip)
     }
 
+    /// Whether packets from `src` are known to be acceptable when they come in by `interface`.
+    #[inline]
+    pub fn is_accepted(&self, interface: u16, src: Ip) -> bool {
+        let cached = &self.cache[self.cache_slot(src)];
+        cached.key == src && cached.from == interface
+    }
+
+    /// From now on packets from `src` are known to be acceptable when they come in by `interface`.
+    pub fn accept(&mut self, interface: u16, src: Ip) {
+        self.cached(src).from = interface;
+    }
+
     #[inline]
     fn cache_slot(&self, ip: Ip) -> usize {
         (ip.0.wrapping_mul(0x9e37_79b1) >> 16) as usize & (self.cache.len() - 1)
@@ -192,23 +215,29 @@ impl IpStack {
             }
         };
         if keep {
-            self.remember(ip, target);
+            self.cached(ip).target = Some(target);
         }
         target
     }
 
-    /// A direct-mapped cache that grows while addresses push each other out.
-    fn remember(&mut self, ip: Ip, target: Target) {
+    /// The place of an address in a direct-mapped cache that grows while addresses push each other
+    /// out.
+    fn cached(&mut self, ip: Ip) -> &mut Cached {
         let slot = self.cache_slot(ip);
-        if self.cache[slot].target.is_some() {
+        let old = &self.cache[slot];
+        if old.key != ip && (old.target.is_some() || old.from != NO_INTERFACE) {
             self.conflicts += 1;
             if self.conflicts as usize > self.cache.len() && self.cache.len() < CACHE_LARGEST {
                 self.conflicts = 0;
-                self.cache = vec![EMPTY; self.cache.len() * 2];
+                self.cache = vec![EMPTY; self.cache.len() * 2].into();
             }
         }
         let slot = self.cache_slot(ip);
-        self.cache[slot] = Cached { key: ip, target: Some(target) };
+        let cached = &mut self.cache[slot];
+        if cached.key != ip {
+            *cached = Cached { key: ip, ..EMPTY };
+        }
+        cached
     }
 
     /// The source address of a packet that this host sends to `to`: the first address of the
@@ -282,22 +311,41 @@ impl IpStack {
     /// Sends a packet to a target found before.
     #[inline]
     pub fn output_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        if let Target::Neighbour { interface, neighbour } = target
+            && fab.packets[packet].len <= self.interfaces[interface as usize].mtu
+        {
+            self.transmit(fab, interface, neighbour, packet);
+        } else {
+            self.output_elsewhere(fab, target, packet);
+        }
+    }
+
+    /// Sends a packet that does not simply leave by an interface.
+    #[cold]
+    #[inline(never)]
+    fn output_elsewhere(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
         match target {
             Target::Neighbour { interface, neighbour } => {
-                if fab.packets[packet].len > self.interfaces[interface as usize].mtu {
-                    self.fragment_to(fab, interface, neighbour, packet);
-                } else {
-                    self.transmit(fab, interface, neighbour, packet);
-                }
+                self.fragment_to(fab, interface, neighbour, packet);
             }
-            Target::Local => self.loopback.push(packet),
+            Target::Local => {
+                self.loopback.push(packet);
+                self.unsettled = true;
+            }
             Target::Broadcast => self.broadcast(fab, packet),
             Target::Unreachable => fab.drop(Place::Host(self.host), Reason::NoRoute, packet),
         }
     }
 
+    /// Sends a packet that is not too large to a neighbour.
     #[inline]
-    fn transmit(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
+    pub fn transmit(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        to: NeighbourId,
+        packet: PacketId,
+    ) {
         if let Some(mac) = self.neighbours.known(fab.now, to) {
             self.emit_to(fab, interface, packet, mac);
         } else {
@@ -440,6 +488,7 @@ impl IpStack {
                 }
                 Action::GiveUp { interface, packet } => {
                     self.undeliverable.push((interface, packet));
+                    self.unsettled = true;
                 }
                 Action::Overflow(packet) => {
                     fab.drop(Place::Host(self.host), Reason::NeighbourQueue, packet);

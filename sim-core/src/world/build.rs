@@ -278,7 +278,7 @@ impl Builder<'_> {
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         if let Some(rules) = &config.ipvs {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
-                Ok(ipvs) => host.director = Some(Box::new(Director::new(ipvs))),
+                Ok(ipvs) => host.set_director(Director::new(ipvs)),
                 Err(errors) => errors.iter().for_each(|e| self.wrong(place, e.to_string())),
             }
         }
