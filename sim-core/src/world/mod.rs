@@ -138,6 +138,7 @@ impl World {
             | Event::Tcp { host, .. }
             | Event::Ipvs { host }
             | Event::Cpu { host }
+            | Event::Routes { host }
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
@@ -234,6 +235,7 @@ impl World {
                 | Event::Tcp { host, .. }
                 | Event::Ipvs { host }
                 | Event::Cpu { host }
+                | Event::Routes { host }
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }
