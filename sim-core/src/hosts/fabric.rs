@@ -47,6 +47,11 @@ pub enum Event {
         /// Host number.
         host: u16,
     },
+    /// What a host learned about ways may expire.
+    Routes {
+        /// Host number.
+        host: u16,
+    },
     /// The reassembly of fragments wants attention.
     Reassembly {
         /// Host number.

@@ -169,6 +169,7 @@ impl Host {
             }
             Event::Ipvs { .. } => self.director_deadline(fab),
             Event::Cpu { .. } => self.cpu_done(fab),
+            Event::Routes { .. } => self.ip.routes_deadline(fab),
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),

@@ -136,6 +136,7 @@ impl World {
             | Event::Tcp { host, .. }
             | Event::Ipvs { host }
             | Event::Cpu { host }
+            | Event::Routes { host }
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
@@ -233,6 +234,7 @@ impl World {
                 | Event::Tcp { host, .. }
                 | Event::Ipvs { host }
                 | Event::Cpu { host }
+                | Event::Routes { host }
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }
