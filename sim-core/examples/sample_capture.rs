@@ -7,17 +7,16 @@
 //!     tcp.checksum.status == 0 or udp.checksum.status == 0 or icmp.checksum.status == 0'
 //! ```
 
-use core::net::IpAddr;
 use sim_core::engine::{Span, Time};
 use sim_core::net::{fragment, icmp as errors};
 use sim_core::observe::capture::{Capture, CaptureInterface, Direction};
 use sim_core::wire::{Flags, Ip, Kind, Mac, MacId, Packet, PacketId, icmp, proto};
 use std::process::ExitCode;
 
-const CLIENT: IpAddr = v4(172, 16, 0, 10);
-const VIP: IpAddr = v4(192, 168, 10, 200);
-const DIRECTOR: IpAddr = v4(192, 168, 10, 100);
-const SERVER: IpAddr = v4(192, 168, 10, 11);
+const CLIENT: Ip = Ip::new(172, 16, 0, 10);
+const VIP: Ip = Ip::new(192, 168, 10, 200);
+const DIRECTOR: Ip = Ip::new(192, 168, 10, 100);
+const SERVER: Ip = Ip::new(192, 168, 10, 11);
 const MACS: [Mac; 2] = [Mac([2, 0, 0, 0, 1, 10]), Mac([2, 0, 0, 0, 1, 1])];
 
 struct Sample {
@@ -77,7 +76,7 @@ fn udp(payload: u16) -> Packet {
 }
 
 fn arp(s: &mut Sample) {
-    let mut p = Packet::ipv4(CLIENT, v4(172, 16, 0, 1), 0, 28);
+    let mut p = Packet::ipv4(CLIENT, Ip::new(172, 16, 0, 1), 0, 28);
     (p.kind, p.seq, p.ack) = (Kind::ArpRequest, 0, MacId::ZERO.0);
     s.write(Direction::Out, p);
     let mut answer = reply(p);

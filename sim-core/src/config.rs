@@ -230,6 +230,22 @@ pub struct TunnelConfig {
     pub sysctl: InterfaceSysctl,
 }
 
+impl TunnelConfig {
+    /// The device `tunl0`, which unwraps IPIP from everybody.
+    pub fn tunl0(addresses: Vec<Net>) -> Self {
+        Self {
+            name: "tunl0".to_owned(),
+            kind: TunnelKind::Ipip,
+            local: None,
+            remote: None,
+            checksum: false,
+            addresses,
+            mtu: 1480,
+            sysctl: InterfaceSysctl::default(),
+        }
+    }
+}
+
 /// A UDP port that unwraps tunnel packets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FouConfig {
@@ -505,7 +521,12 @@ impl Default for InterfaceSysctl {
 
 impl Default for Sysctl {
     fn default() -> Self {
-        Self { ip_forward: false, forwarding_v6: false, all: InterfaceSysctl::default(), default_ttl: 64 }
+        Self {
+            ip_forward: false,
+            forwarding_v6: false,
+            all: InterfaceSysctl::default(),
+            default_ttl: 64,
+        }
     }
 }
 

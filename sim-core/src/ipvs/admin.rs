@@ -146,7 +146,11 @@ impl core::error::Error for IpvsError {}
 
 impl Ipvs {
     /// Applies the rules of a fresh director and collects what is wrong.
-    pub(super) fn configure(&mut self, config: &IpvsConfig, book: &mut AddressBook) -> Vec<IpvsError> {
+    pub(super) fn configure(
+        &mut self,
+        config: &IpvsConfig,
+        book: &mut AddressBook,
+    ) -> Vec<IpvsError> {
         let mut errors = Vec::new();
         if let Err(span) = self.timeouts.set(&config.timeouts) {
             errors.push(IpvsError::Timeout(span));
@@ -168,7 +172,12 @@ impl Ipvs {
     /// # Errors
     /// What the kernel refuses, see [`IpvsError`]. Of [`Command::AddService`] with several servers
     /// the ones before the wrong one stay, as after the single commands.
-    pub fn apply(&mut self, now: Time, command: &Command, book: &mut AddressBook) -> Result<(), IpvsError> {
+    pub fn apply(
+        &mut self,
+        now: Time,
+        command: &Command,
+        book: &mut AddressBook,
+    ) -> Result<(), IpvsError> {
         match command {
             Command::AddService(rule) => {
                 self.add_service(now, rule)?;
@@ -214,7 +223,12 @@ impl Ipvs {
         self.services.add_service(now, rule).map_err(|e| about_service(rule.key, e))
     }
 
-    fn add_server(&mut self, key: ServiceKey, server: &ServerRule, book: &mut AddressBook) -> Result<(), IpvsError> {
+    fn add_server(
+        &mut self,
+        key: ServiceKey,
+        server: &ServerRule,
+        book: &mut AddressBook,
+    ) -> Result<(), IpvsError> {
         check_server(key, server)?;
         let added = self.services.add_destination(key, server, book.number(server.rip));
         added.map(drop).map_err(|e| about_server(key, server.rip, server.port, e))

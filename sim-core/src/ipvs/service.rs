@@ -308,11 +308,7 @@ impl ServiceTable {
         let id = match added {
             Ok(id) => id,
             Err(e) if full.is_none() => return Err(e.into()),
-            Err(e) => service
-                .scheduler
-                .pool()
-                .find(rule.rip, rule.port)
-                .ok_or(Refused::Pool(e))?,
+            Err(e) => service.scheduler.pool().find(rule.rip, rule.port).ok_or(Refused::Pool(e))?,
         };
         let destination = self.list(index, id, rule, rip);
         full.map_or(Ok(destination), |e| Err(Refused::Pool(e)))

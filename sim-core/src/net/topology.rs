@@ -7,9 +7,7 @@ mod check;
 
 pub use check::{Finding, MAX_HOSTS, Problem, Severity};
 
-use crate::config::{
-    HostConfig, LinkConfig, LinkDirection, LinkEnd, Net, WorldConfig,
-};
+use crate::config::{HostConfig, LinkConfig, LinkDirection, LinkEnd, Net, WorldConfig};
 use crate::ipvs::rules::ServiceKey;
 use crate::wire::proto;
 use core::fmt::Write as _;

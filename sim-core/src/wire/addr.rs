@@ -199,7 +199,6 @@ impl From<Ipv4Addr> for Ip {
     }
 }
 
-
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, byte) in self.0.iter().enumerate() {

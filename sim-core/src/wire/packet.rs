@@ -27,7 +27,7 @@ pub mod proto {
     pub const IPV6: u8 = 41;
     /// Generic routing encapsulation (RFC 2784).
     pub const GRE: u8 = 47;
-    /// ICMPv6 (RFC 4443).
+    /// `ICMPv6` (RFC 4443).
     pub const ICMPV6: u8 = 58;
     /// SCTP (RFC 9260).
     pub const SCTP: u8 = 132;

@@ -220,7 +220,9 @@ impl Builder<'_> {
                         continue;
                     }
                     (None, Some(via)) => {
-                        let Some(interface) = ip.routes.interface_towards(self.fabric.book.number(via)) else {
+                        let Some(interface) =
+                            ip.routes.interface_towards(self.fabric.book.number(via))
+                        else {
                             let to = route.to;
                             let what =
                                 format!("route to {to}: gateway {via} is on no connected prefix");

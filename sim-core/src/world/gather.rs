@@ -77,8 +77,9 @@ fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObser
     let ipvs = &host.director.as_ref()?.ipvs;
     let owner = |ip: IpAddr| {
         let ip = world.fabric.book.find(ip);
-        let has =
-            |h: &&Host| h.ip.interfaces.iter().any(|i| i.addresses.iter().any(|a| Some(a.ip) == ip));
+        let has = |h: &&Host| {
+            h.ip.interfaces.iter().any(|i| i.addresses.iter().any(|a| Some(a.ip) == ip))
+        };
         world.hosts.iter().find(has).map(|h| h.name.clone()).unwrap_or_default()
     };
     let destinations = ipvs

@@ -1,19 +1,17 @@
 use super::World;
-use core::net::IpAddr;
 use crate::config::{
-    HostConfig, Net, InterfaceConfig, InterfaceSysctl, LinkConfig, LinkDirection,
-    LinkEnd, QueueLimit, Sysctl, TcpConfig, WorldConfig,
+    HostConfig, InterfaceConfig, InterfaceSysctl, LinkConfig, LinkDirection, LinkEnd, Net,
+    QueueLimit, WorldConfig, v4,
 };
 use crate::engine::Span;
 use crate::hosts::fabric::Event;
-use crate::wire::{Packet, icmp, proto};
+use crate::wire::{Ip, Packet, icmp, proto};
 
-const A: IpAddr = v4(10, 0, 0, 1);
-const B: IpAddr = v4(10, 0, 0, 2);
+const A: Ip = Ip::new(10, 0, 0, 1);
 
-fn host(name: &str, ip: IpAddr, vip: Option<IpAddr>) -> HostConfig {
-    let mut addresses = vec![Net { ip, len: 24 }];
-    addresses.extend(vip.map(|ip| Net { ip, len: 32 }));
+fn host(name: &str, last: u8, vip: Option<Net>) -> HostConfig {
+    let mut addresses = vec![Net::new(v4(10, 0, 0, last), 24)];
+    addresses.extend(vip);
     HostConfig {
         name: name.into(),
         interfaces: vec![InterfaceConfig {
@@ -23,22 +21,13 @@ fn host(name: &str, ip: IpAddr, vip: Option<IpAddr>) -> HostConfig {
             mtu: 1500,
             sysctl: InterfaceSysctl::default(),
         }],
-        loopback: Vec::new(),
-        tunnel: None,
-        routes: Vec::new(),
-        neighbours: Vec::new(),
-        sysctl: Sysctl::default(),
-        tcp: TcpConfig::default(),
-        ipvs: None,
-        servers: Vec::new(),
-        clients: Vec::new(),
-        cpu: None,
+        ..HostConfig::default()
     }
 }
 
 #[test]
 fn a_director_answers_a_ping_of_its_virtual_address_itself() {
-    let vip = v4(10, 0, 0, 200);
+    let vip = Ip::new(10, 0, 0, 200);
     let direction = || LinkDirection {
         rate_bps: 0,
         latency: Span::from_micros(50),
@@ -50,11 +39,11 @@ fn a_director_answers_a_ping_of_its_virtual_address_itself() {
         overhead: 18,
     };
     let end = |h: &str| LinkEnd::Interface(h.into(), "eth0".into());
-    let mut director = host("director", B, Some(vip));
+    let mut director = host("director", 2, Some(Net::host(v4(10, 0, 0, 200))));
     director.ipvs = Some(crate::config::IpvsConfig::default());
     let config = WorldConfig {
         duration: Span::from_secs(1),
-        hosts: vec![host("client", A, None), director],
+        hosts: vec![host("client", 1, None), director],
         links: vec![LinkConfig {
             name: "cable".into(),
             ends: [end("client"), end("director")],

@@ -1,12 +1,11 @@
 //! ARP as Linux does it: who answers, who asks with which address, when entries change.
 
-use core::net::IpAddr;
 use crate::frames::{texts, watch};
 use crate::network::*;
+use core::net::IpAddr;
 use sim_core::config::*;
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::Forwarding;
-use sim_core::wire::{Ip, Prefix};
 
 const ON_LO: IpAddr = v4(10, 0, 0, 50);
 const ELSEWHERE: IpAddr = v4(10, 5, 0, 1);
@@ -15,9 +14,8 @@ const ELSEWHERE: IpAddr = v4(10, 5, 0, 1);
 fn reached(arp_ignore: u8, asker: IpAddr, target: IpAddr) -> bool {
     let mut config = pair(Transport::Udp, &[0]);
     let on_link = |to| RouteConfig {
-        to,
-        hops: vec![HopConfig { via: None, dev: Some("eth0".into()) }],
         metric: 1,
+        ..RouteConfig::new(to, vec![HopConfig { via: None, dev: Some("eth0".into()) }])
     };
     let c = &mut config.hosts[0];
     c.interfaces[0].addresses = vec![address(asker, 24)];
@@ -58,10 +56,10 @@ fn a_question_from_a_source_that_routing_refuses_is_not_answered() {
         config.hosts[0].interfaces[0].addresses = vec![address(v4(10, 7, 0, 1), 24)];
         let hop = |dev: &str| vec![HopConfig { via: None, dev: Some(dev.into()) }];
         let to = |ip| Net::new(ip, 24);
-        config.hosts[0].routes = vec![RouteConfig { to: to(SERVER), hops: hop("eth0"), metric: 0 }];
+        config.hosts[0].routes = vec![RouteConfig::new(to(SERVER), hop("eth0"))];
         let s = &mut config.hosts[1];
         s.interfaces.push(interface("eth1", vec![address(ELSEWHERE, 24)]));
-        s.routes = vec![RouteConfig { to: to(v4(10, 7, 0, 0)), hops: hop("eth1"), metric: 0 }];
+        s.routes = vec![RouteConfig::new(to(v4(10, 7, 0, 0)), hop("eth1"))];
         s.sysctl.all.rp_filter = filter;
         let (_, frames) = watch(&config, "server");
         let answered = texts(&frames, |f| f.out && f.text.contains("is-at"));
@@ -86,7 +84,7 @@ fn arp_announce_decides_with_which_address_a_real_server_asks() {
         let c = &mut config.hosts[0].clients[0];
         (c.target.0, c.limit) = (vip, 1);
         config.hosts[1].routes = vec![route(Net::new(far, 32), &[DIP])];
-        config.hosts[2].interfaces[0].addresses[1].ip = vip;
+        config.hosts[2].interfaces[0].addresses[1].addr = vip;
         let mut rules = rules(Forwarding::Dr, 17, 53, 2);
         rules.services[0].key =
             sim_core::ipvs::rules::ServiceKey::Address { protocol: 17, vip, port: 53 };
@@ -222,7 +220,7 @@ fn a_proxy_answers_for_what_it_would_forward_by_another_interface() {
         config.hosts[2].ipvs = Some(rules(Forwarding::Tun, 6, 80, 1));
         config.hosts[2].ipvs.as_mut().expect("rules").services[0].servers[0].rip = far;
         let mut rs3 = host("rs3", vec![interface("eth0", vec![address(far, 24)])], Some(gateway));
-        rs3.tunnel = Some(vec![address(VIP, 32)]);
+        rs3.tunnels = vec![TunnelConfig::tunl0(vec![address(VIP, 32)])];
         rs3.servers.push(server(Transport::Tcp, 80));
         config.hosts.push(rs3);
         config.links.truncate(3);

@@ -6,7 +6,6 @@ use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::Forwarding;
 use sim_core::observe::Observations;
-use sim_core::wire::{Ip, Prefix};
 
 /// Direction, TTL and text of the IP frames at a host.
 fn lines(frames: &[Frame]) -> Vec<String> {

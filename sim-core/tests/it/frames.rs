@@ -1,8 +1,8 @@
 //! What passes the interfaces of a host, read back from its captures.
 
+use sim_core::config::v4;
 use sim_core::config::{CaptureConfig, WorldConfig};
 use sim_core::observe::Observations;
-use sim_core::wire::Ip;
 use sim_core::world::World;
 
 /// A frame.

@@ -6,9 +6,9 @@ use crate::network::{
     run, server,
 };
 use sim_core::config::{Load, Transport, WorldConfig};
+use sim_core::config::{Net, v4};
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::Forwarding;
-use sim_core::wire::{Ip, Prefix};
 
 #[test]
 fn real_servers_that_answer_arp_for_the_vip_take_all_traffic_past_the_director() {
@@ -48,7 +48,7 @@ fn a_real_server_without_the_vip_drops_what_dr_sends_it() {
 fn a_tunnelled_packet_for_a_server_without_a_tunnel_is_refused() {
     let mut config = cluster(Forwarding::Tun, Transport::Udp, 53);
     for rs in &mut config.hosts[3..] {
-        rs.tunnel = None;
+        rs.tunnels.clear();
     }
     let o = run(&config);
     // ICMP port unreachable goes to the director, which tells the client

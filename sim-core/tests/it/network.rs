@@ -6,7 +6,7 @@ use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
 use sim_core::observe::{ConnectionRow, Observations};
-use sim_core::wire::{Ip, Mac, Prefix, proto};
+use sim_core::wire::{Mac, proto};
 use sim_core::world::World;
 
 pub(crate) const VIP: IpAddr = v4(192, 168, 10, 200);
@@ -44,16 +44,9 @@ pub(crate) fn host(
     HostConfig {
         name: name.into(),
         interfaces,
-        loopback: Vec::new(),
-        tunnel: None,
         routes: gateway.map(default_route).into_iter().collect(),
-        neighbours: Vec::new(),
         sysctl: Sysctl { all, ..Sysctl::default() },
-        tcp: TcpConfig::default(),
-        ipvs: None,
-        servers: Vec::new(),
-        clients: Vec::new(),
-        cpu: None,
+        ..HostConfig::default()
     }
 }
 
@@ -121,23 +114,12 @@ pub(crate) fn client(transport: Transport, port: u16, at: &[u64]) -> ClientConfi
 }
 
 pub(crate) fn rules(forwarding: Forwarding, protocol: u8, port: u16, servers: u8) -> IpvsConfig {
-    let server = |n| ServerRule {
-        rip: rip(n),
-        port,
-        forwarding,
-        weight: 1,
-        upper_threshold: 0,
-        lower_threshold: 0,
-    };
+    let server = |n| ServerRule { forwarding, ..ServerRule::new(rip(n), port) };
     IpvsConfig {
         services: vec![ServiceRule {
-            key: ServiceKey::Address { protocol, vip: VIP, port },
             scheduler: schedulers::Algorithm::Rr,
-            sched_flags: 0,
-            persistent: None,
-            netmask_len: 32,
-            one_packet: false,
             servers: (1..=servers).map(server).collect(),
+            ..ServiceRule::new(ServiceKey::Address { protocol, vip: VIP, port })
         }],
         ..IpvsConfig::default()
     }
@@ -180,7 +162,7 @@ pub(crate) fn quiet_pair(transport: Transport, at: &[u64]) -> WorldConfig {
 
 /// Gives host `who` a permanent entry for the first address of host `whom`, both on `eth0`.
 pub(crate) fn introduce(config: &mut WorldConfig, who: usize, whom: usize) {
-    let ip = config.hosts[whom].interfaces[0].addresses[0].ip;
+    let ip = config.hosts[whom].interfaces[0].addresses[0].addr;
     config.hosts[who].neighbours.push(("eth0".into(), ip, mac(whom)));
 }
 
@@ -200,7 +182,7 @@ pub(crate) fn event(ms: u64, link: &str, up: bool) -> LinkEvent {
 /// A route to a prefix by a gateway.
 pub(crate) fn route(to: Net, via: &[IpAddr]) -> RouteConfig {
     let hops = via.iter().map(|&ip| HopConfig { via: Some(ip), dev: None }).collect();
-    RouteConfig { to, hops, metric: 0 }
+    RouteConfig::new(to, hops)
 }
 
 /// Packets dropped at a place for a reason.
@@ -258,8 +240,11 @@ pub(crate) fn cluster(forwarding: Forwarding, transport: Transport, port: u16) -
         let mut rs = host(&format!("rs{n}"), vec![eth0], Some(gateway));
         match forwarding {
             Forwarding::Nat => {}
+            Forwarding::LocalNode | Forwarding::Bypass | Forwarding::FullNat => {
+                unreachable!("not a method of this network")
+            }
             Forwarding::Dr => rs.loopback.push(address(VIP, 32)),
-            Forwarding::Tun => rs.tunnel = Some(vec![address(VIP, 32)]),
+            Forwarding::Tun => rs.tunnels = vec![TunnelConfig::tunl0(vec![address(VIP, 32)])],
         }
         rs.sysctl.all.arp_ignore = 1;
         rs.sysctl.all.arp_announce = 2;

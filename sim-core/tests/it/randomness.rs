@@ -5,7 +5,6 @@ use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::Forwarding;
 use sim_core::observe::{ConnectionRow, Histogram, Observations};
-use sim_core::wire::Ip;
 
 /// A cluster with random gaps, sizes, work and numbers of requests, far from saturation.
 fn random(forwarding: Forwarding) -> WorldConfig {

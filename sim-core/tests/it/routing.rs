@@ -1,12 +1,11 @@
 //! Routing and forwarding: prefixes, metrics, equal costs, TTL, filters, redirects.
 
-use core::net::IpAddr;
 use crate::frames::{Frame, texts, watch};
 use crate::network::*;
+use core::net::IpAddr;
 use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::Forwarding;
-use sim_core::wire::{Ip, Prefix};
 use std::collections::BTreeSet;
 
 const FAR: IpAddr = v4(10, 9, 0, 100);

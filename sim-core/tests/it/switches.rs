@@ -4,7 +4,6 @@ use crate::frames::{texts, watch};
 use crate::network::*;
 use sim_core::config::*;
 use sim_core::engine::Span;
-use sim_core::wire::Ip;
 
 /// Client, server and a third host on the switch `sw`; neighbours are known.
 fn star(at: &[u64]) -> WorldConfig {

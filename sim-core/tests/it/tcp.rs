@@ -1,13 +1,12 @@
 //! TCP requests through each forwarding method.
 
-use core::net::IpAddr;
 use crate::frames::watch;
 use crate::network::*;
+use core::net::IpAddr;
 use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::Forwarding;
 use sim_core::observe::Observations;
-use sim_core::wire::Ip;
 
 #[test]
 fn the_last_added_server_answers_first_by_every_method() {

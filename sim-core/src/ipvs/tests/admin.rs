@@ -26,14 +26,22 @@ fn the_kernels_errors() {
         (Command::AddServer(WEB, known), IpvsError::ServerExists(WEB, rip_rule(11), 80), "EEXIST"),
         (Command::EditServer(nobody, known), IpvsError::NoService(nobody), "ESRCH"),
         (Command::EditServer(WEB, unknown), IpvsError::NoServer(WEB, rip_rule(99), 80), "ENOENT"),
-        (Command::DeleteServer(WEB, rip_rule(11), 81), IpvsError::NoServer(WEB, rip_rule(11), 81), "ENOENT"),
+        (
+            Command::DeleteServer(WEB, rip_rule(11), 81),
+            IpvsError::NoServer(WEB, rip_rule(11), 81),
+            "ENOENT",
+        ),
         (Command::DeleteServer(nobody, rip_rule(11), 80), IpvsError::NoService(nobody), "ESRCH"),
         (
             Command::AddServer(WEB, bad),
             IpvsError::Thresholds { service: WEB, rip: rip_rule(99), port: 80, lower: 1, upper: 0 },
             "ERANGE",
         ),
-        (Command::AddServer(WEB, broadcast), IpvsError::Address(WEB, v4(255, 255, 255, 255)), "EINVAL"),
+        (
+            Command::AddServer(WEB, broadcast),
+            IpvsError::Address(WEB, v4(255, 255, 255, 255)),
+            "EINVAL",
+        ),
         (Command::SetTimeouts(long), IpvsError::Timeout(week), "EINVAL"),
     ] {
         assert_eq!(ipvs.apply(at(0), &command, &mut AddressBook::new()), Err(error), "{command:?}");
@@ -59,7 +67,8 @@ fn every_mistake_of_a_configuration_is_reported() {
     let persistent = Some(Span::from_secs(300));
     config.services.push(ServiceRule { persistent, ..service(other(81), vec![]) });
     config.services.push(ServiceRule { one_packet: true, ..service(other(82), vec![]) });
-    let errors = Ipvs::new(&config, Stream::new(1, "director", "ipvs"), &mut AddressBook::new()).expect_err("wrong rules");
+    let errors = Ipvs::new(&config, Stream::new(1, "director", "ipvs"), &mut AddressBook::new())
+        .expect_err("wrong rules");
     let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(
         said,
@@ -95,7 +104,7 @@ fn an_edited_scheduler_takes_over() {
     let schedulers: Vec<_> = ipvs.services().map(|s| s.scheduler).collect();
     assert_eq!(schedulers, [Some(Algorithm::Wlc), Some(Algorithm::Rr)]);
     let hosts = [1, 2, 3, 4].map(|port| sent(&mut ipvs, at(0), &tcp(port, SYN)).rip);
-    assert_eq!(hosts, [rip_rule(12), rip_rule(11), rip_rule(12), rip_rule(11)]);
+    assert_eq!(hosts, [rip(12), rip(11), rip(12), rip(11)]);
     assert_eq!(ipvs.destinations().count(), 4, "the servers of the rule are not looked at");
 }
 

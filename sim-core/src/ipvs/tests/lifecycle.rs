@@ -196,7 +196,10 @@ fn set_timeouts_act_from_the_next_packet() {
     let slot = sent(&mut ipvs, at(0), &tcp(40_000, SYN)).connection;
     sent(&mut ipvs, at(0), &tcp(40_000, ACK));
     let tcp_30 = TimeoutRule { tcp: Some(Span::from_secs(30)), ..TimeoutRule::default() };
-    assert_eq!(ipvs.apply(at(0), &crate::ipvs::Command::SetTimeouts(tcp_30), &mut AddressBook::new()), Ok(()));
+    assert_eq!(
+        ipvs.apply(at(0), &crate::ipvs::Command::SetTimeouts(tcp_30), &mut AddressBook::new()),
+        Ok(())
+    );
     assert_eq!(ipvs.connection(slot).map(Connection::expires), Some(at(900)));
     sent(&mut ipvs, at(1), &tcp(40_000, ACK));
     assert_eq!(ipvs.connection(slot).map(Connection::expires), Some(at(31)));

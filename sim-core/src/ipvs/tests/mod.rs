@@ -44,6 +44,11 @@ fn rip_rule(host: u8) -> IpAddr {
     v4(192, 168, 10, host)
 }
 
+/// An address of a packet as a rule states it.
+fn stated(ip: Ip) -> IpAddr {
+    AddressBook::new().address(ip)
+}
+
 fn server(host: u8, port: u16, forwarding: Forwarding) -> ServerRule {
     ServerRule { forwarding, ..ServerRule::new(rip_rule(host), port) }
 }
@@ -65,7 +70,8 @@ fn config(forwarding: Forwarding) -> IpvsConfig {
 }
 
 fn build(config: &IpvsConfig) -> Ipvs {
-    Ipvs::new(config, Stream::new(1, "director", "ipvs"), &mut AddressBook::new()).expect("good rules")
+    Ipvs::new(config, Stream::new(1, "director", "ipvs"), &mut AddressBook::new())
+        .expect("good rules")
 }
 
 fn director(forwarding: Forwarding) -> Ipvs {

@@ -96,7 +96,9 @@ impl World {
     fn play(&mut self, step: Step) {
         match step {
             Step::Request(pkt) => {
-                if let Verdict::Transmit(to) = self.ipvs.request(self.now, &pkt, &mut AddressBook::new()) {
+                if let Verdict::Transmit(to) =
+                    self.ipvs.request(self.now, &pkt, &mut AddressBook::new())
+                {
                     self.last = Some((pkt, to));
                     self.sent += 1;
                     self.found_both_ways(&pkt, &to);
@@ -108,7 +110,9 @@ impl World {
                 }
             }
             Step::Error(about_request) => self.error(about_request),
-            Step::Command(command) => drop(self.ipvs.apply(self.now, &command, &mut AddressBook::new())),
+            Step::Command(command) => {
+                let _refused = self.ipvs.apply(self.now, &command, &mut AddressBook::new());
+            }
             Step::Pass(ms) => {
                 self.now += Span::from_millis(ms);
                 pass(&mut self.ipvs, self.now);

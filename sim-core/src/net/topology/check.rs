@@ -528,7 +528,8 @@ struct Holder<'a> {
 fn local(host: &HostConfig) -> impl Iterator<Item = (&str, IpAddr)> {
     let on = host.interfaces.iter().flat_map(|i| i.addresses.iter().map(|a| (&*i.name, a.addr)));
     let loopback = host.loopback.iter().map(|a| ("lo", a.addr));
-    on.chain(loopback).chain(host.tunnels.iter().flat_map(|t| t.addresses.iter().map(|a| (&*t.name, a.addr))))
+    on.chain(loopback)
+        .chain(host.tunnels.iter().flat_map(|t| t.addresses.iter().map(|a| (&*t.name, a.addr))))
 }
 
 /// The names that occur more than once, each once, in order.

@@ -1,9 +1,8 @@
 //! Small networks for tests.
 
 use crate::config::{
-    ClientConfig, Closer, HostConfig, InterfaceConfig, InterfaceSysctl,
-    IpvsConfig, LinkConfig, LinkDirection, LinkEnd, Load, Net, QueueLimit, SwitchConfig,
-    Transport, WorldConfig,
+    ClientConfig, Closer, HostConfig, InterfaceConfig, InterfaceSysctl, IpvsConfig, LinkConfig,
+    LinkDirection, LinkEnd, Load, Net, QueueLimit, SwitchConfig, Transport, WorldConfig,
 };
 use crate::engine::{Dist, Span};
 use crate::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
