@@ -7,7 +7,9 @@ use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
 use crate::observe::{ClientObservation, ConnectionRow};
 use crate::tcp::Output;
-use crate::wire::{AddressBook, Ip, Kind, Mac, Packet, PacketId};
+use crate::wire::encode::Bodies;
+use crate::wire::{AddressBook, Ip, Mac, Packet, PacketId};
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 /// Something that will happen.
@@ -328,7 +330,7 @@ impl Fabric {
     #[inline]
     pub fn count_hop(&mut self, direction: u32, packet: PacketId) -> &Packet {
         let p = &self.packets[packet];
-        let ip = u64::from(p.kind == Kind::Ipv4);
+        let ip = u64::from(p.kind.is_ip());
         self.ip_hops += ip;
         self.arp_hops += 1 - ip;
         let word = (u64::from(p.seq) << 32 | u64::from(p.dst.0)) ^ u64::from(p.len) << 24;
@@ -361,10 +363,26 @@ impl Fabric {
     #[cold]
     pub fn tap(&mut self, tap: Tap, way: Way, packet: PacketId) {
         if let Some(capture) = &mut self.capture {
-            let packets = &self.packets;
-            let body = |id: PacketId| -> Option<Packet> { packets.get(id).copied() };
-            capture.record(tap as usize, self.now, way, &packets[packet], &body, &self.macs);
+            let inside = Inside { packets: &self.packets, book: &self.book };
+            let packet = &self.packets[packet];
+            capture.record(tap as usize, self.now, way, packet, &inside, &self.macs);
         }
+    }
+}
+
+/// What a capture looks up.
+struct Inside<'a> {
+    packets: &'a PacketSlab,
+    book: &'a AddressBook,
+}
+
+impl Bodies for Inside<'_> {
+    fn body(&self, id: PacketId) -> Option<Packet> {
+        self.packets.get(id).copied()
+    }
+
+    fn address(&self, ip: Ip) -> IpAddr {
+        self.book.address(ip)
     }
 }
 
