@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod expect;
 pub mod format;
 pub mod import;
+pub mod lint;
 pub mod model;
 pub mod results;
 pub mod study;

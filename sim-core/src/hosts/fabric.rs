@@ -6,7 +6,8 @@ use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
 use crate::observe::{ClientObservation, ConnectionRow};
-use crate::wire::{Ip, Kind, Mac, Packet, PacketId};
+use crate::tcp::Output;
+use crate::wire::{AddressBook, Ip, Kind, Mac, Packet, PacketId};
 use std::collections::BTreeMap;
 
 /// Something that will happen.
@@ -204,6 +205,9 @@ pub struct Fabric {
     pub directions: Vec<Direction>,
     /// Fold of what happened.
     pub digest: Digest,
+    /// What the TCP that was called last wants; empty between events. One for all hosts stays in the
+    /// cache.
+    pub out: Output,
     /// Drops by place and reason.
     pub drops: BTreeMap<(Place, Reason), Tally>,
     /// Link traversals of IP packets.
@@ -216,6 +220,8 @@ pub struct Fabric {
     pub dropped: u64,
     /// Open captures.
     pub capture: Option<Box<Capture>>,
+    /// IPv6 addresses by number.
+    pub book: AddressBook,
     /// Ethernet addresses by number.
     pub macs: Vec<Mac>,
     /// Connections started by client applications so far.
@@ -247,12 +253,14 @@ impl Fabric {
             packets: PacketSlab::new(),
             directions: Vec::new(),
             digest: Digest::new(),
+            out: Output::default(),
             drops: BTreeMap::new(),
             ip_hops: 0,
             arp_hops: 0,
             delivered: 0,
             dropped: 0,
             capture: None,
+            book: AddressBook::new(),
             macs: Vec::new(),
             connections: 0,
             talking: 0,
@@ -273,16 +281,22 @@ impl Fabric {
     /// Puts a packet of a known IP length on a link direction.
     #[inline]
     pub fn send_sized(&mut self, direction: u32, packet: PacketId, len: u16) {
-        match self.directions[direction as usize].send(self.now, packet, len) {
-            Sent::Queued { head: None } => {}
-            Sent::Queued { head: Some(at) } => self.queue.push(at, Event::Arrive { direction }),
-            other => self.send_failed(direction, packet, other),
+        match self.directions[direction as usize].send_plain(self.now, packet, len) {
+            Some(Sent::Behind) => {}
+            Some(Sent::Head(at)) => self.queue.push(at, Event::Arrive { direction }),
+            _ => self.send_slow(direction, packet, len),
         }
     }
 
     #[cold]
-    fn send_failed(&mut self, direction: u32, packet: PacketId, sent: Sent) {
-        let reason = match sent {
+    #[inline(never)]
+    fn send_slow(&mut self, direction: u32, packet: PacketId, len: u16) {
+        let reason = match self.directions[direction as usize].send(self.now, packet, len) {
+            Sent::Behind => return,
+            Sent::Head(at) => {
+                self.queue.push(at, Event::Arrive { direction });
+                return;
+            }
             Sent::Overtaken(at) => {
                 let slot = self.late_free.pop().unwrap_or_else(|| {
                     self.late.push((0, PacketId::NONE));
@@ -294,7 +308,7 @@ impl Fabric {
             }
             Sent::Full => Reason::QueueFull,
             Sent::Down => Reason::LinkDown,
-            Sent::Lost | Sent::Queued { .. } => Reason::Lost,
+            Sent::Lost => Reason::Lost,
         };
         self.drop(Place::Link(direction), reason, packet);
     }

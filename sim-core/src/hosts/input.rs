@@ -18,7 +18,9 @@ impl Host {
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         let p = &fab.packets[packet];
         let (src, dst) = (p.src, p.dst);
-        if let Some(reason) = self.refuse_source(interface, src) {
+        if !self.ip.is_accepted(interface, src)
+            && let Some(reason) = self.refuse_source(interface, src)
+        {
             fab.drop(Place::Host(self.number), reason, packet);
             return;
         }
@@ -29,25 +31,36 @@ impl Host {
     }
 
     /// `fib_validate_source`: no own address as a source, and the reverse path filter.
-    #[inline]
+    #[cold]
     fn refuse_source(&mut self, interface: u16, src: Ip) -> Option<Reason> {
         let sysctl = self.ip.interfaces[interface as usize].sysctl;
         if self.ip.is_local(src) && !sysctl.accept_local {
             return Some(Reason::MartianSource);
         }
         if sysctl.rp_filter == 0 || self.ip.routes.reaches(src, interface, sysctl.rp_filter == 2) {
+            self.ip.accept(interface, src);
             return None;
         }
         Some(Reason::ReversePath)
     }
 
     /// A packet for this host (hook `LOCAL_IN`).
+    #[inline]
     fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
-        let Some(packet) = self.gather(fab, packet) else { return };
-        if self.director.is_some() && self.director_input(fab, packet) {
-            return;
+        if self.ip.balances || fab.packets[packet].is_fragment() {
+            self.local_input_checked(fab, packet);
+        } else {
+            self.deliver_local(fab, packet);
         }
-        self.deliver_local(fab, packet);
+    }
+
+    /// [`Host::local_input`] for fragments and directors.
+    #[inline(never)]
+    fn local_input_checked(&mut self, fab: &mut Fabric, packet: PacketId) {
+        let Some(packet) = self.gather(fab, packet) else { return };
+        if !self.director_input(fab, packet) {
+            self.deliver_local(fab, packet);
+        }
     }
 
     /// Keeps a fragment until the datagram is whole; hands whole packets on.
@@ -110,13 +123,13 @@ impl Host {
     }
 
     /// Hands a packet to the protocol it is for.
-    #[inline]
+    #[inline(never)]
     pub(super) fn deliver_local(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
         match p.proto {
             proto::TCP => {
                 let mtu = self.ip.heard_from(fab.now, p.src);
-                self.tcp.on_packet(fab.now, p, mtu, &mut self.out);
+                self.tcp.on_packet(fab.now, p, mtu, &mut fab.out);
                 fab.deliver(packet);
                 self.tcp_output(fab);
             }
@@ -162,7 +175,32 @@ impl Host {
     }
 
     /// A packet that is not for this host (`ip_forward`).
+    #[inline]
     fn forward(&mut self, fab: &mut Fabric, interface: u16, target: Target, packet: PacketId) {
+        if let Target::Neighbour { interface: out, neighbour } = target
+            && out != interface
+            && self.ip.sysctl.ip_forward
+            && !self.ip.balances
+        {
+            let p = &mut fab.packets[packet];
+            if p.ttl > 1 && p.len <= self.ip.interfaces[out as usize].mtu {
+                p.ttl -= 1;
+                self.ip.transmit(fab, out, neighbour, packet);
+                return;
+            }
+        }
+        self.forward_checked(fab, interface, target, packet);
+    }
+
+    /// [`Host::forward`] with everything that may be in the way of a packet.
+    #[inline(never)]
+    fn forward_checked(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        target: Target,
+        packet: PacketId,
+    ) {
         if !self.ip.sysctl.ip_forward {
             fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
             return;
@@ -171,7 +209,7 @@ impl Host {
             self.refuse(fab, packet, icmp::NET, Reason::NoRoute);
             return;
         };
-        let packet = if self.director.is_some() {
+        let packet = if self.ip.balances {
             match self.gather(fab, packet) {
                 Some(whole) => whole,
                 None => return,
@@ -195,7 +233,7 @@ impl Host {
         if out == interface {
             self.redirect(fab, interface, neighbour, packet);
         }
-        if self.director.is_some() {
+        if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMP {
                 self.director_forward(fab, packet);
             } else if self.director_forward_error(fab, packet) {
@@ -275,7 +313,7 @@ impl Host {
         error.id = self.ip.next_id();
         error.ttl = self.ip.sysctl.default_ttl;
         let error = fab.packets.insert(error);
-        if self.director.is_some() {
+        if self.ip.balances {
             self.director_error(fab, error);
         }
         self.ip.output(fab, error);
@@ -323,7 +361,7 @@ impl Host {
         let mtu = u16::try_from(info).unwrap_or(u16::MAX);
         match quoted.proto {
             proto::TCP => {
-                self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut self.out);
+                self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut fab.out);
                 self.tcp_output(fab);
             }
             proto::UDP => self.datagram_error(fab, quoted, kind, code, mtu),
@@ -336,9 +374,10 @@ impl Host {
     pub(super) fn work_of(&mut self, forwarding: crate::ipvs::rules::Forwarding) {
         use crate::ipvs::rules::Forwarding;
         self.note_work(match forwarding {
-            Forwarding::Nat => Work::Nat,
+            Forwarding::Nat | Forwarding::FullNat => Work::Nat,
             Forwarding::Dr => Work::Dr,
             Forwarding::Tun => Work::Tun,
+            Forwarding::LocalNode | Forwarding::Bypass => Work::Other,
         });
     }
 }

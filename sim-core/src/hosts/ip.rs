@@ -4,7 +4,7 @@
 //! applications; here is what all of them need to send a packet on its way.
 
 use super::fabric::{Event, Fabric, NO_TAP, Place, Reason, Tap};
-use crate::config::{InterfaceAddress, InterfaceSysctl, Sysctl};
+use crate::config::{InterfaceSysctl, Sysctl};
 use crate::engine::Time;
 use crate::net::arp::{self, Action, NeighbourId};
 use crate::net::fragment;
@@ -15,6 +15,15 @@ use crate::wire::{Ip, Kind, MacId, Packet, PacketId, Prefix};
 
 /// No direction: the interface has no link.
 pub const NO_LINK: u32 = u32::MAX;
+
+/// An own address with its connected prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnAddress {
+    /// The address.
+    pub ip: Ip,
+    /// Leading bits of the connected prefix.
+    pub len: u8,
+}
 
 /// An interface of a host. What every packet needs of it stands first, in one cache line.
 #[derive(Debug)]
@@ -33,7 +42,7 @@ pub struct Interface {
     /// Settings, already joined with the host's.
     pub sysctl: InterfaceSysctl,
     /// Addresses, the primary one first.
-    pub addresses: Vec<InterfaceAddress>,
+    pub addresses: Vec<OwnAddress>,
     /// Name: `eth0`.
     pub name: String,
 }
@@ -56,13 +65,18 @@ pub enum Target {
     Unreachable,
 }
 
+/// What was found out about an address.
 #[derive(Clone, Copy, Debug)]
 struct Cached {
     key: Ip,
+    /// Interface that packets from there may come in by, [`NO_INTERFACE`] if not known.
+    from: u16,
     target: Option<Target>,
 }
 
-const EMPTY: Cached = Cached { key: Ip::ANY, target: None };
+const EMPTY: Cached = Cached { key: Ip::ANY, from: NO_INTERFACE, target: None };
+
+const NO_INTERFACE: u16 = u16::MAX;
 
 /// Counters of the IP layer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -81,28 +95,32 @@ pub struct IpCounters {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct IpStack {
-    cache: Vec<Cached>,
+    cache: Box<[Cached]>,
     /// Interfaces, without `lo` and `tunl0`.
     pub interfaces: Vec<Interface>,
-    /// Neighbours.
-    pub neighbours: arp::Table,
+    /// Host number.
+    pub host: u16,
+    next_id: u16,
+    /// Something is in `loopback` or `undeliverable`.
+    pub unsettled: bool,
+    /// Whether the host is a director.
+    pub balances: bool,
     /// Counters.
     pub counters: IpCounters,
+    /// Neighbours.
+    pub neighbours: arp::Table,
     /// Packets to an own address, for the host to take in.
     pub loopback: Vec<PacketId>,
     /// Packets that no neighbour answered for, with the interface that asked.
     pub undeliverable: Vec<(u16, PacketId)>,
     /// Kernel settings.
     pub sysctl: Sysctl,
-    /// Host number.
-    pub host: u16,
-    next_id: u16,
     conflicts: u32,
     /// While a CPU works on a packet, what it sends waits here for the end of the work.
     pub held: Option<Vec<(u16, PacketId)>>,
     actions: Vec<Action>,
     /// Addresses on `lo` and `tunl0`.
-    pub inner_addresses: Vec<InterfaceAddress>,
+    pub inner_addresses: Vec<OwnAddress>,
     /// Routing table.
     pub routes: Routes,
     /// Limits the rate of ICMP errors.
@@ -130,7 +148,9 @@ impl IpStack {
             loopback: Vec::new(),
             undeliverable: Vec::new(),
             held: None,
-            cache: vec![EMPTY; CACHE_SMALLEST],
+            unsettled: false,
+            balances: false,
+            cache: [EMPTY; CACHE_SMALLEST].into(),
             conflicts: 0,
             next_id: first_id,
             actions: Vec::new(),
@@ -164,6 +184,18 @@ impl IpStack {
         self.routes.is_local(ip)
     }
 
+    /// Whether packets from `src` are known to be acceptable when they come in by `interface`.
+    #[inline]
+    pub fn is_accepted(&self, interface: u16, src: Ip) -> bool {
+        let cached = &self.cache[self.cache_slot(src)];
+        cached.key == src && cached.from == interface
+    }
+
+    /// From now on packets from `src` are known to be acceptable when they come in by `interface`.
+    pub fn accept(&mut self, interface: u16, src: Ip) {
+        self.cached(src).from = interface;
+    }
+
     #[inline]
     fn cache_slot(&self, ip: Ip) -> usize {
         (ip.0.wrapping_mul(0x9e37_79b1) >> 16) as usize & (self.cache.len() - 1)
@@ -183,23 +215,29 @@ impl IpStack {
             }
         };
         if keep {
-            self.remember(ip, target);
+            self.cached(ip).target = Some(target);
         }
         target
     }
 
-    /// A direct-mapped cache that grows while addresses push each other out.
-    fn remember(&mut self, ip: Ip, target: Target) {
+    /// The place of an address in a direct-mapped cache that grows while addresses push each other
+    /// out.
+    fn cached(&mut self, ip: Ip) -> &mut Cached {
         let slot = self.cache_slot(ip);
-        if self.cache[slot].target.is_some() {
+        let old = &self.cache[slot];
+        if old.key != ip && (old.target.is_some() || old.from != NO_INTERFACE) {
             self.conflicts += 1;
             if self.conflicts as usize > self.cache.len() && self.cache.len() < CACHE_LARGEST {
                 self.conflicts = 0;
-                self.cache = vec![EMPTY; self.cache.len() * 2];
+                self.cache = vec![EMPTY; self.cache.len() * 2].into();
             }
         }
         let slot = self.cache_slot(ip);
-        self.cache[slot] = Cached { key: ip, target: Some(target) };
+        let cached = &mut self.cache[slot];
+        if cached.key != ip {
+            *cached = Cached { key: ip, ..EMPTY };
+        }
+        cached
     }
 
     /// The source address of a packet that this host sends to `to`: the first address of the
@@ -273,22 +311,41 @@ impl IpStack {
     /// Sends a packet to a target found before.
     #[inline]
     pub fn output_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        if let Target::Neighbour { interface, neighbour } = target
+            && fab.packets[packet].len <= self.interfaces[interface as usize].mtu
+        {
+            self.transmit(fab, interface, neighbour, packet);
+        } else {
+            self.output_elsewhere(fab, target, packet);
+        }
+    }
+
+    /// Sends a packet that does not simply leave by an interface.
+    #[cold]
+    #[inline(never)]
+    fn output_elsewhere(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
         match target {
             Target::Neighbour { interface, neighbour } => {
-                if fab.packets[packet].len > self.interfaces[interface as usize].mtu {
-                    self.fragment_to(fab, interface, neighbour, packet);
-                } else {
-                    self.transmit(fab, interface, neighbour, packet);
-                }
+                self.fragment_to(fab, interface, neighbour, packet);
             }
-            Target::Local => self.loopback.push(packet),
+            Target::Local => {
+                self.loopback.push(packet);
+                self.unsettled = true;
+            }
             Target::Broadcast => self.broadcast(fab, packet),
             Target::Unreachable => fab.drop(Place::Host(self.host), Reason::NoRoute, packet),
         }
     }
 
+    /// Sends a packet that is not too large to a neighbour.
     #[inline]
-    fn transmit(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
+    pub fn transmit(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        to: NeighbourId,
+        packet: PacketId,
+    ) {
         if let Some(mac) = self.neighbours.known(fab.now, to) {
             self.emit_to(fab, interface, packet, mac);
         } else {
@@ -431,6 +488,7 @@ impl IpStack {
                 }
                 Action::GiveUp { interface, packet } => {
                     self.undeliverable.push((interface, packet));
+                    self.unsettled = true;
                 }
                 Action::Overflow(packet) => {
                     fab.drop(Place::Host(self.host), Reason::NeighbourQueue, packet);
@@ -447,7 +505,7 @@ impl IpStack {
     fn ask(&mut self, fab: &mut Fabric, interface: u16, target: Ip, to: MacId, source: Ip) {
         let i = &self.interfaces[interface as usize];
         // the target knows a source of its own subnet, be it an address of this interface or not
-        let known = |a: &InterfaceAddress| {
+        let known = |a: &OwnAddress| {
             let prefix = Prefix::new(a.ip, a.len);
             prefix.contains(target) && prefix.contains(source)
         };

@@ -4,5 +4,5 @@ pub mod addr;
 pub mod encode;
 pub mod packet;
 
-pub use addr::{Ip, Mac, MacId, Prefix};
+pub use addr::{AddressBook, Ip, Mac, MacId, Prefix};
 pub use packet::{Flags, Kind, Packet, PacketId, Segment, icmp, proto};
