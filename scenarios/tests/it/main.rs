@@ -11,6 +11,8 @@ mod frames;
 #[cfg(test)]
 mod mistakes;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod shipped;

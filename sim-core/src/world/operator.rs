@@ -85,7 +85,7 @@ impl World {
                 }
             },
             OperatorTask::Snapshot { connections } => {
-                let Some(director) = &host.director else { return };
+                let Some(director) = host.director() else { return };
                 let (book, now) = (&self.fabric.book, self.fabric.now);
                 let snapshot = DirectorSnapshot {
                     operation: index,

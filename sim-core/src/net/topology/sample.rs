@@ -22,6 +22,7 @@ pub(crate) fn world() -> WorldConfig {
         connections: false,
         captures: Vec::new(),
         link_events: Vec::new(),
+        operations: Vec::new(),
     }
 }
 
