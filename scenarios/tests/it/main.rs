@@ -12,6 +12,8 @@ mod frames;
 mod judgements;
 mod mistakes;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod shipped;
