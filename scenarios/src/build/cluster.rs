@@ -402,7 +402,9 @@ impl Builder<'_> {
         let services = self.directors[index].rules.config.services.clone();
         // what a host types is all that is set up on it
         let scripted = self.scripted(&parts.director);
-        if let Some(director) = self.host_mut(&parts.director).filter(|_| !scripted.contains(&parts.director)) {
+        if let Some(director) =
+            self.host_mut(&parts.director).filter(|_| !scripted.contains(&parts.director))
+        {
             director.sysctl.ip_forward = true;
             no_redirects(director);
             let vips = plan.vips.iter().map(|ip| Net::host(*ip));

@@ -6,8 +6,8 @@ mod scripts;
 
 pub use files::{Embedded, Files, Folder, text};
 pub use rules::DirectorRules;
-pub use scripts::HostScript;
 pub(crate) use rules::{forwarding as forwarding_of, scheduler as scheduler_of};
+pub use scripts::HostScript;
 
 use crate::build;
 use crate::diagnostic::{FileId, Place, Problem, Sources, tidy};

@@ -53,7 +53,11 @@ fn variables(record: &Record, problems: &mut Vec<Problem>) -> Vec<(String, Strin
             Raw::Integer(number) => number.to_string(),
             other => {
                 let message = format!("{} is no value of a variable", other.describe());
-                problems.push(Problem::new(&entry.node.place, message, "expected a text or a number"));
+                problems.push(Problem::new(
+                    &entry.node.place,
+                    message,
+                    "expected a text or a number",
+                ));
                 continue;
             }
         };
@@ -90,7 +94,11 @@ fn of_table(
             Ok(text) => (reading.sources.add_once(&file.value, &text), 0, text, file.place),
             Err(why) => {
                 let message = format!("cannot read the file `{}`: {why}", file.value);
-                reading.problems.push(Problem::new(&file.place, message, "relative to the scenario"));
+                reading.problems.push(Problem::new(
+                    &file.place,
+                    message,
+                    "relative to the scenario",
+                ));
                 return None;
             }
         }

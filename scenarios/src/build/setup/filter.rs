@@ -7,7 +7,8 @@ use crate::import::commands::netfilter::{Match, Range, Rule, Table, Target};
 use crate::import::commands::setup::{Chain, Netfilter};
 use core::ops::RangeInclusive;
 use sim_core::config::{
-    FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, Net, RejectWith,
+    FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, Net,
+    RejectWith,
 };
 
 /// Most calls of chains within one another.
@@ -92,7 +93,10 @@ impl Flat<'_> {
             let called = self.netfilter.chain(chain.family, chain.table, name);
             match called {
                 Some(called) if depth < DEEPEST => self.chain(&called.clone(), &matches, depth + 1),
-                _ => self.findings.problems.push(unplayed(&rule.place, "chains that call one another without end")),
+                _ => self
+                    .findings
+                    .problems
+                    .push(unplayed(&rule.place, "chains that call one another without end")),
             }
             return;
         }
@@ -101,7 +105,9 @@ impl Flat<'_> {
             return;
         }
         match target(&rule.target) {
-            Ok(Some(target)) => self.filters.push(FilterConfig { matches, target, ..self.stub.clone() }),
+            Ok(Some(target)) => {
+                self.filters.push(FilterConfig { matches, target, ..self.stub.clone() })
+            }
             Ok(None) => {}
             Err(what) => self.findings.problems.push(unplayed(&rule.place, what)),
         }
@@ -150,7 +156,9 @@ fn state(names: &[String]) -> Result<FilterCondition, &'static str> {
     })
 }
 
-fn ipvs_conditions(ipvs: &crate::import::commands::netfilter::Ipvs) -> Result<Vec<FilterMatch>, &'static str> {
+fn ipvs_conditions(
+    ipvs: &crate::import::commands::netfilter::Ipvs,
+) -> Result<Vec<FilterMatch>, &'static str> {
     if ipvs.original.is_some() {
         return Err("the direction of an IPVS connection");
     }
@@ -177,7 +185,9 @@ fn translation(range: &Range) -> Result<(core::net::IpAddr, Option<u16>), &'stat
     let address = address.ok_or("translation to several addresses, or to none")?;
     match &range.ports {
         None => Ok((address, None)),
-        Some(ports) => one(ports).map(|p| (address, Some(p))).ok_or("translation to a range of ports"),
+        Some(ports) => {
+            one(ports).map(|p| (address, Some(p))).ok_or("translation to a range of ports")
+        }
     }
 }
 
@@ -199,9 +209,7 @@ fn target(target: &Target) -> Result<Option<FilterTarget>, &'static str> {
         }
         Target::Masquerade(None) => FilterTarget::Masquerade,
         Target::Masquerade(Some(_)) => return Err("MASQUERADE with ports"),
-        Target::Redirect(ports) => {
-            FilterTarget::Redirect(ports.as_ref().map(|p| *p.start()))
-        }
+        Target::Redirect(ports) => FilterTarget::Redirect(ports.as_ref().map(|p| *p.start())),
         Target::Notrack => FilterTarget::NoTrack,
         Target::Chain(_) | Target::Nothing => return Ok(None),
     }))
@@ -210,13 +218,19 @@ fn target(target: &Target) -> Result<Option<FilterTarget>, &'static str> {
 /// `--reject-with`: by default port unreachable.
 fn reject(with: Option<&str>) -> Result<RejectWith, &'static str> {
     Ok(match with {
-        None | Some("icmp-port-unreachable" | "icmp6-port-unreachable" | "port-unreach") => RejectWith::Unreachable(3),
+        None | Some("icmp-port-unreachable" | "icmp6-port-unreachable" | "port-unreach") => {
+            RejectWith::Unreachable(3)
+        }
         Some("icmp-net-unreachable" | "net-unreach") => RejectWith::Unreachable(0),
-        Some("icmp-host-unreachable" | "host-unreach" | "icmp6-addr-unreachable") => RejectWith::Unreachable(1),
+        Some("icmp-host-unreachable" | "host-unreach" | "icmp6-addr-unreachable") => {
+            RejectWith::Unreachable(1)
+        }
         Some("icmp-proto-unreachable" | "proto-unreach") => RejectWith::Unreachable(2),
         Some("icmp-net-prohibited" | "net-prohib") => RejectWith::Unreachable(9),
         Some("icmp-host-prohibited" | "host-prohib") => RejectWith::Unreachable(10),
-        Some("icmp-admin-prohibited" | "admin-prohib" | "icmp6-adm-prohibited") => RejectWith::Unreachable(13),
+        Some("icmp-admin-prohibited" | "admin-prohib" | "icmp6-adm-prohibited") => {
+            RejectWith::Unreachable(13)
+        }
         Some("tcp-reset" | "tcp-rst") => RejectWith::Reset,
         Some(_) => return Err("this answer to a rejected packet"),
     })

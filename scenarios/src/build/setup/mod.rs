@@ -12,8 +12,8 @@ use crate::import::commands::action::{
 use crate::import::commands::setup::Interface;
 use crate::import::commands::{Command, Findings, HostSetup, Remark};
 use sim_core::config::{
-    FouConfig, HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig, RouteConfig,
-    RouteKind, TunnelConfig, TunnelKind,
+    FouConfig, HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
+    RouteConfig, RouteKind, TunnelConfig, TunnelKind,
 };
 use sim_core::wire::Mac;
 
@@ -47,7 +47,8 @@ const fn net(block: Block) -> Net {
 
 /// The host as commands find it.
 fn setup_of(base: &HostConfig) -> HostSetup {
-    let cables: Vec<(&str, u32)> = base.interfaces.iter().map(|i| (i.name.as_str(), u32::from(i.mtu))).collect();
+    let cables: Vec<(&str, u32)> =
+        base.interfaces.iter().map(|i| (i.name.as_str(), u32::from(i.mtu))).collect();
     let mut setup = HostSetup::new(&cables);
     let address = |net: &Net, label: &str| Address {
         net: block(*net),
@@ -106,7 +107,12 @@ fn stated(route: &RouteConfig) -> Route {
 }
 
 /// The host that the commands leave.
-fn configured(base: &HostConfig, setup: &HostSetup, place: &Place, findings: &mut Findings) -> Configured {
+fn configured(
+    base: &HostConfig,
+    setup: &HostSetup,
+    place: &Place,
+    findings: &mut Findings,
+) -> Configured {
     let mut host = base.clone();
     host.interfaces.clear();
     host.loopback.clear();
@@ -121,9 +127,17 @@ fn configured(base: &HostConfig, setup: &HostSetup, place: &Place, findings: &mu
                     down.push(interface.name.clone());
                 }
             }
-            LinkKind::Loopback => host.loopback.extend(interface.addresses.iter().filter(|a| !a.net.address.is_loopback()).map(|a| net(a.net))),
+            LinkKind::Loopback => host.loopback.extend(
+                interface
+                    .addresses
+                    .iter()
+                    .filter(|a| !a.net.address.is_loopback())
+                    .map(|a| net(a.net)),
+            ),
             // an address of a device without a cable is one of the host, as those of lo are
-            LinkKind::Dummy => host.loopback.extend(interface.addresses.iter().map(|a| Net::host(a.net.address))),
+            LinkKind::Dummy => {
+                host.loopback.extend(interface.addresses.iter().map(|a| Net::host(a.net.address)))
+            }
             LinkKind::Tunnel(tunnel) if interface.up => {
                 let old = base.tunnels.iter().find(|t| t.name == interface.name);
                 host.tunnels.push(TunnelConfig {
@@ -146,10 +160,14 @@ fn configured(base: &HostConfig, setup: &HostSetup, place: &Place, findings: &mu
         }
     }
     host.routes.clear();
-    host.routes.extend(setup.routes.iter().filter_map(|r| route(r, findings)));
+    host.routes.extend(setup.routes.iter().filter_map(|r| route(r, setup, findings)));
     policies(&mut host, setup, findings);
     neighbours(&mut host, setup, findings);
-    host.fou.extend(setup.fou.iter().map(|f| FouConfig { port: f.port, protocol: f.protocol, v6: f.v6 }));
+    host.fou.extend(setup.fou.iter().map(|f| FouConfig {
+        port: f.port,
+        protocol: f.protocol,
+        v6: f.v6,
+    }));
     host.filters.extend(filter::rules(&setup.netfilter, findings));
     settings::patch(&mut host, setup, findings);
     Configured { host, down }
@@ -190,8 +208,22 @@ const fn tunnel_kind(encapsulation: Encapsulation) -> TunnelKind {
     }
 }
 
-fn route(route: &Route, findings: &mut Findings) -> Option<RouteConfig> {
+fn route(route: &Route, setup: &HostSetup, findings: &mut Findings) -> Option<RouteConfig> {
+    let carried = |h: &Hop| {
+        let device = h.device.as_ref().and_then(|d| setup.interface(&d.value));
+        device.is_none_or(|i| i.kind == LinkKind::Ethernet)
+    };
+    let nowhere = route.kind == Kind::Unicast && !route.hops.iter().all(carried);
+    if nowhere {
+        // the table `local` is asked first: `route add -host VIP dev lo:0` changes nothing
+        if route.to == Block::host(route.to.address) && setup.has_address(route.to.address) {
+            return None;
+        }
+        let message = "what is sent by an interface without a cable arrives nowhere".to_owned();
+        findings.remarks.push(Remark { place: route.place.clone(), message });
+    }
     let kind = match route.kind {
+        Kind::Unicast if nowhere => RouteKind::Blackhole,
         Kind::Unicast => RouteKind::Unicast,
         Kind::Local => RouteKind::Local,
         Kind::Blackhole => RouteKind::Blackhole,
@@ -203,8 +235,11 @@ fn route(route: &Route, findings: &mut Findings) -> Option<RouteConfig> {
             return None;
         }
     };
-    let hops = route.hops.iter();
-    let hops = hops.map(|h| HopConfig { via: h.via.as_ref().map(|v| v.value), dev: h.device.as_ref().map(|d| d.value.clone()) });
+    let hops = route.hops.iter().filter(|_| kind == RouteKind::Unicast);
+    let hops = hops.map(|h| HopConfig {
+        via: h.via.as_ref().map(|v| v.value),
+        dev: h.device.as_ref().map(|d| d.value.clone()),
+    });
     Some(RouteConfig {
         to: net(route.to),
         kind,
@@ -244,7 +279,8 @@ fn neighbours(host: &mut HostConfig, setup: &HostSetup, findings: &mut Findings)
                 host.neighbours.push((device, entry.address, Mac(mac)));
             }
             _ => {
-                let message = "an entry that is not permanent is learned anew: passed over".to_owned();
+                let message =
+                    "an entry that is not permanent is learned anew: passed over".to_owned();
                 findings.remarks.push(Remark { place: entry.place.clone(), message });
             }
         }
@@ -254,7 +290,8 @@ fn neighbours(host: &mut HostConfig, setup: &HostSetup, findings: &mut Findings)
 impl Builder<'_> {
     /// The hosts that have commands of their own; `director` is that of the cluster.
     pub(super) fn scripted(&self, director: &str) -> Vec<String> {
-        let names = self.scripts.iter().map(|s| s.host.as_ref().map_or(director, |h| h.value.as_str()));
+        let names =
+            self.scripts.iter().map(|s| s.host.as_ref().map_or(director, |h| h.value.as_str()));
         let groups = names.flat_map(|name| {
             let group = self.groups.iter().find(|g| g.name == name);
             group.map_or_else(|| vec![name.to_owned()], |g| g.members.clone())

@@ -16,7 +16,16 @@ pub(super) fn patch(host: &mut HostConfig, setup: &HostSetup, findings: &mut Fin
                     host.sysctl.forwarding_v6 = number > 0;
                 }
                 // the others were carried out, or make no difference to a static network
-                device == "default" || ["forwarding", "disable_ipv6", "accept_ra", "autoconf", "accept_dad", "dad_transmits"].contains(name)
+                device == "default"
+                    || [
+                        "forwarding",
+                        "disable_ipv6",
+                        "accept_ra",
+                        "autoconf",
+                        "accept_dad",
+                        "dad_transmits",
+                    ]
+                    .contains(name)
             }
             Setting::Vs(name) => match &mut host.ipvs {
                 Some(ipvs) => of_ipvs(&mut ipvs.sysctl, name, number),
@@ -30,7 +39,9 @@ pub(super) fn patch(host: &mut HostConfig, setup: &HostSetup, findings: &mut Fin
                 (Setting::Vs(_), None) => "this host has no rules of ipvsadm: no effect",
                 _ => "this setting makes no difference here",
             };
-            findings.remarks.push(Remark { place: value.place.clone(), message: message.to_owned() });
+            findings
+                .remarks
+                .push(Remark { place: value.place.clone(), message: message.to_owned() });
         }
     }
 }

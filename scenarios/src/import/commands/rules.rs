@@ -28,7 +28,8 @@ fn rules_of(lines: &[&[Word]], problems: &mut Vec<Problem>) -> Rules {
         }
         text.push('\n');
     }
-    let file = lines.iter().flat_map(|l| l.first()).map(|w| w.place.file).next().unwrap_or_default();
+    let file =
+        lines.iter().flat_map(|l| l.first()).map(|w| w.place.file).next().unwrap_or_default();
     let mut found = Vec::new();
     let mut rules = ipvsadm::read(file, 0, &text, &mut found);
     let original = |place: &mut Place| *place = written(place, &words);
@@ -47,7 +48,9 @@ fn written(place: &Place, words: &[(usize, &Place)]) -> Place {
         let index = words.partition_point(|(start, _)| *start <= offset).saturating_sub(1);
         words.get(index).map(|(start, p)| (*start, (*p).clone()))
     };
-    let (Some((start, first)), Some((_, last))) = (at(place.span.start), at(place.span.end.saturating_sub(1))) else {
+    let (Some((start, first)), Some((_, last))) =
+        (at(place.span.start), at(place.span.end.saturating_sub(1)))
+    else {
         return place.clone();
     };
     if first == last {
