@@ -11,7 +11,7 @@ use crate::wire::{Ip, Kind, Mac, Packet, PacketId};
 use std::collections::BTreeMap;
 
 /// Something that will happen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Event {
     /// The head of a link direction arrives.
     Arrive {
@@ -93,6 +93,7 @@ pub enum Event {
         index: u32,
     },
     /// End of a time-series bucket.
+    #[default]
     Sample,
 }
 
