@@ -13,7 +13,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 /// Something that will happen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Event {
     /// The head of a link direction arrives.
     Arrive {
@@ -100,6 +100,7 @@ pub enum Event {
         index: u32,
     },
     /// End of a time-series bucket.
+    #[default]
     Sample,
     /// An operator does something on a director.
     Operator {
