@@ -359,12 +359,7 @@ const MISTAKES: &[Mistake] = &[
         "-t www:http -s",
         &["illegal virtual server address", "no host has a name here"],
     ),
-    mistake(
-        "ipv6",
-        "-t 192.168.10.200:80 -s",
-        "-t [2001:db8::1]:80 -s",
-        &["Service not defined"],
-    ),
+    mistake("ipv6", "-t 192.168.10.200:80 -s", "-t [2001:db8::1]:80 -s", &["Service not defined"]),
     mistake(
         "service twice",
         SERVICE,
