@@ -9,6 +9,7 @@ mod conform;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod judgements;
 mod mistakes;
 #[cfg(test)]
 mod operator;
