@@ -11,5 +11,6 @@ pub mod format;
 pub mod import;
 pub mod lint;
 pub mod model;
+pub mod operator;
 pub mod results;
 pub mod study;

@@ -8,6 +8,8 @@ mod hosts;
 mod links;
 pub mod setup;
 
+pub(crate) use hosts::later;
+
 use crate::diagnostic::{At, Place, Problem};
 use crate::format::{Record, words};
 use crate::import::commands::Findings;
@@ -69,6 +71,7 @@ pub fn world(
         connections: false,
         captures: Vec::new(),
         link_events,
+        operations: Vec::new(),
     };
     if builder.problems.is_empty() && findings.problems.is_empty() {
         builder.check_network(&config);

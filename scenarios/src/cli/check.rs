@@ -68,7 +68,7 @@ fn rules(file: &str, text: &str, out: &mut Output) -> io::Result<Answer> {
     let mut sources = Sources::default();
     let id = sources.add(file, text);
     let mut problems = Vec::new();
-    let rules = ipvsadm::read_file(&sources, id, &mut problems);
+    let rules = ipvsadm::read_file(&sources, id, ipvsadm::Names::NONE, &mut problems);
     if !problems.is_empty() {
         tidy(&mut problems);
         out.problems(&sources, &problems)?;

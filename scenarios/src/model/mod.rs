@@ -1,10 +1,12 @@
 //! A scenario: its variants, each resolved to a complete configuration of the world.
 
 mod files;
+mod operator;
 mod rules;
 mod scripts;
 
 pub use files::{Embedded, Files, Folder, text};
+pub use operator::{OperatorLine, names};
 pub use rules::DirectorRules;
 pub(crate) use rules::{forwarding as forwarding_of, scheduler as scheduler_of};
 pub use scripts::HostScript;
@@ -52,6 +54,8 @@ pub struct Variant {
     pub config: WorldConfig,
     /// Findings about its network that are meant, by their names.
     pub allow: Vec<String>,
+    /// The command lines of `config.operations`.
+    pub operator: Vec<OperatorLine>,
 }
 
 /// What is wrong with the input.
@@ -268,11 +272,12 @@ impl Reading<'_> {
         let scripts = scripts::read(record, self);
         let directors = rules::read(record, &scripts, self);
         let mut findings = Findings::default();
-        let config = build::world(record, seed, directors, scripts, &mut findings);
+        let mut config = build::world(record, seed, directors, scripts, &mut findings);
         self.problems.append(&mut findings.problems);
         findings.remarks.into_iter().for_each(|r| self.remark(r));
+        let operator = operator::read(record, &mut config, self);
         let allow = record.list("allow").into_iter().map(|a| a.value).collect();
-        Variant { name: name.to_owned(), group: group.to_owned(), config, allow }
+        Variant { name: name.to_owned(), group: group.to_owned(), config, allow, operator }
     }
 }
 

@@ -129,17 +129,20 @@ impl<E: Copy> Queue<E> {
             "an event is pushed no earlier than the last popped one, and not at Time::NEVER"
         );
         self.len += 1;
-        let entry = Entry { time, event };
         if time < self.end && self.bottom.len() < self.bottom.capacity() {
-            insert::<E, false>(&mut self.bottom, entry);
+            insert::<E, false>(&mut self.bottom, Entry { time, event });
         } else {
-            self.push_far(entry);
+            self.push_far(time, event);
         }
     }
 
-    /// Adds an entry to a bucket, or to a bottom list that has no room at the moment.
+    /// Adds an event to a bucket, or to a bottom list that has no room at the moment.
+    ///
+    /// Time and event come apart, in registers: an entry in memory would be written in two pieces
+    /// and read as one by [`Queue::push`] as well, which processors wait for.
     #[inline(never)]
-    fn push_far(&mut self, entry: Entry<E>) {
+    fn push_far(&mut self, time: u64, event: E) {
+        let entry = Entry { time, event };
         if self.len > self.many {
             self.enlarge_chunks();
         }

@@ -8,8 +8,8 @@ use super::ip::Target;
 use crate::engine::Time;
 use crate::ipvs::rules::Forwarding;
 use crate::ipvs::{
-    DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, ReplyVerdict, Transmit, TunnelVerdict,
-    Verdict, forwarding,
+    Command, DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, IpvsError, ReplyVerdict, Transmit,
+    TunnelVerdict, Verdict, forwarding,
 };
 use crate::wire::{Packet, PacketId, icmp, proto};
 
@@ -51,6 +51,14 @@ impl Host {
         director.arm(fab, self.number);
     }
 
+    /// Changes the rules.
+    pub fn administer(&mut self, fab: &mut Fabric, command: &Command) -> Result<(), IpvsError> {
+        let Some(director) = &mut self.director else { return Ok(()) };
+        let done = director.ipvs.apply(fab.now, command, &mut fab.book);
+        director.arm(fab, self.number);
+        done
+    }
+
     /// Hook `LOCAL_IN`: `true` if IPVS took the packet.
     #[inline]
     pub(super) fn director_input(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
@@ -88,9 +96,11 @@ impl Host {
         self.work_of(to.forwarding);
         let Some(director) = &self.director else { return };
         let pmtu_disc = director.ipvs.sysctl().pmtu_disc;
-        let target = self.ip.target(to.rip, || crate::net::route::flow_hash(&fab.packets[packet]));
+        let target = self
+            .ip
+            .target(&fab.book, to.rip, || crate::net::route::flow_hash(&fab.packets[packet]));
         let mtu = match target {
-            Target::Neighbour { interface, .. } => self.ip.interfaces[interface as usize].mtu,
+            Target::Neighbour { .. } => self.ip.path_mtu(to.rip, target),
             Target::Local => {
                 if to.forwarding == Forwarding::Nat && !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
@@ -98,7 +108,7 @@ impl Host {
                 self.deliver_local(fab, packet);
                 return;
             }
-            Target::Broadcast | Target::Unreachable => {
+            Target::Broadcast | Target::Refused(_) | Target::Unreachable => {
                 self.refuse(fab, packet, icmp::HOST, Reason::NoRoute);
                 return;
             }
@@ -127,7 +137,7 @@ impl Host {
                 self.ip.output_to(fab, target, packet);
             }
             Forwarding::Tun => {
-                let Some(source) = self.ip.source_for(to.rip) else {
+                let Some(source) = self.ip.source_for(&fab.book, to.rip) else {
                     fab.drop(Place::Host(self.number), Reason::NoRoute, packet);
                     return;
                 };

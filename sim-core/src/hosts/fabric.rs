@@ -7,7 +7,9 @@ use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
 use crate::observe::{ClientObservation, ConnectionRow};
 use crate::tcp::Output;
-use crate::wire::{AddressBook, Ip, Kind, Mac, Packet, PacketId};
+use crate::wire::encode::Bodies;
+use crate::wire::{AddressBook, Ip, Mac, Packet, PacketId};
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 /// Something that will happen.
@@ -44,6 +46,11 @@ pub enum Event {
     },
     /// The CPU of a host has finished a packet.
     Cpu {
+        /// Host number.
+        host: u16,
+    },
+    /// What a host learned about ways may expire.
+    Routes {
         /// Host number.
         host: u16,
     },
@@ -94,6 +101,11 @@ pub enum Event {
     },
     /// End of a time-series bucket.
     Sample,
+    /// An operator does something on a director.
+    Operator {
+        /// Number of the operation.
+        index: u32,
+    },
 }
 
 /// Where a packet was dropped.
@@ -210,9 +222,9 @@ pub struct Fabric {
     pub out: Output,
     /// Drops by place and reason.
     pub drops: BTreeMap<(Place, Reason), Tally>,
-    /// Link traversals of IP packets.
-    pub ip_hops: u64,
-    /// Link traversals of ARP packets.
+    /// Link traversals.
+    pub hops: u64,
+    /// Of these, those of ARP packets.
     pub arp_hops: u64,
     /// Packets (bodies included) consumed by hosts.
     pub delivered: u64,
@@ -255,7 +267,7 @@ impl Fabric {
             digest: Digest::new(),
             out: Output::default(),
             drops: BTreeMap::new(),
-            ip_hops: 0,
+            hops: 0,
             arp_hops: 0,
             delivered: 0,
             dropped: 0,
@@ -323,9 +335,10 @@ impl Fabric {
     #[inline]
     pub fn count_hop(&mut self, direction: u32, packet: PacketId) -> &Packet {
         let p = &self.packets[packet];
-        let ip = u64::from(p.kind == Kind::Ipv4);
-        self.ip_hops += ip;
-        self.arp_hops += 1 - ip;
+        self.hops += 1;
+        if !p.kind.is_ip() {
+            self.arp_hops += 1;
+        }
         let word = (u64::from(p.seq) << 32 | u64::from(p.dst.0)) ^ u64::from(p.len) << 24;
         self.digest.fold(self.now.as_nanos() ^ u64::from(direction) << 40 ^ word.rotate_left(16));
         p
@@ -356,10 +369,26 @@ impl Fabric {
     #[cold]
     pub fn tap(&mut self, tap: Tap, way: Way, packet: PacketId) {
         if let Some(capture) = &mut self.capture {
-            let packets = &self.packets;
-            let body = |id: PacketId| -> Option<Packet> { packets.get(id).copied() };
-            capture.record(tap as usize, self.now, way, &packets[packet], &body, &self.macs);
+            let inside = Inside { packets: &self.packets, book: &self.book };
+            let packet = &self.packets[packet];
+            capture.record(tap as usize, self.now, way, packet, &inside, &self.macs);
         }
+    }
+}
+
+/// What a capture looks up.
+struct Inside<'a> {
+    packets: &'a PacketSlab,
+    book: &'a AddressBook,
+}
+
+impl Bodies for Inside<'_> {
+    fn body(&self, id: PacketId) -> Option<Packet> {
+        self.packets.get(id).copied()
+    }
+
+    fn address(&self, ip: Ip) -> IpAddr {
+        self.book.address(ip)
     }
 }
 

@@ -169,6 +169,7 @@ impl Host {
             }
             Event::Ipvs { .. } => self.director_deadline(fab),
             Event::Cpu { .. } => self.cpu_done(fab),
+            Event::Routes { .. } => self.ip.routes_deadline(fab),
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),
@@ -182,7 +183,11 @@ impl Host {
                 self.servers.shared(self.number, fab, application, &mut self.replies);
                 self.answer(fab);
             }
-            Event::Arrive { .. } | Event::Late { .. } | Event::Link { .. } | Event::Sample => {
+            Event::Arrive { .. }
+            | Event::Late { .. }
+            | Event::Link { .. }
+            | Event::Sample
+            | Event::Operator { .. } => {
                 debug_assert!(false, "an event of the world, not of a host");
             }
         }

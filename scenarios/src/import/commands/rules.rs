@@ -2,10 +2,10 @@
 
 use super::{Action, Command, Word};
 use crate::diagnostic::{Place, Problem};
-use crate::import::ipvsadm::{self, Rules};
+use crate::import::ipvsadm::{self, Names, Rules};
 
 /// The rules of the commands of ipvsadm, carried out in order; `None` if there are none.
-pub fn rules(commands: &[Command], problems: &mut Vec<Problem>) -> Option<Rules> {
+pub fn rules(commands: &[Command], names: &Names, problems: &mut Vec<Problem>) -> Option<Rules> {
     let lines: Vec<&[Word]> = commands
         .iter()
         .filter_map(|c| match &c.action {
@@ -13,11 +13,11 @@ pub fn rules(commands: &[Command], problems: &mut Vec<Problem>) -> Option<Rules>
             _ => None,
         })
         .collect();
-    if lines.is_empty() { None } else { Some(rules_of(&lines, problems)) }
+    if lines.is_empty() { None } else { Some(rules_of(&lines, names, problems)) }
 }
 
 /// The rules that commands of ipvsadm leave, each given by the words after its name.
-fn rules_of(lines: &[&[Word]], problems: &mut Vec<Problem>) -> Rules {
+fn rules_of(lines: &[&[Word]], names: &Names, problems: &mut Vec<Problem>) -> Rules {
     let mut text = String::new();
     let mut words: Vec<(usize, &Place)> = Vec::new();
     for line in lines {
@@ -31,7 +31,7 @@ fn rules_of(lines: &[&[Word]], problems: &mut Vec<Problem>) -> Rules {
     let file =
         lines.iter().flat_map(|l| l.first()).map(|w| w.place.file).next().unwrap_or_default();
     let mut found = Vec::new();
-    let mut rules = ipvsadm::read(file, 0, &text, &mut found);
+    let mut rules = ipvsadm::read(file, 0, &text, names, &mut found);
     let original = |place: &mut Place| *place = written(place, &words);
     for problem in &mut found {
         problem.place.as_mut().map(original);
