@@ -29,7 +29,7 @@ fn rules_of(lines: &[&[Word]], names: &Names, problems: &mut Vec<Problem>) -> Ru
         text.push('\n');
     }
     let file =
-        lines.iter().flat_map(|l| l.first()).map(|w| w.place.file).next().unwrap_or_default();
+        lines.iter().filter_map(|l| l.first()).map(|w| w.place.file).next().unwrap_or_default();
     let mut found = Vec::new();
     let mut rules = ipvsadm::read(file, 0, &text, names, &mut found);
     let original = |place: &mut Place| *place = written(place, &words);
