@@ -4,6 +4,7 @@
 //! applications; here is what all of them need to send a packet on its way.
 
 use super::fabric::{Event, Fabric, NO_TAP, Place, Reason, Tap};
+use super::netfilter::Netfilter;
 use crate::config::{InterfaceSysctl, Sysctl};
 use crate::engine::Time;
 use crate::net::arp::{self, Action, NeighbourId};
@@ -103,8 +104,11 @@ pub struct IpStack {
     pub counters: IpCounters,
     /// Packets to an own address, for the host to take in.
     pub loopback: Vec<PacketId>,
-    /// Packets that no neighbour answered for, with the interface that asked.
+    /// Packets that no neighbour answered for, with the interface that asked, and those that a rule of
+    /// netfilter rejected.
     pub undeliverable: Vec<(u16, PacketId)>,
+    /// Rules for packets, if there are any.
+    pub netfilter: Option<Box<Netfilter>>,
     /// Kernel settings.
     pub sysctl: Sysctl,
     /// Host number.
@@ -144,6 +148,7 @@ impl IpStack {
             counters: IpCounters::default(),
             loopback: Vec::new(),
             undeliverable: Vec::new(),
+            netfilter: None,
             held: None,
             cache: vec![EMPTY; CACHE_SMALLEST],
             conflicts: 0,
@@ -368,12 +373,11 @@ impl IpStack {
     pub fn originate_in_pieces(&mut self, fab: &mut Fabric, mut packet: Packet, mtu: u16) {
         packet.id = self.next_id();
         let whole = fab.packets.insert(packet);
-        for mut part in fragment::split(&packet, mtu) {
-            part.body = fab.packets.duplicate(whole);
-            let part = fab.packets.insert(part);
-            self.output(fab, part);
+        let mut target = self.route(&fab.book, &packet, route::OWN);
+        if let Target::Neighbour { mtu: link, .. } = &mut target {
+            *link = mtu.min(*link);
         }
-        fab.deliver(whole);
+        self.output_by(fab, target, whole);
     }
 
     /// Sends a packet on by the routing table.
@@ -381,12 +385,25 @@ impl IpStack {
     pub fn output(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
         let target = self.route(&fab.book, p, route::OWN);
-        self.output_to(fab, target, packet);
+        self.output_by(fab, target, packet);
     }
 
-    /// Sends a packet to a target found before.
+    /// Sends an own packet to a target found before.
+    #[inline]
+    fn output_by(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        if self.netfilter.is_some() {
+            self.output_filtered(fab, target, packet);
+        } else {
+            self.output_to(fab, target, packet);
+        }
+    }
+
+    /// Sends a packet on to a target found before (hook `POSTROUTING`).
     #[inline]
     pub fn output_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        if self.netfilter.is_some() && !self.postrouting(fab, target, packet) {
+            return;
+        }
         match target {
             Target::Neighbour { interface, neighbour, mtu } => {
                 if fab.packets[packet].len > mtu {

@@ -139,6 +139,7 @@ impl World {
             | Event::Ipvs { host }
             | Event::Cpu { host }
             | Event::Routes { host }
+            | Event::Conntrack { host }
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
@@ -236,6 +237,7 @@ impl World {
                 | Event::Ipvs { host }
                 | Event::Cpu { host }
                 | Event::Routes { host }
+                | Event::Conntrack { host }
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }
