@@ -9,7 +9,10 @@ mod conform;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod judgements;
 mod mistakes;
+#[cfg(test)]
+mod operator;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]

@@ -8,8 +8,8 @@ use super::ip::Target;
 use crate::engine::Time;
 use crate::ipvs::rules::Forwarding;
 use crate::ipvs::{
-    DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, ReplyVerdict, Transmit, TunnelVerdict,
-    Verdict, forwarding,
+    Command, DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, IpvsError, ReplyVerdict, Transmit,
+    TunnelVerdict, Verdict, forwarding,
 };
 use crate::net::route;
 use crate::wire::{Packet, PacketId, icmp, proto};
@@ -59,6 +59,17 @@ impl Host {
         }
         director.ipvs.on_deadline(fab.now);
         director.arm(fab, self.number);
+    }
+
+    /// Changes the rules.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn administer(&mut self, fab: &mut Fabric, command: &Command) -> Result<(), IpvsError> {
+        let Some(director) = &mut self.director else { return Ok(()) };
+        let done = director.ipvs.apply(fab.now, command, &mut fab.book);
+        director.arm(fab, self.number);
+        done
     }
 
     /// Hook `LOCAL_IN`: `true` if IPVS took the packet.
@@ -207,7 +218,7 @@ impl Host {
         let id = fab.packets.insert(packet);
         fab.packets[id].id = self.ip.next_id();
         let target = self.ip.route(&fab.book, &fab.packets[id], route::OWN);
-        if self.ip.netfilter.is_none() {
+        if !self.ip.filters {
             self.director_sends(fab, target, id);
             return;
         }

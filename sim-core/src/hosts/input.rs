@@ -14,12 +14,15 @@ impl Host {
     #[inline]
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         let mut packet = packet;
-        if self.ip.netfilter.is_some() {
+        if self.ip.filters {
             let Some(goes_on) = self.prerouting(fab, interface, packet) else { return };
             packet = goes_on;
         }
         let p = &fab.packets[packet];
-        if let Some(reason) = self.refuse_source(&fab.book, interface, (p.src, p.dst)) {
+        let (src, dst) = (p.src, p.dst);
+        if !self.ip.is_accepted(interface, src)
+            && let Some(reason) = self.refuse_source(&fab.book, interface, (src, dst))
+        {
             fab.drop(Place::Host(self.number), reason, packet);
             return;
         }
@@ -30,7 +33,7 @@ impl Host {
     }
 
     /// `fib_validate_source`: no own address as a source, and the reverse path filter.
-    #[inline]
+    #[cold]
     fn refuse_source(
         &mut self,
         book: &AddressBook,
@@ -43,21 +46,34 @@ impl Host {
         }
         let loose = sysctl.rp_filter == 2;
         if sysctl.rp_filter == 0 || self.ip.routes.reaches(book, (src, dst), interface, loose) {
+            if self.ip.routes.is_plain() {
+                self.ip.accept(interface, src);
+            }
             return None;
         }
         Some(Reason::ReversePath)
     }
 
     /// A packet for this host (hook `LOCAL_IN`).
+    #[inline]
     fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
+        if self.ip.balances || self.ip.filters || fab.packets[packet].is_fragment() {
+            self.local_input_checked(fab, packet);
+        } else {
+            self.deliver_local(fab, packet);
+        }
+    }
+
+    /// [`Host::local_input`] for fragments, directors and hosts with netfilter rules.
+    #[inline(never)]
+    fn local_input_checked(&mut self, fab: &mut Fabric, packet: PacketId) {
         let Some(packet) = self.gather(fab, packet) else { return };
-        if self.ip.netfilter.is_some() && !self.input_rules(fab, packet) {
+        if self.ip.filters && !self.input_rules(fab, packet) {
             return;
         }
-        if self.director.is_some() && self.director_input(fab, packet) {
-            return;
+        if !self.director_input(fab, packet) {
+            self.accept_local(fab, packet);
         }
-        self.accept_local(fab, packet);
     }
 
     /// Keeps a fragment until the datagram is whole; hands whole packets on.
@@ -120,13 +136,13 @@ impl Host {
     }
 
     /// Hands a packet to the protocol it is for.
-    #[inline]
+    #[inline(never)]
     pub(super) fn deliver_local(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
         match p.proto {
             proto::TCP => {
                 let mtu = self.ip.heard_from(&fab.book, fab.now, p.src);
-                self.tcp.on_packet(fab.now, p, mtu, &mut self.out);
+                self.tcp.on_packet(fab.now, p, mtu, &mut fab.out);
                 fab.deliver(packet);
                 self.tcp_output(fab);
             }
@@ -145,7 +161,7 @@ impl Host {
     /// The inside of a tunnel packet comes in again, by `tunl0`.
     fn unwrapped(&mut self, fab: &mut Fabric, inner: PacketId) {
         let mut inner = inner;
-        if self.ip.netfilter.is_some() {
+        if self.ip.filters {
             let Some(goes_on) = self.prerouting(fab, TUNNEL, inner) else { return };
             inner = goes_on;
         }
@@ -174,7 +190,33 @@ impl Host {
     }
 
     /// A packet that is not for this host (`ip_forward`).
+    #[inline]
     fn forward(&mut self, fab: &mut Fabric, interface: u16, target: Target, packet: PacketId) {
+        if let Target::Neighbour { interface: out, neighbour, mtu } = target
+            && out != interface
+            && self.ip.sysctl.ip_forward
+            && !self.ip.balances
+            && !self.ip.filters
+        {
+            let p = &mut fab.packets[packet];
+            if p.ttl > 1 && p.len <= mtu {
+                p.ttl -= 1;
+                self.ip.transmit(fab, out, neighbour, packet);
+                return;
+            }
+        }
+        self.forward_checked(fab, interface, target, packet);
+    }
+
+    /// [`Host::forward`] with everything that may be in the way of a packet.
+    #[inline(never)]
+    fn forward_checked(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        target: Target,
+        packet: PacketId,
+    ) {
         if !self.ip.sysctl.ip_forward {
             fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
             return;
@@ -183,7 +225,7 @@ impl Host {
             self.no_way(fab, target, packet);
             return;
         };
-        let packet = if self.director.is_some() {
+        let packet = if self.ip.balances {
             match self.gather(fab, packet) {
                 Some(whole) => whole,
                 None => return,
@@ -206,11 +248,11 @@ impl Host {
         if out == interface {
             self.redirect(fab, interface, neighbour, packet);
         }
-        if self.ip.netfilter.is_some() && !self.forward_rules(fab, out, packet) {
+        if self.ip.filters && !self.forward_rules(fab, out, packet) {
             return;
         }
         let mut target = target;
-        if self.director.is_some() {
+        if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMP {
                 target = self.director_forward(fab, target, packet);
             } else if self.director_forward_error(fab, packet) {
@@ -291,7 +333,7 @@ impl Host {
     ) {
         let offending = fab.packets[packet];
         // with netfilter it passes the rules like any own packet, on its way to whom it may concern
-        if self.ip.netfilter.is_none() && self.ip.is_local(&fab.book, offending.src) {
+        if !self.ip.filters && self.ip.is_local(&fab.book, offending.src) {
             if offending.proto == proto::IPIP {
                 // it comes back by `lo` to whoever made the tunnel packet
                 let error = errors::error(&offending, offending.src, kind, code, info);
@@ -314,7 +356,7 @@ impl Host {
         error.id = self.ip.next_id();
         error.ttl = self.ip.sysctl.default_ttl;
         let error = fab.packets.insert(error);
-        if self.director.is_some() {
+        if self.ip.balances {
             self.director_error(fab, error);
         }
         self.ip.output(fab, error);
@@ -362,7 +404,7 @@ impl Host {
         let mtu = u16::try_from(info).unwrap_or(u16::MAX);
         match quoted.proto {
             proto::TCP => {
-                self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut self.out);
+                self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut fab.out);
                 self.tcp_output(fab);
             }
             proto::UDP => self.datagram_error(fab, quoted, kind, code, mtu),

@@ -70,13 +70,18 @@ pub enum Target {
     Unreachable,
 }
 
+/// What was found out about an address.
 #[derive(Clone, Copy, Debug)]
 struct Cached {
     key: Ip,
+    /// Interface that packets from there may come in by, [`NO_INTERFACE`] if not known.
+    from: u16,
     target: Option<Target>,
 }
 
-const EMPTY: Cached = Cached { key: Ip::ANY, target: None };
+const EMPTY: Cached = Cached { key: Ip::ANY, from: NO_INTERFACE, target: None };
+
+const NO_INTERFACE: u16 = u16::MAX;
 
 /// Counters of the IP layer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -95,25 +100,31 @@ pub struct IpCounters {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct IpStack {
-    cache: Vec<Cached>,
+    cache: Box<[Cached]>,
     /// Interfaces, without `lo` and `tunl0`.
     pub interfaces: Vec<Interface>,
-    /// Neighbours.
-    pub neighbours: arp::Table,
+    /// Host number.
+    pub host: u16,
+    next_id: u16,
+    /// Something is in `loopback` or `undeliverable`.
+    pub unsettled: bool,
+    /// Whether the host is a director.
+    pub balances: bool,
+    /// Whether packets pass netfilter.
+    pub filters: bool,
     /// Counters.
     pub counters: IpCounters,
+    /// Neighbours.
+    pub neighbours: arp::Table,
     /// Packets to an own address, for the host to take in.
     pub loopback: Vec<PacketId>,
     /// Packets that no neighbour answered for, with the interface that asked, and those that a rule of
     /// netfilter rejected.
     pub undeliverable: Vec<(u16, PacketId)>,
-    /// Rules for packets, if there are any.
-    pub netfilter: Option<Box<Netfilter>>,
+    /// Rules for packets, if there are any: see [`IpStack::set_netfilter`].
+    pub(super) netfilter: Option<Box<Netfilter>>,
     /// Kernel settings.
     pub sysctl: Sysctl,
-    /// Host number.
-    pub host: u16,
-    next_id: u16,
     conflicts: u32,
     /// Earliest wake-up for what was learned about ways.
     routes_armed: Time,
@@ -150,7 +161,10 @@ impl IpStack {
             undeliverable: Vec::new(),
             netfilter: None,
             held: None,
-            cache: vec![EMPTY; CACHE_SMALLEST],
+            unsettled: false,
+            balances: false,
+            filters: false,
+            cache: [EMPTY; CACHE_SMALLEST].into(),
             conflicts: 0,
             routes_armed: Time::NEVER,
             next_id: first_id,
@@ -194,6 +208,18 @@ impl IpStack {
         self.routes.is_local(book, ip)
     }
 
+    /// Whether packets from `src` are known to be acceptable when they come in by `interface`.
+    #[inline]
+    pub fn is_accepted(&self, interface: u16, src: Ip) -> bool {
+        let cached = &self.cache[self.cache_slot(src)];
+        cached.key == src && cached.from == interface
+    }
+
+    /// From now on packets from `src` are known to be acceptable when they come in by `interface`.
+    pub fn accept(&mut self, interface: u16, src: Ip) {
+        self.cached(src).from = interface;
+    }
+
     #[inline]
     fn cache_slot(&self, ip: Ip) -> usize {
         (ip.0.wrapping_mul(0x9e37_79b1) >> 16) as usize & (self.cache.len() - 1)
@@ -219,23 +245,29 @@ impl IpStack {
             }
         };
         if keep && self.routes.is_plain() {
-            self.remember(ip, target);
+            self.cached(ip).target = Some(target);
         }
         target
     }
 
-    /// A direct-mapped cache that grows while addresses push each other out.
-    fn remember(&mut self, ip: Ip, target: Target) {
+    /// The place of an address in a direct-mapped cache that grows while addresses push each other
+    /// out.
+    fn cached(&mut self, ip: Ip) -> &mut Cached {
         let slot = self.cache_slot(ip);
-        if self.cache[slot].target.is_some() {
+        let old = &self.cache[slot];
+        if old.key != ip && (old.target.is_some() || old.from != NO_INTERFACE) {
             self.conflicts += 1;
             if self.conflicts as usize > self.cache.len() && self.cache.len() < CACHE_LARGEST {
                 self.conflicts = 0;
-                self.cache = vec![EMPTY; self.cache.len() * 2];
+                self.cache = vec![EMPTY; self.cache.len() * 2].into();
             }
         }
         let slot = self.cache_slot(ip);
-        self.cache[slot] = Cached { key: ip, target: Some(target) };
+        let cached = &mut self.cache[slot];
+        if cached.key != ip {
+            *cached = Cached { key: ip, ..EMPTY };
+        }
+        cached
     }
 
     /// Forgets where addresses lead: routes or links are other ones than before.
@@ -391,7 +423,7 @@ impl IpStack {
     /// Sends an own packet to a target found before.
     #[inline]
     fn output_by(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
-        if self.netfilter.is_some() {
+        if self.filters {
             self.output_filtered(fab, target, packet);
         } else {
             self.output_to(fab, target, packet);
@@ -401,18 +433,28 @@ impl IpStack {
     /// Sends a packet on to a target found before (hook `POSTROUTING`).
     #[inline]
     pub fn output_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
-        if self.netfilter.is_some() && !self.postrouting(fab, target, packet) {
+        if self.filters && !self.postrouting(fab, target, packet) {
             return;
         }
+        if let Target::Neighbour { interface, neighbour, mtu } = target
+            && fab.packets[packet].len <= mtu
+        {
+            self.transmit(fab, interface, neighbour, packet);
+        } else {
+            self.output_elsewhere(fab, target, packet);
+        }
+    }
+
+    /// Sends a packet that does not simply leave by an interface.
+    #[cold]
+    #[inline(never)]
+    fn output_elsewhere(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
         match target {
-            Target::Neighbour { interface, neighbour, mtu } => {
-                if fab.packets[packet].len > mtu {
-                    self.fragment_to(fab, target, packet);
-                } else {
-                    self.transmit(fab, interface, neighbour, packet);
-                }
+            Target::Neighbour { .. } => self.fragment_to(fab, target, packet),
+            Target::Local => {
+                self.loopback.push(packet);
+                self.unsettled = true;
             }
-            Target::Local => self.loopback.push(packet),
             Target::Broadcast => self.broadcast(fab, packet),
             Target::Refused(_) | Target::Unreachable => {
                 fab.drop(Place::Host(self.host), Reason::NoRoute, packet);
@@ -420,13 +462,31 @@ impl IpStack {
         }
     }
 
+    /// Sends a packet that is not too large to a neighbour.
     #[inline]
-    fn transmit(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
-        if let Some(mac) = self.neighbours.known(fab.now, to) {
-            self.emit_to(fab, interface, packet, mac);
-        } else {
+    pub fn transmit(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        to: NeighbourId,
+        packet: PacketId,
+    ) {
+        let Some(mac) = self.neighbours.known(fab.now, to) else {
             self.transmit_slow(fab, interface, to, packet);
+            return;
+        };
+        let i = &self.interfaces[interface as usize];
+        let p = &mut fab.packets[packet];
+        p.dst_mac = mac;
+        if !i.plain {
+            self.emit(fab, interface, packet);
+            return;
         }
+        p.src_mac = i.mac;
+        let len = p.len;
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += u64::from(len);
+        fab.send_sized(i.direction, packet, len);
     }
 
     #[cold]
@@ -476,31 +536,8 @@ impl IpStack {
     }
 
     /// Puts a frame whose Ethernet destination is set on the link of an interface.
-    pub fn emit(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
-        let to = fab.packets[packet].dst_mac;
-        self.emit_to(fab, interface, packet, to);
-    }
-
-    /// Puts a frame on the link of an interface.
-    #[inline]
-    fn emit_to(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId, to: MacId) {
-        let i = &self.interfaces[interface as usize];
-        let p = &mut fab.packets[packet];
-        p.src_mac = i.mac;
-        p.dst_mac = to;
-        if !i.plain {
-            self.emit_slow(fab, interface, packet);
-            return;
-        }
-        let ip = u64::from(p.kind == Kind::Ipv4);
-        let len = p.len;
-        self.counters.packets_out += ip;
-        self.counters.bytes_out += ip * u64::from(len);
-        fab.send_sized(i.direction, packet, len);
-    }
-
     #[cold]
-    fn emit_slow(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+    pub fn emit(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         if let Some(held) = &mut self.held {
             held.push((interface, packet));
             return;
@@ -562,6 +599,7 @@ impl IpStack {
                 }
                 Action::GiveUp { interface, packet } => {
                     self.undeliverable.push((interface, packet));
+                    self.unsettled = true;
                 }
                 Action::Overflow(packet) => {
                     fab.drop(Place::Host(self.host), Reason::NeighbourQueue, packet);

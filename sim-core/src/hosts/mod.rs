@@ -17,7 +17,7 @@ pub mod server;
 mod sharing;
 
 use crate::net::fragment::Reassembly;
-use crate::tcp::{Output, TcpStack};
+use crate::tcp::TcpStack;
 use crate::wire::{Kind, MacId, PacketId};
 use client::{ClientApplication, Plan, Session};
 use cpu::Cpu;
@@ -35,7 +35,6 @@ pub struct Host {
     pub ip: IpStack,
     /// TCP.
     pub tcp: TcpStack,
-    out: Output,
     /// Name.
     pub name: String,
     /// Number in the world.
@@ -43,7 +42,7 @@ pub struct Host {
     /// Fragments.
     pub reassembly: Reassembly,
     /// IPVS, if the host is a director.
-    pub director: Option<Box<Director>>,
+    director: Option<Box<Director>>,
     /// Whether `tunl0` is up: IPIP packets are unwrapped.
     pub tunnel: bool,
     /// CPU that received packets pass.
@@ -81,9 +80,14 @@ impl Host {
             free_sessions: Vec::new(),
             sockets: Sockets::default(),
             plan,
-            out: Output::default(),
             replies: Vec::new(),
         }
+    }
+
+    /// Makes the host a director.
+    pub fn set_director(&mut self, director: Director) {
+        self.director = Some(Box::new(director));
+        self.ip.balances = true;
     }
 
     /// Puts the first events of the applications into the queue.
@@ -151,12 +155,17 @@ impl Host {
         }
     }
 
+    /// IPVS, if the host is a director.
+    pub fn director(&self) -> Option<&Director> {
+        self.director.as_deref()
+    }
+
     /// Handles an event of this host.
     pub fn handle(&mut self, fab: &mut Fabric, event: Event) {
         match event {
             Event::Neighbour { entry, .. } => self.ip.neighbour_deadline(fab, entry),
             Event::Tcp { slot, .. } => {
-                self.tcp.on_wake(fab.now, slot, &mut self.out);
+                self.tcp.on_wake(fab.now, slot, &mut fab.out);
                 self.tcp_output(fab);
             }
             Event::Ipvs { .. } => self.director_deadline(fab),
@@ -176,7 +185,11 @@ impl Host {
                 self.servers.shared(self.number, fab, application, &mut self.replies);
                 self.answer(fab);
             }
-            Event::Arrive { .. } | Event::Late { .. } | Event::Link { .. } | Event::Sample => {
+            Event::Arrive { .. }
+            | Event::Late { .. }
+            | Event::Link { .. }
+            | Event::Sample
+            | Event::Operator { .. } => {
                 debug_assert!(false, "an event of the world, not of a host");
             }
         }
@@ -186,7 +199,7 @@ impl Host {
     /// Takes in what the host sent to itself and answers for what could not be delivered.
     #[inline]
     fn settle(&mut self, fab: &mut Fabric) {
-        if !self.ip.loopback.is_empty() || !self.ip.undeliverable.is_empty() {
+        if self.ip.unsettled {
             self.settle_slow(fab);
         }
     }
@@ -203,6 +216,7 @@ impl Host {
                     self.host_unreachable(fab, packet);
                 }
             } else {
+                self.ip.unsettled = false;
                 return;
             }
         }

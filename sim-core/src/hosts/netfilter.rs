@@ -201,6 +201,12 @@ const MANGLE: &[FilterTable] = &[FilterTable::Mangle];
 const FILTER: &[FilterTable] = &[FilterTable::Filter];
 
 impl IpStack {
+    /// Lets all packets pass these rules from now on.
+    pub fn set_netfilter(&mut self, netfilter: Netfilter) {
+        self.netfilter = Some(Box::new(netfilter));
+        self.filters = true;
+    }
+
     /// Whether `packet` is for an own address.
     fn is_for_us(&mut self, fab: &Fabric, packet: PacketId) -> bool {
         self.is_local(&fab.book, fab.packets[packet].dst)
@@ -216,6 +222,7 @@ impl IpStack {
                     netfilter.rejected.push(*how);
                 }
                 self.undeliverable.push((REJECTED, packet));
+                self.unsettled = true;
             }
         }
         false
@@ -291,7 +298,7 @@ impl IpStack {
     /// The rest of hook `OUTPUT`, and out.
     #[inline]
     pub(super) fn output_end(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
-        if self.netfilter.is_some() {
+        if self.filters {
             self.output_end_filtered(fab, target, packet);
         } else {
             self.output_to(fab, target, packet);
@@ -322,7 +329,7 @@ impl IpStack {
         service: (Ip, u16),
         answers: Option<(Ip, u16)>,
     ) {
-        if self.netfilter.is_some() {
+        if self.filters {
             self.output_balanced_filtered(fab, target, packet, service, answers);
         } else {
             self.output_to(fab, target, packet);
@@ -554,7 +561,7 @@ impl Host {
     /// Delivers a packet that has passed everything but the end of hook `INPUT`.
     #[inline]
     pub(super) fn accept_local(&mut self, fab: &mut Fabric, packet: PacketId) {
-        if self.ip.netfilter.is_none() || self.input_end(fab, packet) {
+        if !self.ip.filters || self.input_end(fab, packet) {
             self.deliver_local(fab, packet);
         }
     }

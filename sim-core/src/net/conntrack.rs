@@ -115,7 +115,7 @@ pub struct Conntrack {
 const UDP: Span = Span::from_secs(30);
 /// UDP in both directions (`nf_conntrack_udp_timeout_stream`).
 const UDP_STREAM: Span = Span::from_secs(120);
-/// ICMP and ICMPv6 (`nf_conntrack_icmp_timeout`).
+/// ICMP and `ICMPv6` (`nf_conntrack_icmp_timeout`).
 const ICMP: Span = Span::from_secs(30);
 /// An entry whose life was cut short is found after this time at the latest (`GC_SCAN_INTERVAL_MAX`);
 /// until then it takes room but is used no more.

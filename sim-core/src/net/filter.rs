@@ -150,7 +150,7 @@ impl Filter {
             match (&rule.target, &mut connection_mark) {
                 (Target::End(verdict), _) => return *verdict,
                 (Target::Return, _) => {
-                    return match rules.last() {
+                    return match rules.next_back() {
                         Some(Rule { matches, target: Target::End(policy), .. })
                             if matches.is_empty() =>
                         {

@@ -1,5 +1,6 @@
 //! From a configuration to a world, with every mistake named at once.
 
+use super::operator::Operator;
 use super::{Link, World, sample};
 use crate::config::{
     HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
@@ -108,6 +109,7 @@ impl Builder<'_> {
                 self.wrong(format!("link event {}", event.link), "there is no link of this name");
             }
         }
+        let operator = self.operator(&mut fabric);
         for host in &mut hosts {
             let direct = host.cpu.is_none();
             for i in &mut host.ip.interfaces {
@@ -125,6 +127,7 @@ impl Builder<'_> {
             switches,
             links,
             link_events: config.link_events.clone(),
+            operator,
             bridges: WorldConfig {
                 switches: config.switches.clone(),
                 links: config.links.clone(),
@@ -140,6 +143,22 @@ impl Builder<'_> {
             events: 0,
             last: None,
         }
+    }
+
+    fn operator(&mut self, fabric: &mut Fabric) -> Operator {
+        let config = self.config;
+        let end = config.duration + config.drain;
+        for operation in &config.operations {
+            let name = &operation.host;
+            let director = config.hosts.iter().any(|h| h.name == *name && h.ipvs.is_some());
+            let place = format!("operation on {name}");
+            if !director {
+                self.wrong(place, "there is no director of this name");
+            } else if operation.at.is_some_and(|at| at > end) {
+                self.wrong(place, format!("it is after the end of the run, {end}"));
+            }
+        }
+        Operator::new(config, fabric)
     }
 
     fn host(&mut self, number: u16, config: &HostConfig) -> Host {
@@ -271,7 +290,7 @@ impl Builder<'_> {
         }
         let numbers = |pattern: &str| interface_numbers(config, pattern);
         let filter = Filter::new(&config.filters, &mut self.fabric.book, numbers);
-        ip.netfilter = Some(Box::new(Netfilter::new(filter, tracked)));
+        ip.set_netfilter(Netfilter::new(filter, tracked));
     }
 
     fn policy(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
@@ -319,7 +338,7 @@ impl Builder<'_> {
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         if let Some(rules) = &config.ipvs {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
-                Ok(ipvs) => host.director = Some(Box::new(Director::new(ipvs))),
+                Ok(ipvs) => host.set_director(Director::new(ipvs)),
                 Err(errors) => errors.iter().for_each(|e| self.wrong(place, e.to_string())),
             }
         }

@@ -57,7 +57,7 @@ impl TcpState {
 
     const fn on_syn(self, reply: bool) -> Next {
         match (self, reply) {
-            (Self::None | Self::SynSent, false) | (Self::TimeWait, _) | (Self::Close, false) => {
+            (Self::None | Self::SynSent | Self::Close, false) | (Self::TimeWait, _) => {
                 Next::To(Self::SynSent)
             }
             (Self::SynSent, true) | (Self::SynSent2, _) => Next::To(Self::SynSent2),

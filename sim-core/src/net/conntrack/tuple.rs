@@ -19,7 +19,7 @@ pub struct Tuple {
     pub proto: u8,
 }
 
-/// ICMPv6 echo request and reply (RFC 4443).
+/// `ICMPv6` echo request and reply (RFC 4443).
 const ECHO_V6: [u8; 2] = [128, 129];
 
 impl Tuple {
