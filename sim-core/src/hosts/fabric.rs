@@ -49,6 +49,11 @@ pub enum Event {
         /// Host number.
         host: u16,
     },
+    /// The tracked connections of a host want attention.
+    Conntrack {
+        /// Host number.
+        host: u16,
+    },
     /// What a host learned about ways may expire.
     Routes {
         /// Host number.
@@ -145,6 +150,8 @@ pub enum Reason {
     NoRoute,
     /// Time to live used up.
     TtlExceeded,
+    /// A rule of netfilter.
+    Netfilter,
     /// Larger than the MTU with DF set.
     TooBig,
     /// Nobody answered ARP.
@@ -182,6 +189,7 @@ impl Reason {
             Self::NotForwarding => "not_forwarding",
             Self::NoRoute => "no_route",
             Self::TtlExceeded => "ttl_exceeded",
+            Self::Netfilter => "netfilter",
             Self::TooBig => "too_big",
             Self::NeighbourFailed => "neighbour_failed",
             Self::NeighbourQueue => "neighbour_queue",

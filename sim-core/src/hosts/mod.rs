@@ -12,6 +12,7 @@ pub mod director;
 pub mod fabric;
 mod input;
 pub mod ip;
+pub mod netfilter;
 pub mod server;
 mod sharing;
 
@@ -170,6 +171,7 @@ impl Host {
             Event::Ipvs { .. } => self.director_deadline(fab),
             Event::Cpu { .. } => self.cpu_done(fab),
             Event::Routes { .. } => self.ip.routes_deadline(fab),
+            Event::Conntrack { .. } => self.ip.conntrack_deadline(fab),
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),
@@ -206,9 +208,13 @@ impl Host {
     fn settle_slow(&mut self, fab: &mut Fabric) {
         loop {
             if let Some(packet) = self.ip.loopback.pop() {
-                self.deliver_local(fab, packet);
-            } else if let Some((_, packet)) = self.ip.undeliverable.pop() {
-                self.host_unreachable(fab, packet);
+                self.looped_input(fab, packet);
+            } else if let Some((interface, packet)) = self.ip.undeliverable.pop() {
+                if interface == netfilter::REJECTED {
+                    self.output_rejected(fab, packet);
+                } else {
+                    self.host_unreachable(fab, packet);
+                }
             } else {
                 self.ip.unsettled = false;
                 return;
