@@ -218,9 +218,9 @@ impl Host {
     fn open_tcp(&mut self, fab: &mut Fabric, session: &mut Session) -> Result<(), Failure> {
         let client = &mut self.clients[session.application as usize];
         let target = client.target;
-        let fallback = self.ip.source_for(target.0).ok_or(Failure::Unreachable)?;
+        let fallback = self.ip.source_for(&fab.book, target.0).ok_or(Failure::Unreachable)?;
         let (source, ip) = client.next_source(fallback);
-        let mtu = self.ip.mtu_towards(target.0);
+        let mtu = self.ip.mtu_towards(&fab.book, target.0);
         let tag = client.tag(session.number);
         for _ in 0..PORT_TRIES {
             let local = (ip, client.next_port(source));

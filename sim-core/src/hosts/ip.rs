@@ -1,17 +1,18 @@
-//! The IPv4 layer of a host: interfaces, addresses, routes, neighbours, output.
+//! The IP layer of a host: interfaces, addresses, routes, neighbours, output.
 //!
 //! What comes in is judged by the host ([`super::Host`]), which also owns TCP, IPVS and the
 //! applications; here is what all of them need to send a packet on its way.
 
 use super::fabric::{Event, Fabric, NO_TAP, Place, Reason, Tap};
 use crate::config::{InterfaceSysctl, Sysctl};
-use crate::engine::Time;
+use crate::engine::{FxMap, Span, Time};
 use crate::net::arp::{self, Action, NeighbourId};
 use crate::net::fragment;
 use crate::net::icmp::{RateLimit, RedirectLimit};
-use crate::net::route::{self, Lookup, Routes};
+use crate::net::route::{self, Hop, Lookup, Routes};
+use crate::net::route6::{OwnAddress6, Routes6};
 use crate::observe::capture::Direction as Way;
-use crate::wire::{Ip, Kind, MacId, Packet, PacketId, Prefix};
+use crate::wire::{AddressBook, Ip, Kind, MacId, Packet, PacketId, Prefix};
 
 /// No direction: the interface has no link.
 pub const NO_LINK: u32 = u32::MAX;
@@ -41,8 +42,10 @@ pub struct Interface {
     pub plain: bool,
     /// Settings, already joined with the host's.
     pub sysctl: InterfaceSysctl,
-    /// Addresses, the primary one first.
+    /// IPv4 addresses, the primary one first.
     pub addresses: Vec<OwnAddress>,
+    /// IPv6 addresses, the newest first, the link-local one last.
+    pub addresses6: Vec<OwnAddress6>,
     /// Name: `eth0`.
     pub name: String,
 }
@@ -71,6 +74,20 @@ struct Cached {
     target: Option<Target>,
 }
 
+/// What a host learned of the way to one destination (`fib_nh_exception`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Exception {
+    /// Largest packet, and until when that is believed.
+    mtu: Option<(u16, Time)>,
+    /// Next hop of an ICMP redirect.
+    hop: Option<Hop>,
+}
+
+/// Smallest path MTU that is believed (`ip_rt_min_pmtu`).
+const MIN_PMTU: u16 = 552;
+/// A path MTU is forgotten after this time (`ip_rt_mtu_expires`).
+const PMTU_LIFE: Span = Span::from_secs(600);
+
 const EMPTY: Cached = Cached { key: Ip::ANY, target: None };
 
 /// Counters of the IP layer.
@@ -86,12 +103,12 @@ pub struct IpCounters {
     pub bytes_out: u64,
 }
 
-/// The IPv4 layer of a host. What every packet needs stands first.
+/// The IP layer of a host. What every packet needs stands first.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct IpStack {
     cache: Vec<Cached>,
-    /// Interfaces, without `lo` and `tunl0`.
+    /// Interfaces without `lo`: those with links in the order of the configuration, then tunnel devices.
     pub interfaces: Vec<Interface>,
     /// Neighbours.
     pub neighbours: arp::Table,
@@ -107,13 +124,21 @@ pub struct IpStack {
     pub host: u16,
     next_id: u16,
     conflicts: u32,
+    /// What is known of the ways to some addresses besides routes.
+    exceptions: FxMap<Ip, Exception>,
     /// While a CPU works on a packet, what it sends waits here for the end of the work.
     pub held: Option<Vec<(u16, PacketId)>>,
-    actions: Vec<Action>,
-    /// Addresses on `lo` and `tunl0`.
+    pub(super) actions: Vec<Action>,
+    /// IPv4 addresses on `lo`.
     pub inner_addresses: Vec<OwnAddress>,
-    /// Routing table.
+    /// IPv6 addresses on `lo`.
+    pub inner_addresses6: Vec<OwnAddress6>,
+    /// Routing table, and the own addresses of both families.
     pub routes: Routes,
+    /// Routing table of IPv6.
+    pub routes6: Routes6,
+    /// Addresses answered for (`ip neigh add proxy`): interface, address.
+    pub proxies: Vec<(u16, Ip)>,
     /// Limits the rate of ICMP errors.
     pub limiter: RateLimit,
     /// Limits the rate of ICMP redirects.
@@ -141,6 +166,10 @@ impl IpStack {
             held: None,
             cache: vec![EMPTY; CACHE_SMALLEST],
             conflicts: 0,
+            exceptions: FxMap::default(),
+            inner_addresses6: Vec::new(),
+            routes6: Routes6::default(),
+            proxies: Vec::new(),
             next_id: first_id,
             actions: Vec::new(),
         }
@@ -173,6 +202,13 @@ impl IpStack {
         self.routes.is_local(ip)
     }
 
+    /// What the cache says of an address.
+    #[inline]
+    pub(super) fn cached(&self, ip: Ip) -> Option<Target> {
+        let cached = &self.cache[self.cache_slot(ip)];
+        cached.target.filter(|_| cached.key == ip)
+    }
+
     #[inline]
     fn cache_slot(&self, ip: Ip) -> usize {
         (ip.0.wrapping_mul(0x9e37_79b1) >> 16) as usize & (self.cache.len() - 1)
@@ -180,6 +216,14 @@ impl IpStack {
 
     #[cold]
     fn look_up(&mut self, ip: Ip, hash: impl FnOnce() -> u32) -> Target {
+        if let Some(hop) = self.exceptions.get(&ip).and_then(|e| e.hop)
+            && !self.routes.is_local(ip)
+        {
+            let neighbour = self.neighbours.entry(hop.interface, hop.via.unwrap_or(ip));
+            let target = Target::Neighbour { interface: hop.interface, neighbour };
+            self.remember(ip, target);
+            return target;
+        }
         let (target, keep) = match self.routes.lookup(ip) {
             Lookup::Local => (Target::Local, true),
             Lookup::Broadcast => (Target::Broadcast, true),
@@ -198,7 +242,7 @@ impl IpStack {
     }
 
     /// A direct-mapped cache that grows while addresses push each other out.
-    fn remember(&mut self, ip: Ip, target: Target) {
+    pub(super) fn remember(&mut self, ip: Ip, target: Target) {
         let slot = self.cache_slot(ip);
         if self.cache[slot].target.is_some() {
             self.conflicts += 1;
@@ -214,7 +258,12 @@ impl IpStack {
     /// The source address of a packet that this host sends to `to`: the first address of the
     /// outgoing interface that shares a prefix with the next hop, else its first, else the first of
     /// any interface (`inet_select_addr`).
-    pub fn source_for(&mut self, to: Ip) -> Option<Ip> {
+    ///
+    /// For IPv6 see [`crate::net::route6::select_source`].
+    pub fn source_for(&mut self, book: &AddressBook, to: Ip) -> Option<Ip> {
+        if to.is_v6() {
+            return self.source_for6(book, to);
+        }
         match self.target(to, || 0) {
             Target::Local => Some(to),
             Target::Neighbour { interface, neighbour } => {
@@ -236,11 +285,55 @@ impl IpStack {
             .map(|a| a.ip)
     }
 
-    /// The MTU of the way to `to`; 65535 for an own address.
-    pub fn mtu_towards(&mut self, to: Ip) -> u16 {
-        match self.target(to, || 0) {
+    /// The MTU of the link towards `to`; 65535 for an own address.
+    pub fn mtu_towards(&mut self, book: &AddressBook, to: Ip) -> u16 {
+        match self.way(book, to, || 0) {
             Target::Neighbour { interface, .. } => self.interfaces[interface as usize].mtu,
             _ => u16::MAX,
+        }
+    }
+
+    /// The MTU of the path to `to` as far as it is known, at most that of the link, `link`.
+    #[inline]
+    pub fn path_mtu(&self, now: Time, to: Ip, link: u16) -> u16 {
+        if self.exceptions.is_empty() {
+            return link;
+        }
+        match self.exceptions.get(&to).and_then(|e| e.mtu) {
+            Some((mtu, until)) if until > now => mtu.min(link),
+            _ => link,
+        }
+    }
+
+    /// The path to `to` takes packets of `mtu` bytes only (`ip_rt_update_pmtu`, `ip6_rt_update_pmtu`). A
+    /// path MTU below 552 is believed to be 552, below 1280 an IPv6 one is not believed.
+    pub fn learn_path_mtu(&mut self, now: Time, to: Ip, mtu: u16) {
+        if to.is_v6() && mtu < super::ip6::MIN_MTU {
+            return;
+        }
+        let mtu = Some((mtu.max(MIN_PMTU), now + PMTU_LIFE));
+        self.exceptions.entry(to).or_insert(Exception { mtu: None, hop: None }).mtu = mtu;
+    }
+
+    /// An ICMP redirect from `from`: packets to `to` are to go to `gateway`
+    /// (`__ip_do_redirect`, `shared_media` 1). It counts only if they go to `from` now, and once the
+    /// Ethernet address of `gateway` is known: the first one may only make the host ask for it. It is
+    /// obeyed until the end of the run (Linux: 300 s).
+    pub fn redirected(&mut self, fab: &mut Fabric, (from, to, gateway): (Ip, Ip, Ip)) {
+        let Target::Neighbour { interface, neighbour } = self.target(to, || 0) else { return };
+        let accepts = self.interfaces[interface as usize].sysctl.accept_redirects;
+        let unicast = !matches!(self.routes.lookup(gateway), Lookup::Local | Lookup::Broadcast);
+        let now_by = self.neighbours.entries()[neighbour.0 as usize].ip;
+        if !accepts || !unicast || gateway == from || now_by != from {
+            return;
+        }
+        let next = self.neighbours.entry(interface, gateway);
+        let known = self.neighbours.resolve(fab.now, next, Ip::ANY, &mut self.actions);
+        self.act(fab);
+        if known.is_some() {
+            let hop = Some(Hop { interface, via: Some(gateway) });
+            self.exceptions.entry(to).or_insert(Exception { mtu: None, hop: None }).hop = hop;
+            self.cache.fill(EMPTY);
         }
     }
 
@@ -254,14 +347,17 @@ impl IpStack {
     #[inline]
     pub fn originate(&mut self, fab: &mut Fabric, packet: &Packet) {
         let id = fab.packets.insert(*packet);
-        fab.packets[id].id = self.next_id();
+        // only fragments of IPv6 have an identification
+        if packet.kind == Kind::Ipv4 {
+            fab.packets[id].id = self.next_id();
+        }
         self.output(fab, id);
     }
 
     /// As [`IpStack::originate`], cut into fragments of at most `mtu` bytes.
     #[cold]
     pub fn originate_in_pieces(&mut self, fab: &mut Fabric, mut packet: Packet, mtu: u16) {
-        packet.id = self.next_id();
+        packet.id = self.next_id().max(1);
         let whole = fab.packets.insert(packet);
         for mut part in fragment::split(&packet, mtu) {
             part.body = fab.packets.duplicate(whole);
@@ -275,7 +371,7 @@ impl IpStack {
     #[inline]
     pub fn output(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
-        let target = self.target(p.dst, || route::flow_hash(p));
+        let target = self.way(&fab.book, p.dst, || route::flow_hash(p));
         self.output_to(fab, target, packet);
     }
 
@@ -297,7 +393,13 @@ impl IpStack {
     }
 
     #[inline]
-    fn transmit(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
+    pub(super) fn transmit(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        to: NeighbourId,
+        packet: PacketId,
+    ) {
         if let Some(mac) = self.neighbours.known(fab.now, to) {
             self.emit_to(fab, interface, packet, mac);
         } else {
@@ -326,11 +428,16 @@ impl IpStack {
     /// forwards has told the sender before.
     #[cold]
     fn fragment_to(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
-        let whole = fab.packets[packet];
-        if whole.dont_fragment() {
+        if fab.packets[packet].kind == Kind::Ipv6 {
+            // made here, or put together here from fragments: see `check` and `forward6`
+            if fab.packets[packet].id == 0 {
+                fab.packets[packet].id = self.next_id().max(1);
+            }
+        } else if fab.packets[packet].dont_fragment() {
             fab.drop(Place::Host(self.host), Reason::TooBig, packet);
             return;
         }
+        let whole = fab.packets[packet];
         let mtu = self.interfaces[interface as usize].mtu;
         for mut part in fragment::split(&whole, mtu) {
             part.body =
@@ -368,7 +475,7 @@ impl IpStack {
             self.emit_slow(fab, interface, packet);
             return;
         }
-        let ip = u64::from(p.kind == Kind::Ipv4);
+        let ip = u64::from(p.kind.is_ip());
         let len = p.len;
         self.counters.packets_out += ip;
         self.counters.bytes_out += ip * u64::from(len);
@@ -384,7 +491,7 @@ impl IpStack {
         let i = &self.interfaces[interface as usize];
         let p = &mut fab.packets[packet];
         p.src_mac = i.mac;
-        if p.kind == Kind::Ipv4 {
+        if p.kind.is_ip() {
             self.counters.packets_out += 1;
             self.counters.bytes_out += u64::from(p.len);
         }
@@ -415,8 +522,8 @@ impl IpStack {
 
     /// The upper layer heard from `peer`: the way to it works. The MTU of that way.
     #[inline]
-    pub fn heard_from(&mut self, now: Time, peer: Ip) -> u16 {
-        match self.target(peer, || 0) {
+    pub fn heard_from(&mut self, now: Time, book: &AddressBook, peer: Ip) -> u16 {
+        match self.way(book, peer, || 0) {
             Target::Neighbour { interface, neighbour } => {
                 self.neighbours.confirm(now, neighbour);
                 self.interfaces[interface as usize].mtu
@@ -427,7 +534,7 @@ impl IpStack {
 
     /// Does what the neighbour table asked for.
     #[cold]
-    fn act(&mut self, fab: &mut Fabric) {
+    pub(super) fn act(&mut self, fab: &mut Fabric) {
         let mut actions = core::mem::take(&mut self.actions);
         for action in actions.drain(..) {
             match action {
@@ -454,6 +561,10 @@ impl IpStack {
 
     /// Sends an ARP request; the sender address follows `arp_announce` (`arp_solicit`).
     fn ask(&mut self, fab: &mut Fabric, interface: u16, target: Ip, to: MacId, source: Ip) {
+        if target.is_v6() {
+            self.solicit(fab, interface, target, to, source);
+            return;
+        }
         let i = &self.interfaces[interface as usize];
         // the target knows a source of its own subnet, be it an address of this interface or not
         let known = |a: &OwnAddress| {
@@ -489,8 +600,13 @@ impl IpStack {
         self.emit(fab, interface, id);
     }
 
-    /// Tells the link of an interface that `ip` is here (a gratuitous ARP request).
+    /// Tells the link of an interface that `ip` is here (a gratuitous ARP request, or an unsolicited
+    /// neighbour advertisement).
     pub fn announce(&mut self, fab: &mut Fabric, interface: u16, ip: Ip) {
+        if ip.is_v6() {
+            self.announce6(fab, interface, ip);
+            return;
+        }
         self.send_arp(fab, interface, Kind::ArpRequest, (ip, ip), MacId::ZERO, MacId::BROADCAST);
     }
 
@@ -549,9 +665,11 @@ impl IpStack {
         }
     }
 
-    /// Whether this host answers for an address that it would forward to by another interface.
+    /// Whether this host answers for an address that it would forward to by another interface
+    /// (`arp_fwd_proxy`, or an entry of `ip neigh add proxy`).
     fn proxies(&mut self, interface: u16, wanted: Ip) -> bool {
-        if !self.interfaces[interface as usize].sysctl.proxy_arp || !self.sysctl.ip_forward {
+        let all = self.interfaces[interface as usize].sysctl.proxy_arp;
+        if !self.sysctl.ip_forward || !all && !self.proxies.contains(&(interface, wanted)) {
             return false;
         }
         matches!(self.target(wanted, || 0), Target::Neighbour { interface: out, .. } if out != interface)

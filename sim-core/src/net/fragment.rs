@@ -91,12 +91,8 @@ impl Iterator for Fragments {
         debug_assert!(offset <= Packet::OFFSET, "no fragment begins beyond 65528");
         self.done += size;
 
-        let mut fragment = Packet {
-            len: header + size,
-            frag: more | offset,
-            body: PacketId::NONE,
-            ..self.packet
-        };
+        let mut fragment =
+            Packet { len: header + size, frag: more | offset, body: PacketId::NONE, ..self.packet };
         if offset != 0 {
             (fragment.sport, fragment.dport, fragment.seq, fragment.ack) = (0, 0, 0, 0);
             (fragment.window, fragment.mss, fragment.opt) = (0, 0, 0);

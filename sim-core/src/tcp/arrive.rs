@@ -215,11 +215,11 @@ impl TcpStack {
             entry.answered_at = ticks(now);
         }
         let opt = if p.opt > 0 && self.config.options { SEGMENT_OPTIONS } else { 0 };
-        let mut ack = Packet::ipv4(p.dst, p.src, proto::TCP, 40 + u16::from(opt));
+        let mut ack = Packet::ip(p.dst, p.src, proto::TCP, 20 + u16::from(opt));
         ack.sport = p.dport;
         ack.dport = p.sport;
         ack.ttl = self.ttl;
-        ack.frag = Packet::DF;
+        ack.set_dont_fragment();
         ack.tag = p.tag;
         ack.seq = old.snd_nxt;
         ack.ack = old.rcv_nxt;

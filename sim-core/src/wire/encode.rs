@@ -105,9 +105,7 @@ pub fn frame<B: Bodies>(out: &mut Vec<u8>, now: Time, packet: &Packet, bodies: &
 fn ethernet(id: MacId, macs: &[Mac]) -> Mac {
     match id {
         MacId::BROADCAST => Mac([0xff; 6]),
-        MacId(n) => {
-            id.group().or_else(|| macs.get(n as usize).copied()).unwrap_or(Mac([0; 6]))
-        }
+        MacId(n) => id.group().or_else(|| macs.get(n as usize).copied()).unwrap_or(Mac([0; 6])),
     }
 }
 
@@ -412,7 +410,8 @@ fn checksum(addresses: &[u8], protocol: u8, bytes: &[u8]) -> u16 {
 fn mend(message: &mut [u8], at: usize) {
     let v6 = message.get(at).is_some_and(|b| b >> 4 == 6);
     let length = if v6 { 40 } else { 20 };
-    let Some((header, segment)) = message.get_mut(at..).and_then(|b| b.split_at_mut_checked(length))
+    let Some((header, segment)) =
+        message.get_mut(at..).and_then(|b| b.split_at_mut_checked(length))
     else {
         return;
     };

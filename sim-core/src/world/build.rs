@@ -2,7 +2,7 @@
 
 use super::{Link, World, sample};
 use crate::config::{
-    HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, Transport, TunnelKind, WorldConfig,
+    HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, Transport, WorldConfig,
 };
 use crate::engine::{Stream, Time};
 use crate::hosts::Host;
@@ -12,16 +12,20 @@ use crate::hosts::director::Director;
 use crate::hosts::fabric::{Event, Fabric, NO_TAP};
 use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
 use crate::hosts::server::ServerApplication;
+use crate::hosts::tunnel::{Tunnel, Tunnels};
 use crate::ipvs::Ipvs;
 use crate::net::link::{Direction, Endpoint};
 use crate::net::route::Hop;
+use crate::net::route6::{OwnAddress6, is_link_local};
 use crate::net::switch::{Port, Switch};
 use crate::net::topology;
 use crate::observe::ClientObservation;
 use crate::observe::capture::{self, Capture, CaptureInterface};
 use crate::tcp::TcpStack;
+use crate::wire::addr::link_local;
 use crate::wire::{Ip, Mac, MacId, Prefix};
 use core::fmt;
+use core::net::IpAddr;
 
 /// Something in a configuration that no world can be built from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -145,26 +149,57 @@ impl Builder<'_> {
         let mut ip = IpStack::new(number, config.sysctl, first_id);
         for (index, interface) in config.interfaces.iter().enumerate() {
             let built = self.interface(&place, config, number, index, interface);
-            for a in &built.addresses {
-                ip.routes.add_local(a.ip);
-                if a.len < 32 {
-                    let hop = Hop { interface: index as u16, via: None };
-                    ip.routes.add(Prefix::new(a.ip, a.len), 0, vec![hop]);
-                }
-                if a.len < 31 {
-                    ip.routes.add_broadcast(Ip(a.ip.0 | !Prefix::mask(a.len)));
-                }
-            }
+            let hop = Hop { interface: index as u16, via: None };
+            connect(&mut ip, &built.addresses, &built.addresses6, Some(hop));
             ip.interfaces.push(built);
         }
-        let inner = config.tunnels.iter().flat_map(|t| &t.addresses);
-        let inner: Vec<Net> = config.loopback.iter().chain(inner).copied().collect();
-        ip.inner_addresses = self.own(&inner);
-        for a in ip.inner_addresses.clone() {
-            ip.routes.add_local(a.ip);
-        }
+        (ip.inner_addresses, ip.inner_addresses6) = self.own(config, &config.loopback);
+        let (v4, v6) = (ip.inner_addresses.clone(), ip.inner_addresses6.clone());
+        connect(&mut ip, &v4, &v6, None);
+        let tunnels = self.tunnels(config, &mut ip);
         self.routes(&place, config, &mut ip);
-        self.applications(&place, number, config, ip)
+        self.proxies(&place, config, &mut ip);
+        let mut host = self.applications(&place, number, config, ip);
+        host.tunnels = tunnels;
+        host
+    }
+
+    /// Adds the tunnel devices to the interfaces.
+    fn tunnels(&mut self, config: &HostConfig, ip: &mut IpStack) -> Tunnels {
+        let mut devices = Vec::new();
+        for t in &config.tunnels {
+            let (addresses, addresses6) = self.own(config, &t.addresses);
+            connect(ip, &addresses, &addresses6, None);
+            devices.push(Tunnel {
+                interface: ip.interfaces.len() as u16,
+                kind: t.kind,
+                local: t.local.map(|a| self.fabric.book.number(a)),
+                remote: t.remote.map(|a| self.fabric.book.number(a)),
+                checksum: t.checksum,
+            });
+            ip.interfaces.push(Interface {
+                name: t.name.clone(),
+                mac: MacId::ZERO,
+                addresses,
+                addresses6,
+                mtu: t.mtu,
+                sysctl: effective(config, &t.sysctl),
+                direction: NO_LINK,
+                tap: NO_TAP,
+                plain: false,
+            });
+        }
+        Tunnels { devices, ports: config.fou.clone() }
+    }
+
+    fn proxies(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
+        for (dev, addr) in &config.proxies {
+            if let Some(index) = config.interfaces.iter().position(|i| i.name == *dev) {
+                ip.proxies.push((index as u16, self.fabric.book.number(*addr)));
+            } else {
+                self.wrong(place, format!("proxy for {addr}: no interface {dev}"));
+            }
+        }
     }
 
     fn interface(
@@ -187,22 +222,39 @@ impl Builder<'_> {
             self.wrong(format!("{place}:{}", config.name), format!("MAC {mac} is taken"));
         }
         self.fabric.macs.push(mac);
+        let (addresses, mut addresses6) = self.own(host, &config.addresses);
+        if has_v6(host) {
+            let link_local = Net::new(IpAddr::V6(link_local(mac)), 64);
+            addresses6.extend(self.own(host, &[link_local]).1);
+        }
         Interface {
             name: config.name.clone(),
             mac: MacId(self.fabric.macs.len() as u32 - 1),
-            addresses: self.own(&config.addresses),
+            addresses,
+            addresses6,
             mtu: config.mtu,
-            sysctl: effective(&host.sysctl.all, &config.sysctl),
+            sysctl: effective(host, &config.sysctl),
             direction: NO_LINK,
             tap: NO_TAP,
             plain: false,
         }
     }
 
-    /// Own addresses in the form of packets.
-    fn own(&mut self, addresses: &[Net]) -> Vec<OwnAddress> {
-        let own = |a: &Net| OwnAddress { ip: self.fabric.book.number(a.addr), len: a.len };
-        addresses.iter().map(own).collect()
+    /// Own addresses in the form of packets, by family; of IPv6 the newest first.
+    fn own(&mut self, host: &HostConfig, addresses: &[Net]) -> (Vec<OwnAddress>, Vec<OwnAddress6>) {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for a in addresses {
+            let ip = self.fabric.book.number(a.addr);
+            match a.addr {
+                IpAddr::V4(_) => v4.push(OwnAddress { ip, len: a.len }),
+                IpAddr::V6(addr) => {
+                    let (bits, len) = (addr.to_bits(), a.len);
+                    let deprecated = host.deprecated.contains(&a.addr);
+                    v6.insert(0, OwnAddress6 { ip, bits, len, deprecated });
+                }
+            }
+        }
+        (v4, v6)
     }
 
     fn routes(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
@@ -220,9 +272,7 @@ impl Builder<'_> {
                         continue;
                     }
                     (None, Some(via)) => {
-                        let Some(interface) =
-                            ip.routes.interface_towards(self.fabric.book.number(via))
-                        else {
+                        let Some(interface) = self.interface_towards(ip, via) else {
                             let to = route.to;
                             let what =
                                 format!("route to {to}: gateway {via} is on no connected prefix");
@@ -242,11 +292,25 @@ impl Builder<'_> {
                 let via = hop.via.map(|via| self.fabric.book.number(via));
                 hops.push(Hop { interface, via });
             }
-            if !hops.is_empty() {
+            if hops.is_empty() {
+                continue;
+            }
+            if let IpAddr::V6(to) = route.to.addr {
+                ip.routes6.add(to.to_bits(), route.to.len, route.metric, hops);
+            } else {
                 let to = Prefix::new(self.fabric.book.number(route.to.addr), route.to.len);
                 ip.routes.add(to, route.metric, hops);
             }
         }
+    }
+
+    /// The interface on whose link a gateway is.
+    fn interface_towards(&mut self, ip: &IpStack, gateway: IpAddr) -> Option<u16> {
+        let IpAddr::V6(gateway) = gateway else {
+            return ip.routes.interface_towards(self.fabric.book.number(gateway));
+        };
+        let (_, hops) = ip.routes6.lookup(gateway.to_bits())?;
+        hops.first().filter(|h| h.via.is_none()).map(|h| h.interface)
     }
 
     fn neighbours(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
@@ -274,7 +338,6 @@ impl Builder<'_> {
         let key = seed ^ crate::engine::rng::name_hash(&config.name, "isn");
         let tcp = TcpStack::new(config.tcp, config.sysctl.default_ttl, key);
         let mut host = Host::new(config.name.clone(), ip, tcp, plan);
-        host.tunnel = config.tunnels.iter().any(|t| t.kind == TunnelKind::Ipip);
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         if let Some(rules) = &config.ipvs {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
@@ -435,14 +498,49 @@ impl Builder<'_> {
     }
 }
 
-/// The settings that count for an interface: the stronger of `all` and its own.
-fn effective(all: &InterfaceSysctl, own: &InterfaceSysctl) -> InterfaceSysctl {
+/// Makes addresses those of the host, and their prefixes connected by `hop`.
+fn connect(ip: &mut IpStack, v4: &[OwnAddress], v6: &[OwnAddress6], hop: Option<Hop>) {
+    for a in v4 {
+        ip.routes.add_local(a.ip);
+        let Some(hop) = hop else { continue };
+        if a.len < 32 {
+            ip.routes.add(Prefix::new(a.ip, a.len), 0, vec![hop]);
+        }
+        if a.len < 31 {
+            ip.routes.add_broadcast(Ip(a.ip.0 | !Prefix::mask(a.len)));
+        }
+    }
+    for a in v6 {
+        ip.routes.add_local(a.ip);
+        if let Some(hop) = hop
+            && a.len < 128
+            && !is_link_local(a.bits)
+        {
+            ip.routes6.add(a.bits, a.len, 256, vec![hop]);
+        }
+    }
+}
+
+/// Whether IPv6 is in use on a host: then every interface has a link-local address.
+fn has_v6(host: &HostConfig) -> bool {
+    let on_links = host.interfaces.iter().flat_map(|i| &i.addresses);
+    let on_tunnels = host.tunnels.iter().flat_map(|t| &t.addresses);
+    host.sysctl.forwarding_v6
+        || on_links.chain(on_tunnels).chain(&host.loopback).any(|a| a.addr.is_ipv6())
+        || host.routes.iter().any(|r| r.to.addr.is_ipv6())
+}
+
+/// The settings that count for an interface: the stronger of `all` and its own. Redirects are obeyed if
+/// both agree, on a host that does not forward if either does (`IN_DEV_RX_REDIRECTS`).
+fn effective(host: &HostConfig, own: &InterfaceSysctl) -> InterfaceSysctl {
+    let all = &host.sysctl.all;
+    let (a, b) = (all.accept_redirects, own.accept_redirects);
     InterfaceSysctl {
         arp_ignore: all.arp_ignore.max(own.arp_ignore),
         arp_announce: all.arp_announce.max(own.arp_announce),
         rp_filter: all.rp_filter.max(own.rp_filter),
         send_redirects: all.send_redirects || own.send_redirects,
-        accept_redirects: all.accept_redirects && own.accept_redirects,
+        accept_redirects: if host.sysctl.ip_forward { a && b } else { a || b },
         proxy_arp: all.proxy_arp || own.proxy_arp,
         accept_local: all.accept_local || own.accept_local,
         arp_notify: all.arp_notify || own.arp_notify,
