@@ -73,11 +73,10 @@ impl Host {
         p.dport = peer.1;
         p.tag = tag;
         p.ttl = self.ip.sysctl.default_ttl;
-        let link = self.ip.mtu_towards(&fab.book, peer.0);
-        let mtu = self.ip.path_mtu(fab.now, peer.0, link);
+        let mtu = self.ip.mtu_towards(&fab.book, peer.0);
         if p.len <= mtu {
             p.set_dont_fragment();
-        } else if mtu < link {
+        } else if self.ip.routes.learned_mtu(peer.0).is_some() {
             self.ip.originate_in_pieces(fab, p, mtu);
             return;
         }

@@ -102,9 +102,9 @@ impl Host {
         let Some(director) = &self.director else { return };
         let pmtu_disc = director.ipvs.sysctl().pmtu_disc;
         let hash = || crate::net::route::flow_hash(&fab.packets[packet]);
-        let target = self.ip.way(&fab.book, to.rip, hash);
+        let target = self.ip.target(&fab.book, to.rip, hash);
         let mtu = match target {
-            Target::Neighbour { interface, .. } => self.ip.interfaces[interface as usize].mtu,
+            Target::Neighbour { .. } => self.ip.path_mtu(to.rip, target),
             Target::Local => {
                 if to.forwarding == Forwarding::Nat && !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
@@ -112,12 +112,11 @@ impl Host {
                 self.deliver_local(fab, packet);
                 return;
             }
-            Target::Broadcast | Target::Unreachable => {
+            Target::Broadcast | Target::Refused(_) | Target::Unreachable => {
                 self.refuse(fab, packet, icmp::HOST, Reason::NoRoute);
                 return;
             }
         };
-        let mtu = self.ip.path_mtu(fab.now, to.rip, mtu);
         let tunnel = (to.forwarding == Forwarding::Tun)
             .then(|| Wrapping { options: director.ipvs.tunnel(to.connection), v6: to.rip.is_v6() });
         if let Err(refusal) = forwarding::check(&mut fab.packets[packet], mtu, tunnel, pmtu_disc) {
@@ -292,7 +291,7 @@ impl Host {
             return false;
         };
         if let Some(mtu) = path_mtu {
-            self.ip.learn_path_mtu(fab.now, rip, mtu);
+            self.ip.learn_path_mtu(fab, rip, mtu);
         }
         if let Some(answer) = answer {
             self.send_error(fab, inner, answer.icmp_type, answer.code, answer.info);

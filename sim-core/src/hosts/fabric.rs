@@ -6,6 +6,7 @@ use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
 use crate::observe::{ClientObservation, ConnectionRow};
+use crate::tcp::Output;
 use crate::wire::encode::Bodies;
 use crate::wire::{AddressBook, Ip, Mac, Packet, PacketId};
 use core::net::IpAddr;
@@ -45,6 +46,11 @@ pub enum Event {
     },
     /// The CPU of a host has finished a packet.
     Cpu {
+        /// Host number.
+        host: u16,
+    },
+    /// What a host learned about ways may expire.
+    Routes {
         /// Host number.
         host: u16,
     },
@@ -212,6 +218,9 @@ pub struct Fabric {
     pub directions: Vec<Direction>,
     /// Fold of what happened.
     pub digest: Digest,
+    /// What the TCP that was called last wants; empty between events. One for all hosts stays in the
+    /// cache.
+    pub out: Output,
     /// Drops by place and reason.
     pub drops: BTreeMap<(Place, Reason), Tally>,
     /// Link traversals of IP packets.
@@ -257,6 +266,7 @@ impl Fabric {
             packets: PacketSlab::new(),
             directions: Vec::new(),
             digest: Digest::new(),
+            out: Output::default(),
             drops: BTreeMap::new(),
             ip_hops: 0,
             arp_hops: 0,
@@ -284,16 +294,22 @@ impl Fabric {
     /// Puts a packet of a known IP length on a link direction.
     #[inline]
     pub fn send_sized(&mut self, direction: u32, packet: PacketId, len: u16) {
-        match self.directions[direction as usize].send(self.now, packet, len) {
-            Sent::Queued { head: None } => {}
-            Sent::Queued { head: Some(at) } => self.queue.push(at, Event::Arrive { direction }),
-            other => self.send_failed(direction, packet, other),
+        match self.directions[direction as usize].send_plain(self.now, packet, len) {
+            Some(Sent::Behind) => {}
+            Some(Sent::Head(at)) => self.queue.push(at, Event::Arrive { direction }),
+            _ => self.send_slow(direction, packet, len),
         }
     }
 
     #[cold]
-    fn send_failed(&mut self, direction: u32, packet: PacketId, sent: Sent) {
-        let reason = match sent {
+    #[inline(never)]
+    fn send_slow(&mut self, direction: u32, packet: PacketId, len: u16) {
+        let reason = match self.directions[direction as usize].send(self.now, packet, len) {
+            Sent::Behind => return,
+            Sent::Head(at) => {
+                self.queue.push(at, Event::Arrive { direction });
+                return;
+            }
             Sent::Overtaken(at) => {
                 let slot = self.late_free.pop().unwrap_or_else(|| {
                     self.late.push((0, PacketId::NONE));
@@ -305,7 +321,7 @@ impl Fabric {
             }
             Sent::Full => Reason::QueueFull,
             Sent::Down => Reason::LinkDown,
-            Sent::Lost | Sent::Queued { .. } => Reason::Lost,
+            Sent::Lost => Reason::Lost,
         };
         self.drop(Place::Link(direction), reason, packet);
     }

@@ -8,8 +8,8 @@ use super::ip::Target;
 use crate::engine::Time;
 use crate::net::fragment::{self, Outcome};
 use crate::net::icmp as errors;
-use crate::net::route;
-use crate::wire::{Ip, Kind, Packet, PacketId, icmp, proto};
+use crate::net::route::Refusal;
+use crate::wire::{AddressBook, Ip, Kind, Packet, PacketId, icmp, proto};
 
 /// Whether a packet is the outside of a tunnel.
 pub(super) fn is_wrapped(p: &Packet) -> bool {
@@ -26,36 +26,57 @@ impl Host {
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         let p = &fab.packets[packet];
         let (src, dst) = (p.src, p.dst);
-        if let Some(reason) = self.refuse_source(interface, src) {
+        if !self.ip.is_accepted(interface, src)
+            && let Some(reason) = self.refuse_source(&fab.book, interface, (src, dst))
+        {
             fab.drop(Place::Host(self.number), reason, packet);
             return;
         }
-        match self.ip.target(dst, || route::flow_hash(p)) {
+        match self.ip.route(&fab.book, p, interface) {
             Target::Local | Target::Broadcast => self.local_input(fab, packet),
             target => self.forward(fab, interface, target, packet),
         }
     }
 
     /// `fib_validate_source`: no own address as a source, and the reverse path filter.
-    #[inline]
-    fn refuse_source(&mut self, interface: u16, src: Ip) -> Option<Reason> {
+    #[cold]
+    fn refuse_source(
+        &mut self,
+        book: &AddressBook,
+        interface: u16,
+        (src, dst): (Ip, Ip),
+    ) -> Option<Reason> {
         let sysctl = self.ip.interfaces[interface as usize].sysctl;
-        if self.ip.is_local(src) && !sysctl.accept_local {
+        if self.ip.is_local(book, src) && !sysctl.accept_local {
             return Some(Reason::MartianSource);
         }
-        if sysctl.rp_filter == 0 || self.ip.routes.reaches(src, interface, sysctl.rp_filter == 2) {
+        let loose = sysctl.rp_filter == 2;
+        if sysctl.rp_filter == 0 || self.ip.routes.reaches(book, (src, dst), interface, loose) {
+            if self.ip.routes.is_plain() {
+                self.ip.accept(interface, src);
+            }
             return None;
         }
         Some(Reason::ReversePath)
     }
 
     /// A packet for this host (hook `LOCAL_IN`).
+    #[inline]
     fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
-        let Some(packet) = self.gather(fab, packet) else { return };
-        if self.director.is_some() && self.director_input(fab, packet) {
-            return;
+        if self.ip.balances || fab.packets[packet].is_fragment() {
+            self.local_input_checked(fab, packet);
+        } else {
+            self.deliver_local(fab, packet);
         }
-        self.deliver_local(fab, packet);
+    }
+
+    /// [`Host::local_input`] for fragments and directors.
+    #[inline(never)]
+    fn local_input_checked(&mut self, fab: &mut Fabric, packet: PacketId) {
+        let Some(packet) = self.gather(fab, packet) else { return };
+        if !self.director_input(fab, packet) {
+            self.deliver_local(fab, packet);
+        }
     }
 
     /// Keeps a fragment until the datagram is whole; hands whole packets on.
@@ -126,13 +147,13 @@ impl Host {
     }
 
     /// Hands a packet to the protocol it is for.
-    #[inline]
+    #[inline(never)]
     pub(super) fn deliver_local(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
         match p.proto {
             proto::TCP => {
-                let mtu = self.ip.heard_from(fab.now, &fab.book, p.src);
-                self.tcp.on_packet(fab.now, p, mtu, &mut self.out);
+                let mtu = self.ip.heard_from(&fab.book, fab.now, p.src);
+                self.tcp.on_packet(fab.now, p, mtu, &mut fab.out);
                 fab.deliver(packet);
                 self.tcp_output(fab);
             }
@@ -149,16 +170,41 @@ impl Host {
     }
 
     /// A packet that is not for this host (`ip_forward`).
+    #[inline]
     fn forward(&mut self, fab: &mut Fabric, interface: u16, target: Target, packet: PacketId) {
+        if let Target::Neighbour { interface: out, neighbour, mtu } = target
+            && out != interface
+            && self.ip.sysctl.ip_forward
+            && !self.ip.balances
+        {
+            let p = &mut fab.packets[packet];
+            if p.ttl > 1 && p.len <= mtu {
+                p.ttl -= 1;
+                self.ip.transmit(fab, out, neighbour, packet);
+                return;
+            }
+        }
+        self.forward_checked(fab, interface, target, packet);
+    }
+
+    /// [`Host::forward`] with everything that may be in the way of a packet.
+    #[inline(never)]
+    fn forward_checked(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        target: Target,
+        packet: PacketId,
+    ) {
         if !self.ip.sysctl.ip_forward {
             fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
             return;
         }
-        let Target::Neighbour { interface: out, neighbour } = target else {
-            self.refuse(fab, packet, icmp::NET, Reason::NoRoute);
+        let Target::Neighbour { interface: out, neighbour, mtu } = target else {
+            self.no_way(fab, target, packet);
             return;
         };
-        let packet = if self.director.is_some() {
+        let packet = if self.ip.balances {
             match self.gather(fab, packet) {
                 Some(whole) => whole,
                 None => return,
@@ -172,7 +218,6 @@ impl Host {
             fab.drop(Place::Host(self.number), Reason::TtlExceeded, packet);
             return;
         }
-        let mtu = self.ip.interfaces[out as usize].mtu;
         if p.len > mtu && p.dont_fragment() {
             self.send_error(fab, packet, icmp::UNREACHABLE, icmp::FRAG_NEEDED, u32::from(mtu));
             fab.drop(Place::Host(self.number), Reason::TooBig, packet);
@@ -182,7 +227,7 @@ impl Host {
         if out == interface {
             self.redirect(fab, interface, neighbour, packet);
         }
-        if self.director.is_some() {
+        if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMP {
                 self.director_forward(fab, packet);
             } else if self.director_forward_error(fab, packet) {
@@ -190,6 +235,20 @@ impl Host {
             }
         }
         self.ip.output_to(fab, target, packet);
+    }
+
+    /// Answers a packet that is not forwarded (`ip_error`).
+    #[cold]
+    pub(super) fn no_way(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        let code = match target {
+            Target::Refused(Refusal::Blackhole) => None,
+            Target::Refused(how) => how.code(),
+            _ => Some(icmp::NET),
+        };
+        match code {
+            Some(code) => self.refuse(fab, packet, code, Reason::NoRoute),
+            None => fab.drop(Place::Host(self.number), Reason::NoRoute, packet),
+        }
     }
 
     /// Tells a sender on the same link that it could have taken the next hop itself
@@ -227,7 +286,7 @@ impl Host {
         info: u32,
     ) {
         let to = fab.packets[packet].dst;
-        let source = self.ip.is_local(to).then_some(to);
+        let source = self.ip.is_local(&fab.book, to).then_some(to);
         self.send_error_from(fab, packet, source, (kind, code, info));
     }
 
@@ -241,7 +300,7 @@ impl Host {
         (kind, code, info): (u8, u8, u32),
     ) {
         let offending = fab.packets[packet];
-        if self.ip.is_local(offending.src) {
+        if self.ip.is_local(&fab.book, offending.src) {
             if is_wrapped(&offending) {
                 // it comes back by `lo` to whoever made the tunnel packet
                 let error = errors::error(&offending, offending.src, kind, code, info);
@@ -270,7 +329,7 @@ impl Host {
         error.body = fab.packets.duplicate(packet);
         error.ttl = self.ip.sysctl.default_ttl;
         let error = fab.packets.insert(error);
-        if self.director.is_some() && self.director_error(fab, error) == About::Unverified {
+        if self.ip.balances && self.director_error(fab, error) == About::Unverified {
             fab.drop(Place::Host(self.number), Reason::Checksum, error);
             return;
         }
@@ -308,7 +367,7 @@ impl Host {
             icmp::REDIRECT if p.body != PacketId::NONE => {
                 let to = fab.packets[p.body].dst;
                 fab.deliver(packet);
-                self.ip.redirected(fab, (p.src, to, Ip(p.seq)));
+                self.ip.learn_redirect(fab, (p.src, to, Ip(p.seq)));
             }
             icmp::UNREACHABLE | icmp::TIME_EXCEEDED if p.body != PacketId::NONE => {
                 let quoted = fab.packets[p.body];
@@ -330,11 +389,11 @@ impl Host {
     ) {
         let mtu = u16::try_from(info).unwrap_or(u16::MAX);
         if (kind, code) == (icmp::UNREACHABLE, icmp::FRAG_NEEDED) {
-            self.ip.learn_path_mtu(fab.now, quoted.dst, mtu);
+            self.ip.learn_path_mtu(fab, quoted.dst, mtu);
         }
         match quoted.proto {
             proto::TCP => {
-                self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut self.out);
+                self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut fab.out);
                 self.tcp_output(fab);
             }
             proto::UDP => self.datagram_error(fab, quoted, kind, code),

@@ -5,8 +5,7 @@ use super::fabric::{Fabric, Place, Reason};
 use super::ip::Target;
 use super::ip6::MIN_MTU;
 use crate::net::icmp as errors;
-use crate::net::route;
-use crate::net::route6::is_link_local;
+use crate::net::source::is_link_local;
 use crate::wire::{PacketId, icmp, icmpv6, proto};
 
 impl Host {
@@ -19,7 +18,7 @@ impl Host {
             && matches!(p.sport as u8, icmpv6::SOLICITATION | icmpv6::ADVERTISEMENT)
             && !p.is_fragment();
         let multicast = fab.book.v6(p.dst).is_multicast();
-        let target = self.ip.target6(&fab.book, p.dst, || route::flow_hash(p));
+        let target = self.ip.route(&fab.book, p, interface);
         if discovery && (multicast || target == Target::Local) {
             self.ip.discovery_input(fab, interface, packet);
         } else if multicast || target == Target::Local {
@@ -32,10 +31,9 @@ impl Host {
     /// A packet for this host (hook `LOCAL_IN`).
     fn local_input6(&mut self, fab: &mut Fabric, packet: PacketId) {
         let Some(packet) = self.gather(fab, packet) else { return };
-        if self.director.is_some() && self.director_input(fab, packet) {
-            return;
+        if !self.ip.balances || !self.director_input(fab, packet) {
+            self.deliver_local(fab, packet);
         }
-        self.deliver_local(fab, packet);
     }
 
     /// A packet that is not for this host (`ip6_forward`).
@@ -46,12 +44,16 @@ impl Host {
             fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
             return;
         }
-        let (Target::Neighbour { interface: out, .. }, false) = (target, local_scope) else {
-            self.refuse(fab, packet, icmp::NET, Reason::NoRoute);
+        let Target::Neighbour { mtu, .. } = target else {
+            self.no_way(fab, target, packet);
             return;
         };
+        if local_scope {
+            fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
+            return;
+        }
         // an IPv6 director puts fragments together (`nf_defrag_ipv6`) and cuts them again
-        let packet = if self.director.is_some() {
+        let packet = if self.ip.balances {
             match self.gather(fab, packet) {
                 Some(whole) => whole,
                 None => return,
@@ -65,14 +67,14 @@ impl Host {
             fab.drop(Place::Host(self.number), Reason::TtlExceeded, packet);
             return;
         }
-        let mtu = self.ip.interfaces[out as usize].mtu.max(MIN_MTU);
+        let mtu = mtu.max(MIN_MTU);
         if p.len > mtu && !p.is_reassembled() {
             self.send_error(fab, packet, icmp::UNREACHABLE, icmp::FRAG_NEEDED, u32::from(mtu));
             fab.drop(Place::Host(self.number), Reason::TooBig, packet);
             return;
         }
         p.ttl -= 1;
-        if self.director.is_some() {
+        if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMPV6 {
                 self.director_forward(fab, packet);
             } else if self.director_forward_error(fab, packet) {

@@ -3,10 +3,9 @@
 //! What differs from IPv4 is here; interfaces, neighbours and output are those of [`IpStack`].
 
 use super::fabric::{Fabric, Place, Reason};
-use super::ip::{IpStack, Target};
+use super::ip::IpStack;
 use crate::net::arp::Advertisement;
-use crate::net::route;
-use crate::net::route6::{is_link_local, select_source};
+use crate::net::source::{is_link_local, select};
 use crate::wire::addr::solicited_node;
 use crate::wire::{AddressBook, Ip, Kind, MacId, Packet, PacketId, icmpv6, proto};
 use core::net::{IpAddr, Ipv6Addr};
@@ -21,58 +20,20 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ND_HOPS: u8 = 255;
 
 impl IpStack {
-    /// Where packets to an address of either family go; see [`IpStack::target`].
-    #[inline]
-    pub fn way(&mut self, book: &AddressBook, ip: Ip, hash: impl FnOnce() -> u32) -> Target {
-        if ip.is_v6() { self.target6(book, ip, hash) } else { self.target(ip, hash) }
-    }
-
-    /// Where IPv6 packets go.
-    pub fn target6(&mut self, book: &AddressBook, ip: Ip, hash: impl FnOnce() -> u32) -> Target {
-        if let Some(target) = self.cached(ip) {
-            return target;
-        }
-        if self.routes.is_local(ip) {
-            self.remember(ip, Target::Local);
-            return Target::Local;
-        }
-        let Some((_, hops)) = self.routes6.lookup(book.v6(ip).to_bits()) else {
-            self.remember(ip, Target::Unreachable);
-            return Target::Unreachable;
-        };
-        let single = hops.len() == 1;
-        let hop = if single { hops[0] } else { route::choose(hops, hash()) };
-        let neighbour = self.neighbours.entry(hop.interface, hop.via.unwrap_or(ip));
-        let target = Target::Neighbour { interface: hop.interface, neighbour };
-        if single {
-            self.remember(ip, target);
-        }
-        target
-    }
-
     /// Prefix length of the route to `ip`, which decides how many ICMPv6 errors may go there.
     pub fn prefix_towards(&self, book: &AddressBook, ip: Ip) -> u8 {
-        self.routes6.lookup(book.v6(ip).to_bits()).map_or(0, |(len, _)| len)
-    }
-
-    /// The source address of a packet that this host sends to the IPv6 address `to`.
-    pub(super) fn source_for6(&mut self, book: &AddressBook, to: Ip) -> Option<Ip> {
-        match self.target6(book, to, || 0) {
-            Target::Local => Some(to),
-            Target::Neighbour { interface, .. } => self.select_address6(book, interface, to),
-            Target::Broadcast | Target::Unreachable => None,
-        }
+        self.routes.prefix_towards(book, ip)
     }
 
     /// The best own address for packets to `to` by an interface.
-    fn select_address6(&self, book: &AddressBook, interface: u16, to: Ip) -> Option<Ip> {
+    pub(super) fn select_address6(&self, book: &AddressBook, interface: u16, to: Ip) -> Option<Ip> {
         let on_links = self.interfaces.iter().enumerate().flat_map(|(i, x)| {
             let here = i == usize::from(interface);
             x.addresses6.iter().map(move |a| (*a, here))
         });
         let inner = self.inner_addresses6.iter().map(|a| (*a, false));
         let own: Vec<_> = on_links.chain(inner).collect();
-        select_source(book.v6(to).to_bits(), &own)
+        select(book.v6(to).to_bits(), &own)
     }
 
     /// Whether an interface listens to an IPv6 multicast group: all nodes, and the solicited-node

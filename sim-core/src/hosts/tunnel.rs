@@ -113,7 +113,7 @@ impl Host {
                 Some(Reason::TunnelChecksum)
             }
             // `ip6_tnl_rcv_ctl`
-            TunnelKind::Ip6Tnl | TunnelKind::Ip6Gre if self.ip.is_local(outer.src) => {
+            TunnelKind::Ip6Tnl | TunnelKind::Ip6Gre if self.ip.is_local(&fab.book, outer.src) => {
                 Some(Reason::MartianSource)
             }
             _ => None,

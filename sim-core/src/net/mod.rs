@@ -5,7 +5,7 @@ pub mod fragment;
 pub mod icmp;
 pub mod link;
 pub mod route;
-pub mod route6;
 pub mod slab;
+pub mod source;
 pub mod switch;
 pub mod topology;

@@ -2,7 +2,8 @@
 
 use super::{Link, World, sample};
 use crate::config::{
-    HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, Transport, WorldConfig,
+    HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
+    RouteConfig, Transport, WorldConfig,
 };
 use crate::engine::{Stream, Time};
 use crate::hosts::Host;
@@ -15,17 +16,17 @@ use crate::hosts::server::ServerApplication;
 use crate::hosts::tunnel::{Tunnel, Tunnels};
 use crate::ipvs::Ipvs;
 use crate::net::link::{Direction, Endpoint};
-use crate::net::route::Hop;
-use crate::net::route6::{OwnAddress6, is_link_local};
+use crate::net::route::{self, Action, Hop, Route, Rule};
+use crate::net::source::{OwnAddress6, is_link_local};
 use crate::net::switch::{Port, Switch};
 use crate::net::topology;
 use crate::observe::ClientObservation;
 use crate::observe::capture::{self, Capture, CaptureInterface};
 use crate::tcp::TcpStack;
 use crate::wire::addr::link_local;
-use crate::wire::{Ip, Mac, MacId, Prefix};
+use crate::wire::{Mac, MacId, Prefix};
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Something in a configuration that no world can be built from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -149,15 +150,22 @@ impl Builder<'_> {
         let mut ip = IpStack::new(number, config.sysctl, first_id);
         for (index, interface) in config.interfaces.iter().enumerate() {
             let built = self.interface(&place, config, number, index, interface);
-            let hop = Hop { interface: index as u16, via: None };
-            connect(&mut ip, &built.addresses, &built.addresses6, Some(hop));
+            for a in &interface.addresses {
+                let hop = Hop { interface: index as u16, via: None };
+                connect(&mut ip.routes, *a, Some(hop));
+            }
+            for a in built.addresses6.iter().filter(|a| is_link_local(a.bits)) {
+                ip.routes.add_local(Net::host(IpAddr::V6(Ipv6Addr::from_bits(a.bits))));
+            }
             ip.interfaces.push(built);
         }
+        for a in &config.loopback {
+            connect(&mut ip.routes, *a, None);
+        }
         (ip.inner_addresses, ip.inner_addresses6) = self.own(config, &config.loopback);
-        let (v4, v6) = (ip.inner_addresses.clone(), ip.inner_addresses6.clone());
-        connect(&mut ip, &v4, &v6, None);
         let tunnels = self.tunnels(config, &mut ip);
         self.routes(&place, config, &mut ip);
+        self.policy(&place, config, &mut ip);
         self.proxies(&place, config, &mut ip);
         let mut host = self.applications(&place, number, config, ip);
         host.tunnels = tunnels;
@@ -168,8 +176,9 @@ impl Builder<'_> {
     fn tunnels(&mut self, config: &HostConfig, ip: &mut IpStack) -> Tunnels {
         let mut devices = Vec::new();
         for t in &config.tunnels {
-            let (addresses, addresses6) = self.own(config, &t.addresses);
-            connect(ip, &addresses, &addresses6, None);
+            for a in &t.addresses {
+                ip.routes.add_local(Net::host(a.addr));
+            }
             devices.push(Tunnel {
                 interface: ip.interfaces.len() as u16,
                 kind: t.kind,
@@ -177,6 +186,7 @@ impl Builder<'_> {
                 remote: t.remote.map(|a| self.fabric.book.number(a)),
                 checksum: t.checksum,
             });
+            let (addresses, addresses6) = self.own(config, &t.addresses);
             ip.interfaces.push(Interface {
                 name: t.name.clone(),
                 mac: MacId::ZERO,
@@ -259,58 +269,74 @@ impl Builder<'_> {
 
     fn routes(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
         for route in &config.routes {
+            let mut action = Action::from(route.kind);
             let mut hops = Vec::new();
             for hop in &route.hops {
-                let named = hop.dev.as_ref().map(|dev| {
-                    config.interfaces.iter().position(|i| i.name == *dev).map(|i| i as u16)
-                });
-                let interface = match (named, hop.via) {
-                    (Some(Some(interface)), _) => interface,
-                    (Some(None), _) => {
-                        let dev = hop.dev.as_deref().unwrap_or_default();
-                        self.wrong(place, format!("route to {}: no interface {dev}", route.to));
-                        continue;
+                if hop.dev.as_deref() == Some("lo") {
+                    // what is not an own address comes back from there to be thrown away
+                    if action == Action::Unicast {
+                        action = Action::Refuse(route::Refusal::Blackhole);
                     }
-                    (None, Some(via)) => {
-                        let Some(interface) = self.interface_towards(ip, via) else {
-                            let to = route.to;
-                            let what =
-                                format!("route to {to}: gateway {via} is on no connected prefix");
-                            self.wrong(place, what);
-                            continue;
-                        };
-                        interface
-                    }
-                    (None, None) => {
-                        self.wrong(
-                            place,
-                            format!("route to {}: no gateway, no interface", route.to),
-                        );
-                        continue;
-                    }
-                };
-                let via = hop.via.map(|via| self.fabric.book.number(via));
-                hops.push(Hop { interface, via });
+                } else if action == Action::Unicast {
+                    hops.extend(self.hop(place, config, route, hop, ip));
+                }
             }
-            if hops.is_empty() {
+            if action != Action::Unicast {
+                hops.clear();
+            } else if hops.is_empty() {
                 continue;
             }
-            if let IpAddr::V6(to) = route.to.addr {
-                ip.routes6.add(to.to_bits(), route.to.len, route.metric, hops);
-            } else {
-                let to = Prefix::new(self.fabric.book.number(route.to.addr), route.to.len);
-                ip.routes.add(to, route.metric, hops);
-            }
+            let source = route.source.map(|a| self.fabric.book.number(a));
+            let (metric, mtu) = (route.metric, route.mtu);
+            let built = Route { action, metric, hops, source, mtu };
+            ip.routes.add(route.table, route.to, built);
         }
     }
 
-    /// The interface on whose link a gateway is.
-    fn interface_towards(&mut self, ip: &IpStack, gateway: IpAddr) -> Option<u16> {
-        let IpAddr::V6(gateway) = gateway else {
-            return ip.routes.interface_towards(self.fabric.book.number(gateway));
+    /// A next hop in the form of the tables.
+    fn hop(
+        &mut self,
+        place: &str,
+        config: &HostConfig,
+        route: &RouteConfig,
+        hop: &HopConfig,
+        ip: &IpStack,
+    ) -> Option<Hop> {
+        let to = route.to;
+        let via = hop.via.map(|via| self.fabric.book.number(via));
+        if let Some(dev) = &hop.dev {
+            let Some(interface) = config.interfaces.iter().position(|i| i.name == *dev) else {
+                self.wrong(place, format!("route to {to}: no interface {dev}"));
+                return None;
+            };
+            return Some(Hop { interface: interface as u16, via });
+        }
+        let Some(gateway) = via else {
+            self.wrong(place, format!("route to {to}: no gateway, no interface"));
+            return None;
         };
-        let (_, hops) = ip.routes6.lookup(gateway.to_bits())?;
-        hops.first().filter(|h| h.via.is_none()).map(|h| h.interface)
+        let Some(interface) = ip.routes.interface_towards(&self.fabric.book, gateway) else {
+            let via = self.fabric.book.address(gateway);
+            self.wrong(place, format!("route to {to}: gateway {via} is on no connected prefix"));
+            return None;
+        };
+        Some(Hop { interface, via })
+    }
+
+    fn policy(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
+        for rule in &config.policy {
+            let mut input = None;
+            if let Some(dev) = &rule.input {
+                let Some(number) = interface_number(config, dev) else {
+                    let priority = rule.priority;
+                    self.wrong(place, format!("ip rule {priority}: no interface {dev}"));
+                    continue;
+                };
+                input = Some(number);
+            }
+            let &PolicyConfig { priority, v6, mark, from, to, table, .. } = rule;
+            ip.routes.add_rule(Rule { priority, v6, mark, from, to, input, table });
+        }
     }
 
     fn neighbours(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
@@ -341,7 +367,7 @@ impl Builder<'_> {
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         if let Some(rules) = &config.ipvs {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
-                Ok(ipvs) => host.director = Some(Box::new(Director::new(ipvs))),
+                Ok(ipvs) => host.set_director(Director::new(ipvs)),
                 Err(errors) => errors.iter().for_each(|e| self.wrong(place, e.to_string())),
             }
         }
@@ -498,26 +524,34 @@ impl Builder<'_> {
     }
 }
 
-/// Makes addresses those of the host, and their prefixes connected by `hop`.
-fn connect(ip: &mut IpStack, v4: &[OwnAddress], v6: &[OwnAddress6], hop: Option<Hop>) {
-    for a in v4 {
-        ip.routes.add_local(a.ip);
-        let Some(hop) = hop else { continue };
-        if a.len < 32 {
-            ip.routes.add(Prefix::new(a.ip, a.len), 0, vec![hop]);
-        }
-        if a.len < 31 {
-            ip.routes.add_broadcast(Ip(a.ip.0 | !Prefix::mask(a.len)));
-        }
+/// The number of an interface: tunnel devices are behind those with links, `lo` has one of its own.
+fn interface_number(config: &HostConfig, name: &str) -> Option<u16> {
+    if name == "lo" {
+        return Some(route::OWN);
     }
-    for a in v6 {
-        ip.routes.add_local(a.ip);
-        if let Some(hop) = hop
-            && a.len < 128
-            && !is_link_local(a.bits)
-        {
-            ip.routes6.add(a.bits, a.len, 256, vec![hop]);
+    let links = config.interfaces.iter().map(|i| &i.name);
+    let names = links.chain(config.tunnels.iter().map(|t| &t.name));
+    names.into_iter().position(|n| n == name).map(|i| i as u16)
+}
+
+/// Enters an own address with its connected prefix, which is reached by `hop`; on `lo` the whole
+/// prefix is for this host (`fib_add_ifaddr`).
+fn connect(routes: &mut route::Routes, net: Net, hop: Option<Hop>) {
+    routes.add_local(Net::host(net.addr));
+    if net.is_host() {
+        return;
+    }
+    match (hop, net.addr) {
+        (Some(hop), _) => {
+            routes.add(route::MAIN_TABLE, net.network(), Route::unicast(vec![hop]));
         }
+        (None, IpAddr::V4(_)) => routes.add_local(net.network()),
+        (None, IpAddr::V6(_)) => {}
+    }
+    if let IpAddr::V4(a) = net.addr
+        && net.len < 31
+    {
+        routes.add_broadcast(Ipv4Addr::from_bits(a.to_bits() | !Prefix::mask(net.len)));
     }
 }
 

@@ -1,6 +1,5 @@
-//! The IPv6 routing table of a host, and the choice of a source address (RFC 6724).
+//! The choice of the source address of an IPv6 packet (RFC 6724).
 
-use super::route::Hop;
 use crate::wire::Ip;
 
 /// An own IPv6 address.
@@ -14,41 +13,6 @@ pub struct OwnAddress6 {
     pub len: u8,
     /// Not to be chosen as a source if there is another (`preferred_lft 0`).
     pub deprecated: bool,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Route6 {
-    to: u128,
-    len: u8,
-    metric: u32,
-    hops: Vec<Hop>,
-}
-
-/// The routes of a host, the longest prefix first, then the lowest metric.
-#[derive(Clone, Debug, Default)]
-pub struct Routes6 {
-    routes: Vec<Route6>,
-}
-
-impl Routes6 {
-    /// Adds a route with at least one hop; of two with equal prefix and metric the first counts.
-    pub fn add(&mut self, to: u128, len: u8, metric: u32, hops: Vec<Hop>) {
-        debug_assert!(!hops.is_empty(), "a route has a next hop");
-        let len = len.min(128);
-        let rank = |l: u8, m: u32| (128 - l, m);
-        let at = self.routes.partition_point(|r| rank(r.len, r.metric) <= rank(len, metric));
-        self.routes.insert(at, Route6 { to: to & mask(len), len, metric, hops });
-    }
-
-    /// The prefix length and the next hops for an address.
-    pub fn lookup(&self, to: u128) -> Option<(u8, &[Hop])> {
-        let route = self.routes.iter().find(|r| to & mask(r.len) == r.to)?;
-        Some((route.len, &route.hops))
-    }
-}
-
-const fn mask(len: u8) -> u128 {
-    if len == 0 { 0 } else { u128::MAX << (128 - len) }
 }
 
 /// Whether an address is link-local.
@@ -75,7 +39,7 @@ const fn label(bits: u128) -> u8 {
 ///
 /// `own` are the addresses with whether they are on the outgoing interface. Linux looks at the newest
 /// address of an interface first.
-pub fn select_source(to: u128, own: &[(OwnAddress6, bool)]) -> Option<Ip> {
+pub fn select(to: u128, own: &[(OwnAddress6, bool)]) -> Option<Ip> {
     let score = |(a, here): &(OwnAddress6, bool)| {
         let common = (a.bits ^ to).leading_zeros().min(u32::from(a.len));
         let scope = is_link_local(a.bits) == is_link_local(to);
@@ -107,21 +71,6 @@ mod tests {
         OwnAddress6 { ip: Ip(ip), bits: bits(text), len, deprecated: false }
     }
 
-    #[test]
-    fn the_longest_prefix_wins_and_then_the_lowest_metric() {
-        let mut r = Routes6::default();
-        let hop = |interface| vec![Hop { interface, via: None }];
-        r.add(0, 0, 0, hop(0));
-        r.add(bits("2001:db8:10::"), 64, 5, hop(1));
-        r.add(bits("2001:db8:10::1"), 64, 3, hop(2));
-        r.add(bits("2001:db8:10::200"), 128, 9, hop(3));
-        let by = |to: &str| r.lookup(bits(to)).map(|(len, hops)| (len, hops[0].interface));
-        assert_eq!(by("2001:db8:10::7"), Some((64, 2)));
-        assert_eq!(by("2001:db8:10::200"), Some((128, 3)));
-        assert_eq!(by("::1"), Some((0, 0)));
-        assert_eq!(Routes6::default().lookup(0), None);
-    }
-
     /// As a real director did (Linux 6.1): the VIP on its own interface is the source of its tunnel
     /// packets unless it is deprecated.
     #[test]
@@ -130,7 +79,7 @@ mod tests {
         let dip = own(1, "2001:db8:10::100", 64);
         let link = own(3, "fe80::ff:fe00:a64", 64);
         let chosen = |vip: &OwnAddress6, to: &str| {
-            select_source(bits(to), &[(*vip, true), (dip, true), (link, true)])
+            select(bits(to), &[(*vip, true), (dip, true), (link, true)])
         };
         assert_eq!(chosen(&vip, "2001:db8:10::11"), Some(Ip(2)), "the longer common prefix");
         assert_eq!(chosen(&vip, "2001:db8:20::13"), Some(Ip(2)), "the newer of two equal ones");
@@ -144,8 +93,8 @@ mod tests {
     fn an_address_of_the_outgoing_interface_is_preferred_to_one_on_lo() {
         let (lo, eth) = (own(1, "2001:db8:9::1", 128), own(2, "fd00::1", 64));
         let own = [(lo, false), (eth, true)];
-        assert_eq!(select_source(bits("2001:db8:9::7"), &own), Some(Ip(2)));
+        assert_eq!(select(bits("2001:db8:9::7"), &own), Some(Ip(2)));
         let link = OwnAddress6 { bits: bits("fe80::1"), ..eth };
-        assert_eq!(select_source(bits("2001:db8::1"), &[(link, false)]), None);
+        assert_eq!(select(bits("2001:db8::1"), &[(link, false)]), None);
     }
 }
