@@ -32,8 +32,7 @@ impl IpStack {
             x.addresses6.iter().map(move |a| (*a, here))
         });
         let inner = self.inner_addresses6.iter().map(|a| (*a, false));
-        let own: Vec<_> = on_links.chain(inner).collect();
-        select(book.v6(to).to_bits(), &own)
+        select(book.v6(to).to_bits(), on_links.chain(inner))
     }
 
     /// Whether an interface listens to an IPv6 multicast group: all nodes, and the solicited-node

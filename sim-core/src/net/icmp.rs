@@ -406,6 +406,54 @@ mod tests {
     }
 
     #[test]
+    fn an_error_about_an_ipv6_packet_is_icmpv6() {
+        let (a, b, router) = (Ip(0xf000_0000), Ip(0xf000_0001), Ip(0xf000_0002));
+        let p = Packet::ip(a, b, proto::UDP, 9);
+        let port = error(&p, router, icmp::UNREACHABLE, icmp::PORT, 0).unwrap();
+        assert_eq!((port.kind, port.proto, port.len), (Kind::Ipv6, proto::ICMPV6, 97));
+        assert_eq!((port.sport, port.dport, port.src, port.dst), (1, 4, router, a));
+        let big = Packet { len: 1500, ..p };
+        let big = error(&big, router, icmp::UNREACHABLE, icmp::FRAG_NEEDED, 1400).unwrap();
+        assert_eq!((big.sport, big.dport, big.seq, big.len), (2, 0, 1400, 1280));
+        assert_eq!(error(&p, router, icmp::REDIRECT, 1, 0), None);
+        for quiet in [
+            Packet { proto: proto::ICMPV6, sport: 3, ..p },
+            Packet { frag: 8, ..p },
+            Packet { dst_mac: MacId::of_group("ff02::1".parse().unwrap()), ..p },
+        ] {
+            assert_eq!(error(&quiet, router, icmp::UNREACHABLE, icmp::PORT, 0), None);
+        }
+        let echo = Packet { proto: proto::ICMPV6, sport: 128, seq: 7, ..p };
+        let answer = echo_reply(&echo).unwrap();
+        assert_eq!((answer.src, answer.sport, answer.seq, answer.len), (b, 129, 7, 49));
+        assert!(error(&echo, router, icmp::TIME_EXCEEDED, 0, 0).is_some());
+    }
+
+    #[test]
+    fn errors_mean_the_same_in_both_families() {
+        for code in [icmp::NET, icmp::HOST, icmp::PROTOCOL, icmp::PORT, icmp::FRAG_NEEDED, 13] {
+            let (kind, v6) = v6_meaning(icmp::UNREACHABLE, code).unwrap();
+            assert_eq!(v4_meaning(kind, v6), Some((icmp::UNREACHABLE, code)), "code {code}");
+        }
+        let (kind, code) = v6_meaning(icmp::TIME_EXCEEDED, 1).unwrap();
+        assert_eq!(v4_meaning(kind, code), Some((icmp::TIME_EXCEEDED, 1)));
+        assert_eq!(v4_meaning(icmpv6::ECHO, 0), None);
+    }
+
+    #[test]
+    fn a_wide_prefix_gets_more_icmpv6_errors() {
+        let sent = |prefix| {
+            let mut limit = RateLimit::new();
+            let mut ask = |ms| limit.allow_v6(at(ms), A, icmpv6::UNREACHABLE, prefix);
+            (0..10_000).step_by(10).filter(|ms| ask(*ms)).count()
+        };
+        // six at once and then one in 1000, 250, 62.5 ms
+        assert_eq!((sent(128), sent(64), sent(0)), (6 + 9, 6 + 39, 6 + 159));
+        let mut limit = RateLimit::new();
+        assert!((0..100).all(|_| limit.allow_v6(at(0), A, icmpv6::TOO_BIG, 128)));
+    }
+
+    #[test]
     fn an_echo_is_answered_with_its_identifier_and_length() {
         let mut ping = Packet::ipv4(A, B, proto::ICMP, 84);
         (ping.sport, ping.seq, ping.ttl) = (8, 0x0007_0001, 3);

@@ -39,7 +39,7 @@ const fn label(bits: u128) -> u8 {
 ///
 /// `own` are the addresses with whether they are on the outgoing interface. Linux looks at the newest
 /// address of an interface first.
-pub fn select(to: u128, own: &[(OwnAddress6, bool)]) -> Option<Ip> {
+pub fn select(to: u128, own: impl Iterator<Item = (OwnAddress6, bool)>) -> Option<Ip> {
     let score = |(a, here): &(OwnAddress6, bool)| {
         let common = (a.bits ^ to).leading_zeros().min(u32::from(a.len));
         let scope = is_link_local(a.bits) == is_link_local(to);
@@ -51,7 +51,7 @@ pub fn select(to: u128, own: &[(OwnAddress6, bool)]) -> Option<Ip> {
         if is_link_local(candidate.0.bits) && !candidate.1 {
             continue;
         }
-        let s = score(candidate);
+        let s = score(&candidate);
         if best.is_none_or(|(b, _)| s > b) {
             best = Some((s, candidate.0.ip));
         }
@@ -79,7 +79,7 @@ mod tests {
         let dip = own(1, "2001:db8:10::100", 64);
         let link = own(3, "fe80::ff:fe00:a64", 64);
         let chosen = |vip: &OwnAddress6, to: &str| {
-            select(bits(to), &[(*vip, true), (dip, true), (link, true)])
+            select(bits(to), [(*vip, true), (dip, true), (link, true)].into_iter())
         };
         assert_eq!(chosen(&vip, "2001:db8:10::11"), Some(Ip(2)), "the longer common prefix");
         assert_eq!(chosen(&vip, "2001:db8:20::13"), Some(Ip(2)), "the newer of two equal ones");
@@ -93,8 +93,8 @@ mod tests {
     fn an_address_of_the_outgoing_interface_is_preferred_to_one_on_lo() {
         let (lo, eth) = (own(1, "2001:db8:9::1", 128), own(2, "fd00::1", 64));
         let own = [(lo, false), (eth, true)];
-        assert_eq!(select(bits("2001:db8:9::7"), &own), Some(Ip(2)));
+        assert_eq!(select(bits("2001:db8:9::7"), own.into_iter()), Some(Ip(2)));
         let link = OwnAddress6 { bits: bits("fe80::1"), ..eth };
-        assert_eq!(select(bits("2001:db8::1"), &[(link, false)]), None);
+        assert_eq!(select(bits("2001:db8::1"), [(link, false)].into_iter()), None);
     }
 }
