@@ -14,7 +14,8 @@ const TUNNEL: u16 = u16::MAX;
 
 impl Host {
     /// An IP packet came in by an interface (`ip_rcv`).
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every packet passes here")]
+    #[inline(always)]
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         let p = &fab.packets[packet];
         let (src, dst) = (p.src, p.dst);
