@@ -6,7 +6,7 @@ use super::fabric::{Event, Fabric, Place, Reason};
 use super::ip::Target;
 use crate::net::fragment::{self, Outcome};
 use crate::net::icmp as errors;
-use crate::net::route::{OWN, Refusal, TUNNEL};
+use crate::net::route::{OWN, Refusal, Source, TUNNEL};
 use crate::wire::{AddressBook, Ip, Packet, PacketId, icmp, proto};
 
 impl Host {
@@ -41,17 +41,11 @@ impl Host {
         (src, dst): (Ip, Ip),
     ) -> Option<Reason> {
         let sysctl = self.ip.interfaces[interface as usize].sysctl;
-        if self.ip.is_local(book, src) && !sysctl.accept_local {
-            return Some(Reason::MartianSource);
+        let judged = self.ip.routes.judge_source(book, (src, dst), interface, &sysctl);
+        if judged == Source::Accepted && self.ip.routes.is_plain() {
+            self.ip.accept(interface, src);
         }
-        let loose = sysctl.rp_filter == 2;
-        if sysctl.rp_filter == 0 || self.ip.routes.reaches(book, (src, dst), interface, loose) {
-            if self.ip.routes.is_plain() {
-                self.ip.accept(interface, src);
-            }
-            return None;
-        }
-        Some(Reason::ReversePath)
+        reason(judged)
     }
 
     /// A packet for this host (hook `LOCAL_IN`).
@@ -167,19 +161,10 @@ impl Host {
         }
         let p = &fab.packets[inner];
         let (src, dst) = (p.src, p.dst);
+        // no route leads back into tunl0, so a strict filter drops whatever comes out of it
         let all = self.ip.sysctl.all;
-        let loose = all.rp_filter == 2;
-        let refused = if self.ip.is_local(&fab.book, src) && !all.accept_local {
-            Some(Reason::MartianSource)
-        } else if all.rp_filter != 0
-            && !self.ip.routes.reaches(&fab.book, (src, dst), TUNNEL, loose)
-        {
-            // no route leads back into tunl0, so a strict filter drops whatever comes out of it
-            Some(Reason::ReversePath)
-        } else {
-            None
-        };
-        if let Some(reason) = refused {
+        let judged = self.ip.routes.judge_source(&fab.book, (src, dst), TUNNEL, &all);
+        if let Some(reason) = reason(judged) {
             fab.drop(Place::Host(self.number), reason, inner);
             return;
         }
@@ -422,5 +407,14 @@ impl Host {
             Forwarding::Tun => Work::Tun,
             Forwarding::LocalNode | Forwarding::Bypass => Work::Other,
         });
+    }
+}
+
+/// Why a packet with such a source is dropped.
+const fn reason(source: Source) -> Option<Reason> {
+    match source {
+        Source::Accepted => None,
+        Source::Own => Some(Reason::MartianSource),
+        Source::ReversePath => Some(Reason::ReversePath),
     }
 }
