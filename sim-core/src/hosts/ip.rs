@@ -715,13 +715,10 @@ impl IpStack {
     /// `fib_validate_source` for the sender of an ARP request.
     fn is_valid_source(&self, book: &AddressBook, interface: u16, request: &Packet) -> bool {
         let (src, dst) = (request.src, request.dst);
-        let sysctl = self.interfaces[interface as usize].sysctl;
-        let own = self.routes.is_local(book, src);
-        if src == Ip::ANY || own {
-            return !own || sysctl.accept_local;
-        }
-        sysctl.rp_filter == 0
-            || self.routes.reaches(book, (src, dst), interface, sysctl.rp_filter == 2)
+        let sysctl = &self.interfaces[interface as usize].sysctl;
+        src == Ip::ANY
+            || self.routes.judge_source(book, (src, dst), interface, sysctl)
+                == route::Source::Accepted
     }
 
     fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {
