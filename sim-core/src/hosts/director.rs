@@ -10,8 +10,8 @@ use crate::engine::Time;
 use crate::ipvs::forwarding::Wrapping;
 use crate::ipvs::rules::Forwarding;
 use crate::ipvs::{
-    DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, ReplyVerdict, Transmit, TunnelVerdict,
-    Verdict, forwarding,
+    Command, DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, IpvsError, ReplyVerdict, Transmit,
+    TunnelVerdict, Verdict, forwarding,
 };
 use crate::wire::{Kind, Packet, PacketId, icmp, proto};
 
@@ -62,6 +62,17 @@ impl Host {
         }
         director.ipvs.on_deadline(fab.now);
         director.arm(fab, self.number);
+    }
+
+    /// Changes the rules.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn administer(&mut self, fab: &mut Fabric, command: &Command) -> Result<(), IpvsError> {
+        let Some(director) = &mut self.director else { return Ok(()) };
+        let done = director.ipvs.apply(fab.now, command, &mut fab.book);
+        director.arm(fab, self.number);
+        done
     }
 
     /// Hook `LOCAL_IN`: `true` if IPVS took the packet.

@@ -110,8 +110,7 @@ impl Host {
         if !i.sysctl.arp_notify {
             return;
         }
-        let v4 = i.addresses.iter().map(|a| a.ip);
-        let addresses: Vec<_> = v4.chain(i.addresses6.iter().map(|a| a.ip)).collect();
+        let addresses: Vec<_> = i.ips().collect();
         for ip in addresses {
             self.ip.announce(fab, interface, ip);
         }
@@ -202,7 +201,11 @@ impl Host {
                 self.servers.shared(self.number, fab, application, &mut self.replies);
                 self.answer(fab);
             }
-            Event::Arrive { .. } | Event::Late { .. } | Event::Link { .. } | Event::Sample => {
+            Event::Arrive { .. }
+            | Event::Late { .. }
+            | Event::Link { .. }
+            | Event::Sample
+            | Event::Operator { .. } => {
                 debug_assert!(false, "an event of the world, not of a host");
             }
         }

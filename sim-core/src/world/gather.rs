@@ -16,6 +16,7 @@ pub(super) fn gather(mut world: World) -> Observations {
     for host in &mut world.hosts {
         host.finish_all(&mut world.fabric);
     }
+    world.last_operations();
     let now = world.fabric.now;
     let [first, last] = core::mem::take(&mut world.window);
     let window = Window::new(first, last.unwrap_or_else(|| world.edge(now)));
@@ -34,7 +35,7 @@ pub(super) fn gather(mut world: World) -> Observations {
         digest: fabric.digest.value(),
         end: now,
         events: world.events,
-        ip_hops: fabric.ip_hops,
+        ip_hops: fabric.hops - fabric.arp_hops,
         arp_hops: fabric.arp_hops,
         packets: PacketAccount {
             created,
@@ -49,6 +50,8 @@ pub(super) fn gather(mut world: World) -> Observations {
         drops,
         series: core::mem::take(&mut world.series),
         connections: world.fabric.rows.take().unwrap_or_default(),
+        snapshots: world.operator.snapshots,
+        refusals: world.operator.refusals,
     }
 }
 
@@ -77,9 +80,7 @@ fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObser
     let ipvs = &host.director()?.ipvs;
     let owner = |ip: IpAddr| {
         let ip = world.fabric.book.find(ip);
-        let has = |h: &&Host| {
-            h.ip.interfaces.iter().any(|i| i.addresses.iter().any(|a| Some(a.ip) == ip))
-        };
+        let has = |h: &&Host| h.ip.interfaces.iter().any(|i| i.ips().any(|own| Some(own) == ip));
         world.hosts.iter().find(has).map(|h| h.name.clone()).unwrap_or_default()
     };
     let destinations = ipvs

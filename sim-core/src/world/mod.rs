@@ -13,6 +13,7 @@
 
 mod build;
 mod gather;
+mod operator;
 mod sample;
 mod state;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub struct World {
     switches: Vec<Switch>,
     links: Vec<Link>,
     link_events: Vec<LinkEvent>,
+    operator: operator::Operator,
     /// Switches and links as configured, for the spanning tree.
     bridges: WorldConfig,
     series: Vec<SeriesPoint>,
@@ -70,8 +72,8 @@ impl World {
     /// Handles up to `max_events` events. `false`: the run has ended.
     ///
     /// It ends when nothing can happen any more, when time is up (`duration` and `drain` of the
-    /// configuration), or, after `duration`, when every conversation has ended and no packet is on
-    /// its way.
+    /// configuration), or, after `duration`, when every conversation has ended, no packet is on its way
+    /// and no operator has anything to do.
     pub fn run(&mut self, max_events: u64) -> bool {
         for _ in 0..max_events {
             let Some((time, event)) = self.fabric.queue.pop() else { return false };
@@ -108,6 +110,7 @@ impl World {
     fn is_over(&mut self, next: Time) -> bool {
         let quiet = self.fabric.talking == 0
             && self.fabric.packets.live() == 0
+            && self.operator.is_done()
             && self.hosts.iter().all(|h| h.tcp.connections() == 0);
         if quiet {
             self.fabric.now = self.fabric.now.max(self.duration);
@@ -119,19 +122,25 @@ impl World {
 
     #[inline]
     fn dispatch(&mut self, event: Event) {
-        match event {
+        let (direction, packet) = match event {
             Event::Arrive { direction } => {
                 let link = &mut self.fabric.directions[direction as usize];
                 let Some(packet) = link.arrive(self.fabric.now) else { return };
                 if let Some(at) = link.next() {
                     self.fabric.queue.push(at, event);
                 }
-                self.arrive(direction, packet);
+                (direction, packet)
             }
-            Event::Late { slot } => {
-                let (direction, packet) = self.fabric.take_late(slot);
-                self.arrive(direction, packet);
-            }
+            Event::Late { slot } => self.fabric.take_late(slot),
+            other => return self.dispatch_other(other),
+        };
+        self.arrive(direction, packet);
+    }
+
+    /// Handles an event that is not the arrival of a frame.
+    #[inline(never)]
+    fn dispatch_other(&mut self, event: Event) {
+        match event {
             Event::Neighbour { host, .. }
             | Event::Tcp { host, .. }
             | Event::Ipvs { host }
@@ -149,6 +158,10 @@ impl World {
             }
             Event::Link { index } => self.link_event(index),
             Event::Sample => self.sample(),
+            Event::Operator { index } => self.operate(index as usize),
+            Event::Arrive { .. } | Event::Late { .. } => {
+                debug_assert!(false, "arrivals are handled before");
+            }
         }
     }
 
@@ -242,6 +255,7 @@ impl World {
                 | Event::Close { host, .. }
                 | Event::Shared { host, .. },
             ) => self.hosts[host as usize].name.clone(),
+            Some(Event::Operator { index }) => self.operator.host(index as usize),
             Some(Event::Late { .. } | Event::Link { .. } | Event::Sample) => {
                 "the network".to_owned()
             }

@@ -4,11 +4,13 @@ mod application;
 mod cluster;
 mod host;
 mod network;
+mod operator;
 
 pub use application::{CLIENT, DIRECTOR, IPVS_SYSCTL, SERVER};
 pub use cluster::{CLUSTER, CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
 pub use host::{CPU, HOST, INTERFACE, INTERFACE_SYSCTL, KEEPALIVE, SYSCTL, TCP};
 pub use network::{LINK, LINK_EVENT, LINK_PROPERTIES, NETWORK, SWITCH};
+pub use operator::{RULE_EVENT, VIEW};
 
 use super::distribution::Quantity;
 use super::field::Absent::{Default, Means, Required};
@@ -161,6 +163,12 @@ pub static SCENARIO: Section = Section {
             Means("none"),
             "A host; or what differs on a host of [cluster].",
         ),
+        field(
+            "variables",
+            Kind::Any,
+            Means("none"),
+            "Values of variables in the commands of hosts, and of placeholders there such as VIP.",
+        ),
         field("switch", Kind::Tables(&SWITCH), Means("none"), "A learning switch."),
         field("link", Kind::Tables(&LINK), Means("none"), "A cable."),
         field("link_event", Kind::Tables(&LINK_EVENT), Means("none"), "A link goes down or up."),
@@ -170,6 +178,13 @@ pub static SCENARIO: Section = Section {
             Means("none"),
             "Load balancing rules of a host.",
         ),
+        field(
+            "rule_event",
+            Kind::Tables(&RULE_EVENT),
+            Means("none"),
+            "Rules change while the run goes on.",
+        ),
+        field("view", Kind::Tables(&VIEW), Means("none"), "What ipvsadm shows at some times."),
         field(
             "server",
             Kind::Tables(&SERVER),
