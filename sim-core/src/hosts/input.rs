@@ -8,7 +8,7 @@ use super::ip::Target;
 use crate::engine::Time;
 use crate::net::fragment::{self, Outcome};
 use crate::net::icmp as errors;
-use crate::net::route::Refusal;
+use crate::net::route::{OWN, Refusal};
 use crate::wire::{AddressBook, Ip, Kind, Packet, PacketId, icmp, proto};
 
 /// Whether a packet is the outside of a tunnel.
@@ -24,6 +24,11 @@ impl Host {
     /// An IP packet came in by an interface (`ip_rcv`).
     #[inline]
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let mut packet = packet;
+        if self.ip.filters {
+            let Some(goes_on) = self.prerouting(fab, interface, packet) else { return };
+            packet = goes_on;
+        }
         let p = &fab.packets[packet];
         let (src, dst) = (p.src, p.dst);
         if !self.ip.is_accepted(interface, src)
@@ -62,20 +67,23 @@ impl Host {
 
     /// A packet for this host (hook `LOCAL_IN`).
     #[inline]
-    fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
-        if self.ip.balances || fab.packets[packet].is_fragment() {
+    pub(super) fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
+        if self.ip.balances || self.ip.filters || fab.packets[packet].is_fragment() {
             self.local_input_checked(fab, packet);
         } else {
             self.deliver_local(fab, packet);
         }
     }
 
-    /// [`Host::local_input`] for fragments and directors.
+    /// [`Host::local_input`] for fragments, directors and hosts with netfilter rules.
     #[inline(never)]
     fn local_input_checked(&mut self, fab: &mut Fabric, packet: PacketId) {
         let Some(packet) = self.gather(fab, packet) else { return };
+        if self.ip.filters && !self.input_rules(fab, packet) {
+            return;
+        }
         if !self.director_input(fab, packet) {
-            self.deliver_local(fab, packet);
+            self.accept_local(fab, packet);
         }
     }
 
@@ -176,6 +184,7 @@ impl Host {
             && out != interface
             && self.ip.sysctl.ip_forward
             && !self.ip.balances
+            && !self.ip.filters
         {
             let p = &mut fab.packets[packet];
             if p.ttl > 1 && p.len <= mtu {
@@ -227,9 +236,13 @@ impl Host {
         if out == interface {
             self.redirect(fab, interface, neighbour, packet);
         }
+        if self.ip.filters && !self.forward_rules(fab, out, packet) {
+            return;
+        }
+        let mut target = target;
         if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMP {
-                self.director_forward(fab, packet);
+                target = self.director_forward(fab, target, packet);
             } else if self.director_forward_error(fab, packet) {
                 return;
             }
@@ -286,8 +299,15 @@ impl Host {
         info: u32,
     ) {
         let to = fab.packets[packet].dst;
-        let source = self.ip.is_local(&fab.book, to).then_some(to);
+        let source = self.is_taken_in(fab, packet).then_some(to);
         self.send_error_from(fab, packet, source, (kind, code, info));
+    }
+
+    /// Whether a packet is for this host: by its address, or by the rules of routing.
+    fn is_taken_in(&mut self, fab: &Fabric, packet: PacketId) -> bool {
+        let p = &fab.packets[packet];
+        self.ip.is_local(&fab.book, p.dst)
+            || !self.ip.routes.is_plain() && self.ip.route(&fab.book, p, OWN) == Target::Local
     }
 
     /// Sends an ICMP error from `source`, or from the address that routing selects.
@@ -300,7 +320,8 @@ impl Host {
         (kind, code, info): (u8, u8, u32),
     ) {
         let offending = fab.packets[packet];
-        if self.ip.is_local(&fab.book, offending.src) {
+        // with netfilter it passes the rules like any own packet, on its way to whom it may concern
+        if !self.ip.filters && self.ip.is_local(&fab.book, offending.src) {
             if is_wrapped(&offending) {
                 // it comes back by `lo` to whoever made the tunnel packet
                 let error = errors::error(&offending, offending.src, kind, code, info);

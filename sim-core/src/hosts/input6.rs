@@ -13,6 +13,11 @@ impl Host {
     /// address as source is no reason to drop it.
     #[cold]
     pub(super) fn ip6_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let mut packet = packet;
+        if self.ip.filters {
+            let Some(goes_on) = self.prerouting(fab, interface, packet) else { return };
+            packet = goes_on;
+        }
         let p = &fab.packets[packet];
         let discovery = p.proto == proto::ICMPV6
             && matches!(p.sport as u8, icmpv6::SOLICITATION | icmpv6::ADVERTISEMENT)
@@ -22,17 +27,9 @@ impl Host {
         if discovery && (multicast || target == Target::Local) {
             self.ip.discovery_input(fab, interface, packet);
         } else if multicast || target == Target::Local {
-            self.local_input6(fab, packet);
+            self.local_input(fab, packet);
         } else {
             self.forward6(fab, target, packet);
-        }
-    }
-
-    /// A packet for this host (hook `LOCAL_IN`).
-    fn local_input6(&mut self, fab: &mut Fabric, packet: PacketId) {
-        let Some(packet) = self.gather(fab, packet) else { return };
-        if !self.ip.balances || !self.director_input(fab, packet) {
-            self.deliver_local(fab, packet);
         }
     }
 
@@ -44,7 +41,7 @@ impl Host {
             fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
             return;
         }
-        let Target::Neighbour { mtu, .. } = target else {
+        let Target::Neighbour { interface: out, mtu, .. } = target else {
             self.no_way(fab, target, packet);
             return;
         };
@@ -74,9 +71,13 @@ impl Host {
             return;
         }
         p.ttl -= 1;
+        if self.ip.filters && !self.forward_rules(fab, out, packet) {
+            return;
+        }
+        let mut target = target;
         if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMPV6 {
-                self.director_forward(fab, packet);
+                target = self.director_forward(fab, target, packet);
             } else if self.director_forward_error(fab, packet) {
                 return;
             }

@@ -14,6 +14,7 @@ mod input;
 mod input6;
 pub mod ip;
 mod ip6;
+pub mod netfilter;
 pub mod server;
 mod sharing;
 pub mod tunnel;
@@ -188,6 +189,7 @@ impl Host {
             Event::Ipvs { .. } => self.director_deadline(fab),
             Event::Cpu { .. } => self.cpu_done(fab),
             Event::Routes { .. } => self.ip.routes_deadline(fab),
+            Event::Conntrack { .. } => self.ip.conntrack_deadline(fab),
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),
@@ -224,9 +226,13 @@ impl Host {
     fn settle_slow(&mut self, fab: &mut Fabric) {
         loop {
             if let Some(packet) = self.ip.loopback.pop() {
-                self.deliver_local(fab, packet);
-            } else if let Some((_, packet)) = self.ip.undeliverable.pop() {
-                self.host_unreachable(fab, packet);
+                self.looped_input(fab, packet);
+            } else if let Some((interface, packet)) = self.ip.undeliverable.pop() {
+                if interface == netfilter::REJECTED {
+                    self.output_rejected(fab, packet);
+                } else {
+                    self.host_unreachable(fab, packet);
+                }
             } else {
                 self.ip.unsettled = false;
                 return;

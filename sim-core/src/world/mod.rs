@@ -146,6 +146,7 @@ impl World {
             | Event::Ipvs { host }
             | Event::Cpu { host }
             | Event::Routes { host }
+            | Event::Conntrack { host }
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
@@ -248,6 +249,7 @@ impl World {
                 | Event::Ipvs { host }
                 | Event::Cpu { host }
                 | Event::Routes { host }
+                | Event::Conntrack { host }
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }
