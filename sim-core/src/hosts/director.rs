@@ -72,10 +72,13 @@ impl Host {
                 true
             }
             Verdict::Drop(reason) => {
-                let reason = match reason {
-                    DropReason::DestinationGone => Reason::DestinationGone,
-                };
-                fab.drop(Place::Host(self.number), reason, packet);
+                fab.drop(Place::Host(self.number), dropped(reason), packet);
+                true
+            }
+            Verdict::Answer { connection } => {
+                director.ipvs.rewrite_reply(connection, &mut fab.packets[packet]);
+                self.work_of(Forwarding::FullNat);
+                self.ip.output(fab, packet);
                 true
             }
         }
@@ -88,7 +91,11 @@ impl Host {
         self.work_of(to.forwarding);
         let Some(director) = &self.director else { return };
         let pmtu_disc = director.ipvs.sysctl().pmtu_disc;
-        let target = self.ip.target(to.rip, || crate::net::route::flow_hash(&fab.packets[packet]));
+        let rip = match to.forwarding {
+            Forwarding::Bypass => fab.packets[packet].dst,
+            _ => to.rip,
+        };
+        let target = self.ip.target(rip, || crate::net::route::flow_hash(&fab.packets[packet]));
         let mtu = match target {
             Target::Neighbour { interface, .. } => self.ip.interfaces[interface as usize].mtu,
             Target::Local => {
@@ -117,10 +124,16 @@ impl Host {
             return;
         }
         match to.forwarding {
-            Forwarding::Nat | Forwarding::FullNat => {
+            Forwarding::Nat => {
                 if !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
                 }
+                self.ip.output_to(fab, target, packet);
+            }
+            Forwarding::FullNat => {
+                let p = &mut fab.packets[packet];
+                director.ipvs.rewrite_request(to.connection, p, mtu);
+                p.ttl = p.ttl.saturating_add(1);
                 self.ip.output_to(fab, target, packet);
             }
             Forwarding::Dr | Forwarding::LocalNode | Forwarding::Bypass => {
@@ -140,16 +153,25 @@ impl Host {
         }
     }
 
-    /// Hook `FORWARD`: replies of NAT real servers get the virtual address as their source.
+    /// Hook `FORWARD`: replies of NAT real servers get the virtual address as their source. `false` if
+    /// the packet was dropped.
     #[inline]
-    pub(super) fn director_forward(&mut self, fab: &mut Fabric, packet: PacketId) {
-        let Some(director) = &mut self.director else { return };
+    pub(super) fn director_forward(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
+        let Some(director) = &mut self.director else { return true };
         let verdict = director.ipvs.reply(fab.now, &fab.packets[packet]);
         director.arm(fab, self.number);
-        if let ReplyVerdict::Translate { vip, vport, .. } = verdict {
-            forwarding::nat_reply(&mut fab.packets[packet], vip, vport);
-            self.work_of(Forwarding::Nat);
+        match verdict {
+            ReplyVerdict::Translate { vip, vport, .. } => {
+                forwarding::nat_reply(&mut fab.packets[packet], vip, vport);
+                self.work_of(Forwarding::Nat);
+            }
+            ReplyVerdict::Unreachable => {
+                self.refuse(fab, packet, icmp::PORT, Reason::NoDestination);
+                return false;
+            }
+            ReplyVerdict::Pass | ReplyVerdict::Counted { .. } => {}
         }
+        true
     }
 
     /// Hook `LOCAL_OUT`: what the director itself sends, as one of its own real servers.
@@ -169,29 +191,35 @@ impl Host {
     /// took the packet.
     #[cold]
     pub(super) fn director_forward_error(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
-        self.error_about_reply(fab, packet) || {
-            self.director_error(fab, packet);
-            false
+        if self.error_about_reply(fab, packet) {
+            return true;
+        }
+        match self.director_error(fab, packet) {
+            About::Nobody | About::Request => false,
+            About::Refused(reason) => {
+                fab.drop(Place::Host(self.number), dropped(reason), packet);
+                true
+            }
         }
     }
 
-    /// An ICMP error about a translated request is translated back (`ip_vs_out_icmp`). `true` if it
-    /// belongs to IPVS.
+    /// An ICMP error about a translated request is translated back (`ip_vs_out_icmp`).
     #[cold]
-    pub(super) fn director_error(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
-        let Some(director) = &mut self.director else { return false };
+    pub(super) fn director_error(&mut self, fab: &mut Fabric, packet: PacketId) -> About {
+        let Some(director) = &mut self.director else { return About::Nobody };
         let outer = fab.packets[packet];
         if outer.body == PacketId::NONE {
-            return false;
+            return About::Nobody;
         }
         let quoted = fab.packets[outer.body];
-        match director.ipvs.icmp_out(&outer, &quoted) {
-            IcmpOutVerdict::Pass => false,
-            IcmpOutVerdict::Counted { .. } => true,
+        match director.ipvs.icmp_out(fab.now, &outer, &quoted) {
+            IcmpOutVerdict::Pass => About::Nobody,
+            IcmpOutVerdict::Drop(reason) => About::Refused(reason),
+            IcmpOutVerdict::Counted { .. } => About::Request,
             IcmpOutVerdict::Translate { outer: new, quoted, .. } => {
                 fab.packets[outer.body] = quoted;
                 fab.packets[packet] = new;
-                true
+                About::Request
             }
         }
     }
@@ -205,8 +233,12 @@ impl Host {
             return false;
         }
         let quoted = fab.packets[outer.body];
-        match director.ipvs.icmp_in(&outer, &quoted) {
+        match director.ipvs.icmp_in(fab.now, &outer, &quoted, &mut fab.book) {
             IcmpInVerdict::Accept => false,
+            IcmpInVerdict::Drop(reason) => {
+                fab.drop(Place::Host(self.number), dropped(reason), packet);
+                true
+            }
             IcmpInVerdict::Transmit { transmit, outer: new, quoted } => {
                 fab.packets[outer.body] = quoted;
                 fab.packets[packet] = new;
@@ -227,11 +259,14 @@ impl Host {
         }
         let quoted = fab.packets[outer.body];
         if quoted.proto != proto::IPIP {
-            if self.director_error(fab, packet) {
-                self.ip.output(fab, packet);
-                return true;
+            match self.director_error(fab, packet) {
+                About::Nobody => return self.error_about_reply(fab, packet),
+                About::Request => self.ip.output(fab, packet),
+                About::Refused(reason) => {
+                    fab.drop(Place::Host(self.number), dropped(reason), packet);
+                }
             }
-            return self.error_about_reply(fab, packet);
+            return true;
         }
         let consumed = self.tunnel_error(fab, &outer, &quoted);
         if consumed {
@@ -263,5 +298,24 @@ impl Host {
             self.send_error(fab, inner, answer.icmp_type, answer.code, answer.info);
         }
         true
+    }
+}
+
+/// What an ICMP error is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum About {
+    /// Nothing that IPVS knows.
+    Nobody,
+    /// A request that IPVS sent on.
+    Request,
+    /// The same, but it goes no further.
+    Refused(DropReason),
+}
+
+/// Why IPVS drops a packet, in the host's words.
+const fn dropped(reason: DropReason) -> Reason {
+    match reason {
+        DropReason::NoDestination => Reason::NoDestination,
+        other => Reason::Ipvs(other),
     }
 }

@@ -197,7 +197,9 @@ impl Host {
         }
         if self.director.is_some() {
             if fab.packets[packet].proto != proto::ICMP {
-                self.director_forward(fab, packet);
+                if !self.director_forward(fab, packet) {
+                    return;
+                }
             } else if self.director_forward_error(fab, packet) {
                 return;
             }
