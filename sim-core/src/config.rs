@@ -4,6 +4,7 @@
 //! It is checked when a world is built from it.
 
 use crate::engine::{Dist, Span};
+use crate::ipvs::Command;
 use crate::ipvs::rules::{ServiceRule, TimeoutRule};
 use crate::wire::Mac;
 use core::fmt;
@@ -34,6 +35,8 @@ pub struct WorldConfig {
     pub captures: Vec<CaptureConfig>,
     /// Things that happen to links while the run goes on, in any order.
     pub link_events: Vec<LinkEvent>,
+    /// What operators do on directors while the run goes on. At one time they are done in this order.
+    pub operations: Vec<Operation>,
 }
 
 /// Which interfaces a capture sees.
@@ -56,6 +59,29 @@ pub struct LinkEvent {
     pub link: String,
     /// New state.
     pub up: bool,
+}
+
+/// What an operator does on a director.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operation {
+    /// When; `None` for the end of the run.
+    pub at: Option<Span>,
+    /// The director.
+    pub host: String,
+    /// What is done.
+    pub task: OperatorTask,
+}
+
+/// See [`Operation`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OperatorTask {
+    /// Changes the rules or settings. At the end of the run nothing is left to change.
+    Change(Command),
+    /// Writes down what IPVS holds, see [`crate::observe::DirectorSnapshot`].
+    Snapshot {
+        /// The connections too.
+        connections: bool,
+    },
 }
 
 /// A host: anything with an IP stack.
@@ -282,6 +308,8 @@ pub const MAIN_TABLE: u32 = 254;
 /// A table of netfilter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum FilterTable {
+    /// `raw`: before connection tracking.
+    Raw,
     /// `mangle`: marks.
     Mangle,
     /// `nat`: address translation of new connections.
@@ -337,6 +365,14 @@ pub enum FilterCondition {
     Mark(u32, u32),
     /// `--syn`: SYN set, ACK, RST and FIN not.
     Syn,
+    /// `--tcp-flags mask set`: of the flags in the mask these are set and no others; bits as on the wire.
+    TcpFlags(u8, u8),
+    /// `-m iprange --src-range`: first and last address.
+    SourceRange(IpAddr, IpAddr),
+    /// `-m iprange --dst-range`.
+    DestinationRange(IpAddr, IpAddr),
+    /// `-m addrtype --dst-type LOCAL`: an own address.
+    DestinationLocal,
     /// `--icmp-type type/code`.
     Icmp(u8, Option<u8>),
     /// `-m conntrack --ctstate`: new, established, related, invalid.
@@ -352,6 +388,8 @@ pub enum FilterCondition {
     },
     /// `-m ipvs --vport` and `--ipvs`: the packet belongs to IPVS; with the port of its virtual service.
     Ipvs(Option<u16>),
+    /// `-m ipvs --vaddr`: the packet belongs to IPVS, and its virtual address is one of these.
+    VirtualAddress(Net),
 }
 
 /// What a netfilter rule does.

@@ -192,7 +192,7 @@ impl Builder<'_> {
         let member = self.cluster.as_ref().is_some_and(|c| c.clients.iter().any(|m| m == name));
         let Some(host) = self.host(name).filter(|_| member) else { return };
         let networks: Vec<Net> =
-            host.interfaces.iter().flat_map(|i| &i.addresses).copied().collect();
+            host.interfaces.iter().flat_map(|i| &i.addresses).map(Net::network).collect();
         let stray = sources.iter().find(|s| !networks.iter().any(|n| n.contains(**s)));
         if let (Some(stray), Some(network)) = (stray, networks.first()) {
             let message =

@@ -28,11 +28,9 @@ impl Simulated {
         let v6 = header.family_is_v6;
         let key = match header.key {
             Key::Mark(mark) => ServiceKey::Fwmark { mark, v6 },
-            Key::Address(protocol, at) => ServiceKey::Address {
-                protocol: number(protocol),
-                vip: at.ip(),
-                port: at.port(),
-            },
+            Key::Address(protocol, at) => {
+                ServiceKey::Address { protocol: number(protocol), vip: at.ip(), port: at.port() }
+            }
         };
         let plain = ServiceRule::new(key);
         let rule = ServiceRule {

@@ -139,7 +139,7 @@ impl Kind {
             Self::Queue => units::QUEUE.to_owned(),
             Self::Dist(quantity) => distribution::allowed(quantity),
             Self::Load => distribution::LOAD.to_owned(),
-            Self::Address => "an IPv4 address such as \"192.168.10.11\"".to_owned(),
+            Self::Address => "an IP address such as \"192.168.10.11\"".to_owned(),
             Self::InterfaceAddress => "an address such as \"192.168.10.11/24\"".to_owned(),
             Self::Addresses => {
                 "\"10.0.0.10\", \"10.0.0.10-10.0.0.99\" or \"10.0.0.0/24\"".to_owned()

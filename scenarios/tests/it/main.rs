@@ -5,11 +5,16 @@ mod clusters;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod conform;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod judgements;
 mod mistakes;
+#[cfg(test)]
+mod operator;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]

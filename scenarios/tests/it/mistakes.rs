@@ -127,7 +127,7 @@ const MISTAKES: &[Mistake] = &[
         "address",
         "[cluster]",
         "[cluster]\nrouter.address = \"192.168.10\"",
-        &["an IPv4 address such as"],
+        &["an IP address such as"],
     ),
     mistake("subnet", "[cluster]", "[cluster]\nsubnet = \"192.168.10.5/24\"", &["192.168.10.0/24"]),
     mistake(
@@ -346,7 +346,7 @@ const MISTAKES: &[Mistake] = &[
         "[cluster]\nscheduler = \"wlc\"\n",
         &["`scheduler` is for the service that `vip` makes"],
     ),
-    mistake("persistence", "-s rr\n", "-s rr -p 300\n", &["persistence: not simulated yet"]),
+    mistake("persistence", "-s rr\n", "-s rr -p 0\n", &["invalid timeout value `0' specified"]),
     mistake(
         "port",
         "-t 192.168.10.200:80 -s",
@@ -357,14 +357,9 @@ const MISTAKES: &[Mistake] = &[
         "name in rules",
         "-t 192.168.10.200:80 -s",
         "-t www:http -s",
-        &["illegal virtual server address", "names are not resolved"],
+        &["illegal virtual server address", "no host has a name here"],
     ),
-    mistake(
-        "ipv6",
-        "-t 192.168.10.200:80 -s",
-        "-t [2001:db8::1]:80 -s",
-        &["IPv6: not simulated yet"],
-    ),
+    mistake("ipv6", "-t 192.168.10.200:80 -s", "-t [2001:db8::1]:80 -s", &["Service not defined"]),
     mistake(
         "service twice",
         SERVICE,
@@ -400,7 +395,7 @@ const MISTAKES: &[Mistake] = &[
         "command",
         SERVICE,
         "-D -t 192.168.10.200:80\n",
-        &["--delete-service has no place in rules"],
+        &["No such service", "services so far: none"],
     ),
     mistake("destination twice", "192.168.10.12", "192.168.10.11", &["Destination already exists"]),
 ];

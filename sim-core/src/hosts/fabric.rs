@@ -7,11 +7,14 @@ use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
 use crate::observe::{ClientObservation, ConnectionRow};
-use crate::wire::{AddressBook, Ip, Kind, Mac, Packet, PacketId};
+use crate::tcp::Output;
+use crate::wire::encode::Bodies;
+use crate::wire::{AddressBook, Ip, Mac, Packet, PacketId};
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 /// Something that will happen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Event {
     /// The head of a link direction arrives.
     Arrive {
@@ -44,6 +47,16 @@ pub enum Event {
     },
     /// The CPU of a host has finished a packet.
     Cpu {
+        /// Host number.
+        host: u16,
+    },
+    /// The tracked connections of a host want attention.
+    Conntrack {
+        /// Host number.
+        host: u16,
+    },
+    /// What a host learned about ways may expire.
+    Routes {
         /// Host number.
         host: u16,
     },
@@ -93,7 +106,13 @@ pub enum Event {
         index: u32,
     },
     /// End of a time-series bucket.
+    #[default]
     Sample,
+    /// An operator does something on a director.
+    Operator {
+        /// Number of the operation.
+        index: u32,
+    },
 }
 
 /// Where a packet was dropped.
@@ -132,6 +151,8 @@ pub enum Reason {
     NoRoute,
     /// Time to live used up.
     TtlExceeded,
+    /// A rule of netfilter.
+    Netfilter,
     /// Larger than the MTU with DF set.
     TooBig,
     /// Nobody answered ARP.
@@ -169,6 +190,7 @@ impl Reason {
             Self::NotForwarding => "not_forwarding",
             Self::NoRoute => "no_route",
             Self::TtlExceeded => "ttl_exceeded",
+            Self::Netfilter => "netfilter",
             Self::TooBig => "too_big",
             Self::NeighbourFailed => "neighbour_failed",
             Self::NeighbourQueue => "neighbour_queue",
@@ -205,11 +227,14 @@ pub struct Fabric {
     pub directions: Vec<Direction>,
     /// Fold of what happened.
     pub digest: Digest,
+    /// What the TCP that was called last wants; empty between events. One for all hosts stays in the
+    /// cache.
+    pub out: Output,
     /// Drops by place and reason.
     pub drops: BTreeMap<(Place, Reason), Tally>,
-    /// Link traversals of IP packets.
-    pub ip_hops: u64,
-    /// Link traversals of ARP packets.
+    /// Link traversals.
+    pub hops: u64,
+    /// Of these, those of ARP packets.
     pub arp_hops: u64,
     /// Packets (bodies included) consumed by hosts.
     pub delivered: u64,
@@ -250,8 +275,9 @@ impl Fabric {
             packets: PacketSlab::new(),
             directions: Vec::new(),
             digest: Digest::new(),
+            out: Output::default(),
             drops: BTreeMap::new(),
-            ip_hops: 0,
+            hops: 0,
             arp_hops: 0,
             delivered: 0,
             dropped: 0,
@@ -277,16 +303,22 @@ impl Fabric {
     /// Puts a packet of a known IP length on a link direction.
     #[inline]
     pub fn send_sized(&mut self, direction: u32, packet: PacketId, len: u16) {
-        match self.directions[direction as usize].send(self.now, packet, len) {
-            Sent::Queued { head: None } => {}
-            Sent::Queued { head: Some(at) } => self.queue.push(at, Event::Arrive { direction }),
-            other => self.send_failed(direction, packet, other),
+        match self.directions[direction as usize].send_plain(self.now, packet, len) {
+            Some(Sent::Behind) => {}
+            Some(Sent::Head(at)) => self.queue.push(at, Event::Arrive { direction }),
+            _ => self.send_slow(direction, packet, len),
         }
     }
 
     #[cold]
-    fn send_failed(&mut self, direction: u32, packet: PacketId, sent: Sent) {
-        let reason = match sent {
+    #[inline(never)]
+    fn send_slow(&mut self, direction: u32, packet: PacketId, len: u16) {
+        let reason = match self.directions[direction as usize].send(self.now, packet, len) {
+            Sent::Behind => return,
+            Sent::Head(at) => {
+                self.queue.push(at, Event::Arrive { direction });
+                return;
+            }
             Sent::Overtaken(at) => {
                 let slot = self.late_free.pop().unwrap_or_else(|| {
                     self.late.push((0, PacketId::NONE));
@@ -298,7 +330,7 @@ impl Fabric {
             }
             Sent::Full => Reason::QueueFull,
             Sent::Down => Reason::LinkDown,
-            Sent::Lost | Sent::Queued { .. } => Reason::Lost,
+            Sent::Lost => Reason::Lost,
         };
         self.drop(Place::Link(direction), reason, packet);
     }
@@ -313,9 +345,10 @@ impl Fabric {
     #[inline]
     pub fn count_hop(&mut self, direction: u32, packet: PacketId) -> &Packet {
         let p = &self.packets[packet];
-        let ip = u64::from(p.kind == Kind::Ipv4);
-        self.ip_hops += ip;
-        self.arp_hops += 1 - ip;
+        self.hops += 1;
+        if !p.kind.is_ip() {
+            self.arp_hops += 1;
+        }
         let word = (u64::from(p.seq) << 32 | u64::from(p.dst.0)) ^ u64::from(p.len) << 24;
         self.digest.fold(self.now.as_nanos() ^ u64::from(direction) << 40 ^ word.rotate_left(16));
         p
@@ -346,10 +379,26 @@ impl Fabric {
     #[cold]
     pub fn tap(&mut self, tap: Tap, way: Way, packet: PacketId) {
         if let Some(capture) = &mut self.capture {
-            let packets = &self.packets;
-            let body = |id: PacketId| -> Option<Packet> { packets.get(id).copied() };
-            capture.record(tap as usize, self.now, way, &packets[packet], &body, &self.macs);
+            let inside = Inside { packets: &self.packets, book: &self.book };
+            let packet = &self.packets[packet];
+            capture.record(tap as usize, self.now, way, packet, &inside, &self.macs);
         }
+    }
+}
+
+/// What a capture looks up.
+struct Inside<'a> {
+    packets: &'a PacketSlab,
+    book: &'a AddressBook,
+}
+
+impl Bodies for Inside<'_> {
+    fn body(&self, id: PacketId) -> Option<Packet> {
+        self.packets.get(id).copied()
+    }
+
+    fn address(&self, ip: Ip) -> IpAddr {
+        self.book.address(ip)
     }
 }
 

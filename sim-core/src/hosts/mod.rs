@@ -12,11 +12,12 @@ pub mod director;
 pub mod fabric;
 mod input;
 pub mod ip;
+pub mod netfilter;
 pub mod server;
 mod sharing;
 
 use crate::net::fragment::Reassembly;
-use crate::tcp::{Output, TcpStack};
+use crate::tcp::TcpStack;
 use crate::wire::{Kind, MacId, PacketId};
 use client::{ClientApplication, Plan, Session};
 use cpu::Cpu;
@@ -34,7 +35,6 @@ pub struct Host {
     pub ip: IpStack,
     /// TCP.
     pub tcp: TcpStack,
-    out: Output,
     /// Name.
     pub name: String,
     /// Number in the world.
@@ -42,7 +42,7 @@ pub struct Host {
     /// Fragments.
     pub reassembly: Reassembly,
     /// IPVS, if the host is a director.
-    pub director: Option<Box<Director>>,
+    director: Option<Box<Director>>,
     /// Whether `tunl0` is up: IPIP packets are unwrapped.
     pub tunnel: bool,
     /// CPU that received packets pass.
@@ -80,9 +80,14 @@ impl Host {
             free_sessions: Vec::new(),
             sockets: Sockets::default(),
             plan,
-            out: Output::default(),
             replies: Vec::new(),
         }
+    }
+
+    /// Makes the host a director.
+    pub fn set_director(&mut self, director: Director) {
+        self.director = Some(Box::new(director));
+        self.ip.balances = true;
     }
 
     /// Puts the first events of the applications into the queue.
@@ -150,16 +155,28 @@ impl Host {
         }
     }
 
+    /// IPVS, if the host is a director.
+    pub fn director(&self) -> Option<&Director> {
+        self.director.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub fn director_mut(&mut self) -> Option<&mut Director> {
+        self.director.as_deref_mut()
+    }
+
     /// Handles an event of this host.
     pub fn handle(&mut self, fab: &mut Fabric, event: Event) {
         match event {
             Event::Neighbour { entry, .. } => self.ip.neighbour_deadline(fab, entry),
             Event::Tcp { slot, .. } => {
-                self.tcp.on_wake(fab.now, slot, &mut self.out);
+                self.tcp.on_wake(fab.now, slot, &mut fab.out);
                 self.tcp_output(fab);
             }
             Event::Ipvs { .. } => self.director_deadline(fab),
             Event::Cpu { .. } => self.cpu_done(fab),
+            Event::Routes { .. } => self.ip.routes_deadline(fab),
+            Event::Conntrack { .. } => self.ip.conntrack_deadline(fab),
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),
@@ -173,7 +190,11 @@ impl Host {
                 self.servers.shared(self.number, fab, application, &mut self.replies);
                 self.answer(fab);
             }
-            Event::Arrive { .. } | Event::Late { .. } | Event::Link { .. } | Event::Sample => {
+            Event::Arrive { .. }
+            | Event::Late { .. }
+            | Event::Link { .. }
+            | Event::Sample
+            | Event::Operator { .. } => {
                 debug_assert!(false, "an event of the world, not of a host");
             }
         }
@@ -183,7 +204,7 @@ impl Host {
     /// Takes in what the host sent to itself and answers for what could not be delivered.
     #[inline]
     fn settle(&mut self, fab: &mut Fabric) {
-        if !self.ip.loopback.is_empty() || !self.ip.undeliverable.is_empty() {
+        if self.ip.unsettled {
             self.settle_slow(fab);
         }
     }
@@ -192,10 +213,15 @@ impl Host {
     fn settle_slow(&mut self, fab: &mut Fabric) {
         loop {
             if let Some(packet) = self.ip.loopback.pop() {
-                self.deliver_local(fab, packet);
-            } else if let Some((_, packet)) = self.ip.undeliverable.pop() {
-                self.host_unreachable(fab, packet);
+                self.looped_input(fab, packet);
+            } else if let Some((interface, packet)) = self.ip.undeliverable.pop() {
+                if interface == netfilter::REJECTED {
+                    self.output_rejected(fab, packet);
+                } else {
+                    self.host_unreachable(fab, packet);
+                }
             } else {
+                self.ip.unsettled = false;
                 return;
             }
         }

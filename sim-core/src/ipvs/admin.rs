@@ -3,8 +3,7 @@
 use super::director::{Ipvs, TICK};
 use super::error::IpvsError;
 use super::rules::{
-    Daemon, DaemonRole, Encapsulation, Forwarding, ServerRule, ServiceKey, ServiceRule,
-    TimeoutRule,
+    Daemon, DaemonRole, Encapsulation, Forwarding, ServerRule, ServiceKey, ServiceRule, TimeoutRule,
 };
 use super::service::Refused;
 use super::statistics::next_estimate;
@@ -139,15 +138,18 @@ impl Ipvs {
                 if started { Ok(()) } else { Err(IpvsError::DaemonRuns(daemon.role)) }
             }
             Command::StopDaemon(role) => {
-                if self.daemons.stop(*role) { Ok(()) } else { Err(IpvsError::NoDaemon(*role)) }
+                if self.daemons.stop(*role) {
+                    Ok(())
+                } else {
+                    Err(IpvsError::NoDaemon(*role))
+                }
             }
         }
     }
 
     fn set_sysctl(&mut self, now: Time, sysctl: &IpvsSysctl) -> Result<(), IpvsError> {
         check_sysctl(sysctl)?;
-        let defence =
-            |s: &IpvsSysctl| [s.drop_entry, s.drop_packet, s.secure_tcp].map(u32::from);
+        let defence = |s: &IpvsSysctl| [s.drop_entry, s.drop_packet, s.secure_tcp].map(u32::from);
         let pages = |s: &IpvsSysctl| (s.amemthresh, s.am_droprate);
         let before = self.sysctl;
         self.sysctl = *sysctl;

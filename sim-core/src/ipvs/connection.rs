@@ -53,7 +53,12 @@ impl Tuple {
 
     /// What the template of a client is looked up by: no packet has such a tuple. `engine`: the data
     /// of a persistence engine has to be the same, too.
-    pub(super) const fn template(client: Ip, service: (Ip, u16), protocol: u8, engine: bool) -> Self {
+    pub(super) const fn template(
+        client: Ip,
+        service: (Ip, u16),
+        protocol: u8,
+        engine: bool,
+    ) -> Self {
         let mark = if engine { TEMPLATE_MARK | ENGINE_MARK } else { TEMPLATE_MARK };
         Self::new((client, 0), service, protocol | mark)
     }
@@ -252,7 +257,9 @@ impl Connection {
                 let client = (self.caddr, self.cport);
                 Tuple::new((self.daddr, self.dport), client, self.protocol)
             }
-            Forwarding::FullNat => Tuple::new((self.daddr, self.dport), self.local(), self.protocol),
+            Forwarding::FullNat => {
+                Tuple::new((self.daddr, self.dport), self.local(), self.protocol)
+            }
             _ => self.tuple().reversed(),
         }
     }

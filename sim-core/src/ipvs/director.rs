@@ -330,12 +330,8 @@ impl Ipvs {
     /// `None`: never, nothing is pending.
     #[inline]
     pub fn next_deadline(&self) -> Option<Time> {
-        let next = self
-            .table
-            .next()
-            .min(self.flush_at)
-            .min(self.services.work_at())
-            .min(self.defence.at);
+        let next =
+            self.table.next().min(self.flush_at).min(self.services.work_at()).min(self.defence.at);
         (next != Time::NEVER).then_some(next)
     }
 

@@ -54,9 +54,7 @@ impl IpvsError {
     /// The name of the kernel's error number; `None` if the kernel would not refuse.
     pub const fn errno(&self) -> Option<&'static str> {
         match self {
-            Self::ServiceExists(_) | Self::ServerExists(..) | Self::DaemonRuns(_) => {
-                Some("EEXIST")
-            }
+            Self::ServiceExists(_) | Self::ServerExists(..) | Self::DaemonRuns(_) => Some("EEXIST"),
             Self::NoService(_) | Self::NoDaemon(_) => Some("ESRCH"),
             Self::NoServer(..) => Some("ENOENT"),
             Self::Thresholds { .. } => Some("ERANGE"),

@@ -137,8 +137,7 @@ impl Ipvs {
         entry: &mut Connection,
     ) -> Result<(), Verdict> {
         let service = self.services.service_mut(service);
-        let rotates =
-            matches!(service.scheduler.algorithm(), Some(Algorithm::Rr | Algorithm::Wrr));
+        let rotates = matches!(service.scheduler.algorithm(), Some(Algorithm::Rr | Algorithm::Wrr));
         let count = service.local.list.len();
         let (rip, rport) = entry.rip();
         for _ in 0..count.min(TRIES) {

@@ -143,5 +143,6 @@ fn is_error(outer: &Packet) -> bool {
 
 /// Whether IPVS can see the ports of a quoted packet: it is not a later fragment.
 fn has_ports(quoted: &Packet) -> bool {
-    matches!(quoted.proto, proto::TCP | proto::UDP | proto::SCTP) && quoted.frag & Packet::OFFSET == 0
+    matches!(quoted.proto, proto::TCP | proto::UDP | proto::SCTP)
+        && quoted.frag & Packet::OFFSET == 0
 }

@@ -5,7 +5,7 @@ use super::director::Ipvs;
 use super::rules::{Daemon, Engine, Forwarding, ServiceKey, TunnelOptions};
 use super::service::{Service, ServiceTable};
 use super::state::Timeouts;
-use super::statistics::{Rates, Stats};
+use super::statistics::Stats;
 use crate::config::IpvsSysctl;
 use crate::engine::{Span, Time};
 use crate::wire::AddressBook;
@@ -35,8 +35,8 @@ pub struct ServiceEntry {
     pub one_packet: bool,
     /// Statistics since the last `-Z`, those of its deleted destinations included.
     pub stats: Stats,
-    /// Estimated rates, see [`Ipvs::estimate`].
-    pub rates: Rates,
+    /// Estimated rates: the same per second, see [`Ipvs::estimate`].
+    pub rates: Stats,
 }
 
 /// A destination, as `ipvsadm -Ln` and its options list it.
@@ -72,8 +72,8 @@ pub struct DestinationEntry {
     pub stats: Stats,
     /// Statistics since it was added.
     pub total: Stats,
-    /// Estimated rates, see [`Ipvs::estimate`].
-    pub rates: Rates,
+    /// Estimated rates: the same per second, see [`Ipvs::estimate`].
+    pub rates: Stats,
 }
 
 /// A line of `/proc/net/ip_vs_conn`, as `ipvsadm -Lnc` shows it.
@@ -235,7 +235,7 @@ impl Ipvs {
     }
 
     /// Statistics of everything since the last `ipvsadm -Z`, and rates (`/proc/net/ip_vs_stats`).
-    pub fn totals_shown(&self) -> (Stats, Rates) {
+    pub fn totals_shown(&self) -> (Stats, Stats) {
         let estimator = self.services.total_estimator();
         (estimator.shown(self.services.counted()), estimator.rates())
     }

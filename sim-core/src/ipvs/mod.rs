@@ -59,9 +59,9 @@ mod service;
 pub mod state;
 mod statistics;
 mod table;
-mod transition;
 #[cfg(test)]
 mod tests;
+mod transition;
 mod verdict;
 
 pub use admin::Command;
@@ -73,7 +73,7 @@ pub use ftp::FtpAnswer;
 pub use listing::{BUCKETS, ConnectionEntry, DestinationEntry, ServiceEntry};
 pub use rules::Forwarding;
 pub use state::{State, Timeouts};
-pub use statistics::{Rates, Stats};
+pub use statistics::Stats;
 pub use verdict::{
     DropReason, IcmpAnswer, IcmpInVerdict, IcmpOutVerdict, ReplyVerdict, Transmit, TunnelVerdict,
     Verdict,

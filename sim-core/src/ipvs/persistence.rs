@@ -83,11 +83,7 @@ impl Ipvs {
         }
     }
 
-    fn template_key(
-        &self,
-        asking: &Asking<'_>,
-        book: &mut AddressBook,
-    ) -> Result<Key, Verdict> {
+    fn template_key(&self, asking: &Asking<'_>, book: &mut AddressBook) -> Result<Key, Verdict> {
         let service = self.services.service(asking.service);
         let (vip, vport) = asking.tuple.to();
         let client = masked(book.address(asking.tuple.from().0), service.parameters.netmask_len);
@@ -104,7 +100,9 @@ impl Ipvs {
         let protocol = asking.tuple.protocol();
         let own = self.is_the_port_of(asking);
         let (service, protocol, own_port) = match service.key {
-            ServiceKey::Address { port, .. } if own && port != FTP => ((vip, vport), protocol, true),
+            ServiceKey::Address { port, .. } if own && port != FTP => {
+                ((vip, vport), protocol, true)
+            }
             ServiceKey::Fwmark { .. } if own => ((vip, vport), protocol, true),
             ServiceKey::Address { .. } => ((vip, 0), protocol, false),
             ServiceKey::Fwmark { mark, .. } => ((Ip(mark), 0), 0, false),

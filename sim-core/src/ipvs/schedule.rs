@@ -109,8 +109,7 @@ impl Ipvs {
             return Err(Verdict::Accept);
         }
         let service = self.services.service(asking.service);
-        let wrong_port =
-            matches!(service.key, ServiceKey::Address { port, .. } if port != vport);
+        let wrong_port = matches!(service.key, ServiceKey::Address { port, .. } if port != vport);
         let bound = if let Some(timeout) = service.parameters.persistent {
             self.persist(now, asking, timeout, book)?
         } else if wrong_port {

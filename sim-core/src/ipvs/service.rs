@@ -40,13 +40,7 @@ pub(super) struct Destination {
 impl Destination {
     /// What connections belong to that have no destination: always available, never listed.
     const NOBODY: Self = Self {
-        stats: Stats {
-            connections: 0,
-            packets_in: 0,
-            bytes_in: 0,
-            packets_out: 0,
-            bytes_out: 0,
-        },
+        stats: Stats { connections: 0, packets_in: 0, bytes_in: 0, packets_out: 0, bytes_out: 0 },
         service: u32::MAX,
         id: None,
         rip: Ip::ANY,

@@ -64,21 +64,6 @@ impl Sub for Stats {
     }
 }
 
-/// What `ipvsadm -Ln --rate` shows: averages per second over the last seconds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Rates {
-    /// Connections per second.
-    pub connections: u64,
-    /// Packets from clients per second.
-    pub packets_in: u64,
-    /// Packets from real servers per second.
-    pub packets_out: u64,
-    /// Bytes from clients per second.
-    pub bytes_in: u64,
-    /// Bytes from real servers per second.
-    pub bytes_out: u64,
-}
-
 /// The kernel estimates rates this often.
 pub(super) const PERIOD: Span = Span::from_secs(2);
 
@@ -126,10 +111,11 @@ impl Estimator {
         }
     }
 
-    /// As `ip_vs_read_estimator` rounds them.
-    pub(super) const fn rates(&self) -> Rates {
+    /// What `ipvsadm -Ln --rate` shows: all of [`Stats`] per second, as `ip_vs_read_estimator` rounds
+    /// it.
+    pub(super) const fn rates(&self) -> Stats {
         let [connections, packets_in, packets_out, bytes_in, bytes_out] = self.rates;
-        Rates {
+        Stats {
             connections: ((connections + 0x1ff) >> 10) as u64,
             packets_in: ((packets_in + 0x1ff) >> 10) as u64,
             packets_out: ((packets_out + 0x1ff) >> 10) as u64,
@@ -182,7 +168,7 @@ mod tests {
             }
             jump.estimate(counted(5_000_000, 1 << 40), silence);
             assert_eq!(jump, step, "{silence}");
-            assert_eq!(jump.rates() == Rates::default(), silence >= 100, "{silence}");
+            assert_eq!(jump.rates() == Stats::default(), silence >= 100, "{silence}");
         }
     }
 
@@ -192,7 +178,7 @@ mod tests {
         estimator.estimate(counted(10, 100), 1);
         estimator.set_zero(counted(12, 120));
         assert_eq!(estimator.shown(counted(15, 121)), counted(3, 1));
-        assert_eq!(estimator.rates(), Rates::default());
+        assert_eq!(estimator.rates(), Stats::default());
         estimator.estimate(counted(20, 120), 1);
         assert_eq!(estimator.rates().connections, 1);
     }

@@ -157,8 +157,7 @@ impl Table {
             .find(tuple.hash(), |&slot| entries.get(Slot(slot)).reply_tuple() == tuple)
             .map(|&slot| Slot(slot));
         nat.or_else(|| {
-            self.find_request(tuple.reversed())
-                .filter(|&slot| !entries.get(slot).has_reply_tuple())
+            self.find_request(tuple.reversed()).filter(|&slot| !entries.get(slot).has_reply_tuple())
         })
     }
 
@@ -297,11 +296,7 @@ impl Table {
     }
 
     /// Takes a connection out whose timer has run at or before `now`, in the order of the deadlines.
-    pub(super) fn expire(
-        &mut self,
-        now: Time,
-        timeouts: &Timeouts,
-    ) -> Option<(Slot, Connection)> {
+    pub(super) fn expire(&mut self, now: Time, timeouts: &Timeouts) -> Option<(Slot, Connection)> {
         while self.next <= now {
             let Some((at, slot)) = self.timers.pop() else {
                 self.next = Time::NEVER;
@@ -492,7 +487,10 @@ mod tests {
         assert!(expire(&mut table, at(10)).is_some());
         let again = add(&mut table, tuple(2, 1), Forwarding::Dr, at(1000));
         assert_eq!(again, slot, "the slot is used again");
-        assert!(expire(&mut table, at(900)).is_none(), "the event of the former owner means nothing");
+        assert!(
+            expire(&mut table, at(900)).is_none(),
+            "the event of the former owner means nothing"
+        );
         assert!(expire(&mut table, at(1000)).is_some());
     }
 
@@ -536,7 +534,8 @@ mod tests {
         let ten = Span::from_secs(10);
         let new = Connection::template(key, DestinationId(1), RIP, Forwarding::Nat, ten);
         let template = table.insert(new, at(10));
-        let mut held = Connection::new(tuple(1, 1), DestinationId(1), RIP, Forwarding::Nat, State::None);
+        let mut held =
+            Connection::new(tuple(1, 1), DestinationId(1), RIP, Forwarding::Nat, State::None);
         held.control = template;
         table.insert(held, at(65));
         assert_eq!(table.get(template).controls(), 1);

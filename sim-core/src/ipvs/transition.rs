@@ -241,7 +241,8 @@ mod tests {
             for event in [Event::Syn, Event::Rst, Event::None, Event::Init, Event::Abort] {
                 for secure in [false, true] {
                     let after = next(state, event, Direction::Output, secure);
-                    let kind = |s: State| (s as u8 >= State::Udp as u8, s.is_sctp(), s.is_template());
+                    let kind =
+                        |s: State| (s as u8 >= State::Udp as u8, s.is_sctp(), s.is_template());
                     assert_eq!(kind(after), kind(state), "{state:?} after {event:?}");
                 }
             }

@@ -1,9 +1,9 @@
 //! The observations of a finished run, as plain data.
 
-use super::Histogram;
+use super::{DirectorSnapshot, Histogram};
 use crate::engine::Time;
-use crate::ipvs::DestinationEntry;
 use crate::ipvs::rules::{Forwarding, ServiceKey};
+use crate::ipvs::{DestinationEntry, IpvsError};
 use core::fmt;
 use core::net::IpAddr;
 
@@ -36,6 +36,21 @@ pub struct Observations {
     pub series: Vec<SeriesPoint>,
     /// One row for each connection, if asked for, in order of their ends.
     pub connections: Vec<ConnectionRow>,
+    /// What directors held at the times asked for, in order of time.
+    pub snapshots: Vec<DirectorSnapshot>,
+    /// Changes of rules that were refused, in order of time.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A change of rules that a director refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// Its number in [`crate::config::WorldConfig::operations`].
+    pub operation: usize,
+    /// When.
+    pub time: Time,
+    /// Why.
+    pub error: IpvsError,
 }
 
 /// Conservation of packets: `created = delivered + dropped + in_flight`.
@@ -233,13 +248,13 @@ impl From<DestinationEntry> for DestinationObservation {
             forwarding: entry.forwarding,
             weight: entry.weight,
             host: String::new(),
-            connections: entry.stats.connections,
+            connections: entry.total.connections,
             active: entry.active,
             inactive: entry.inactive,
-            packets_in: entry.stats.packets_in,
-            bytes_in: entry.stats.bytes_in,
-            packets_out: entry.stats.packets_out,
-            bytes_out: entry.stats.bytes_out,
+            packets_in: entry.total.packets_in,
+            bytes_in: entry.total.bytes_in,
+            packets_out: entry.total.packets_out,
+            bytes_out: entry.total.bytes_out,
         }
     }
 }

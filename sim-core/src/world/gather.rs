@@ -16,6 +16,7 @@ pub(super) fn gather(mut world: World) -> Observations {
     for host in &mut world.hosts {
         host.finish_all(&mut world.fabric);
     }
+    world.last_operations();
     let now = world.fabric.now;
     let [first, last] = core::mem::take(&mut world.window);
     let window = Window::new(first, last.unwrap_or_else(|| world.edge(now)));
@@ -34,7 +35,7 @@ pub(super) fn gather(mut world: World) -> Observations {
         digest: fabric.digest.value(),
         end: now,
         events: world.events,
-        ip_hops: fabric.ip_hops,
+        ip_hops: fabric.hops - fabric.arp_hops,
         arp_hops: fabric.arp_hops,
         packets: PacketAccount {
             created,
@@ -49,6 +50,8 @@ pub(super) fn gather(mut world: World) -> Observations {
         drops,
         series: core::mem::take(&mut world.series),
         connections: world.fabric.rows.take().unwrap_or_default(),
+        snapshots: world.operator.snapshots,
+        refusals: world.operator.refusals,
     }
 }
 
@@ -74,7 +77,7 @@ fn servers(hosts: &[Host], window: &Window) -> Vec<ServerObservation> {
 }
 
 fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObservation> {
-    let ipvs = &host.director.as_ref()?.ipvs;
+    let ipvs = &host.director()?.ipvs;
     let owner = |ip: IpAddr| {
         let ip = world.fabric.book.find(ip);
         let has = |h: &&Host| {
@@ -91,13 +94,13 @@ fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObser
             forwarding: d.forwarding,
             weight: d.weight,
             host: owner(d.rip),
-            connections: d.stats.connections,
+            connections: d.total.connections,
             active: d.active,
             inactive: d.inactive,
-            packets_in: d.stats.packets_in,
-            bytes_in: d.stats.bytes_in,
-            packets_out: d.stats.packets_out,
-            bytes_out: d.stats.bytes_out,
+            packets_in: d.total.packets_in,
+            bytes_in: d.total.bytes_in,
+            packets_out: d.total.packets_out,
+            bytes_out: d.total.bytes_out,
         })
         .collect();
     let c = host.ip.counters;

@@ -13,6 +13,7 @@
 
 mod build;
 mod gather;
+mod operator;
 mod sample;
 mod state;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub struct World {
     switches: Vec<Switch>,
     links: Vec<Link>,
     link_events: Vec<LinkEvent>,
+    operator: operator::Operator,
     /// Switches and links as configured, for the spanning tree.
     bridges: WorldConfig,
     series: Vec<SeriesPoint>,
@@ -70,8 +72,8 @@ impl World {
     /// Handles up to `max_events` events. `false`: the run has ended.
     ///
     /// It ends when nothing can happen any more, when time is up (`duration` and `drain` of the
-    /// configuration), or, after `duration`, when every conversation has ended and no packet is on
-    /// its way.
+    /// configuration), or, after `duration`, when every conversation has ended, no packet is on its way
+    /// and no operator has anything to do.
     pub fn run(&mut self, max_events: u64) -> bool {
         for _ in 0..max_events {
             let Some((time, event)) = self.fabric.queue.pop() else { return false };
@@ -108,6 +110,7 @@ impl World {
     fn is_over(&mut self, next: Time) -> bool {
         let quiet = self.fabric.talking == 0
             && self.fabric.packets.live() == 0
+            && self.operator.is_done()
             && self.hosts.iter().all(|h| h.tcp.connections() == 0);
         if quiet {
             self.fabric.now = self.fabric.now.max(self.duration);
@@ -119,25 +122,31 @@ impl World {
 
     #[inline]
     fn dispatch(&mut self, event: Event) {
-        match event {
+        let (direction, packet) = match event {
             Event::Arrive { direction } => {
                 let link = &mut self.fabric.directions[direction as usize];
-                let to = link.to;
-                let Some((packet, next)) = link.arrive(self.fabric.now) else { return };
-                if let Some(at) = next {
-                    self.fabric.queue.push(at, Event::Arrive { direction });
+                let Some(packet) = link.arrive(self.fabric.now) else { return };
+                if let Some(at) = link.next() {
+                    self.fabric.queue.push(at, event);
                 }
-                self.arrive(direction, to, packet);
+                (direction, packet)
             }
-            Event::Late { slot } => {
-                let (direction, packet) = self.fabric.take_late(slot);
-                let to = self.fabric.directions[direction as usize].to;
-                self.arrive(direction, to, packet);
-            }
+            Event::Late { slot } => self.fabric.take_late(slot),
+            other => return self.dispatch_other(other),
+        };
+        self.arrive(direction, packet);
+    }
+
+    /// Handles an event that is not the arrival of a frame.
+    #[inline(never)]
+    fn dispatch_other(&mut self, event: Event) {
+        match event {
             Event::Neighbour { host, .. }
             | Event::Tcp { host, .. }
             | Event::Ipvs { host }
             | Event::Cpu { host }
+            | Event::Routes { host }
+            | Event::Conntrack { host }
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
@@ -150,12 +159,17 @@ impl World {
             }
             Event::Link { index } => self.link_event(index),
             Event::Sample => self.sample(),
+            Event::Operator { index } => self.operate(index as usize),
+            Event::Arrive { .. } | Event::Late { .. } => {
+                debug_assert!(false, "arrivals are handled before");
+            }
         }
     }
 
     /// A frame comes out of a link.
     #[inline]
-    fn arrive(&mut self, direction: u32, to: Endpoint, packet: PacketId) {
+    fn arrive(&mut self, direction: u32, packet: PacketId) {
+        let to = self.fabric.directions[direction as usize].to;
         let p = self.fabric.count_hop(direction, packet);
         match to {
             Endpoint::Host { host, interface } => {
@@ -234,6 +248,8 @@ impl World {
                 | Event::Tcp { host, .. }
                 | Event::Ipvs { host }
                 | Event::Cpu { host }
+                | Event::Routes { host }
+                | Event::Conntrack { host }
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }
@@ -241,6 +257,7 @@ impl World {
                 | Event::Close { host, .. }
                 | Event::Shared { host, .. },
             ) => self.hosts[host as usize].name.clone(),
+            Some(Event::Operator { index }) => self.operator.host(index as usize),
             Some(Event::Late { .. } | Event::Link { .. } | Event::Sample) => {
                 "the network".to_owned()
             }

@@ -4,15 +4,18 @@ mod application;
 mod cluster;
 mod host;
 mod network;
+mod operator;
 
 pub use application::{CLIENT, DIRECTOR, IPVS_SYSCTL, SERVER};
 pub use cluster::{CLUSTER, CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
 pub use host::{CPU, HOST, INTERFACE, INTERFACE_SYSCTL, KEEPALIVE, SYSCTL, TCP};
 pub use network::{LINK, LINK_EVENT, LINK_PROPERTIES, NETWORK, SWITCH};
+pub use operator::{RULE_EVENT, VIEW};
 
 use super::distribution::Quantity;
 use super::field::Absent::{Default, Means, Required};
 use super::field::{Absent, Field, Kind, Section};
+use crate::lint;
 use schedulers::Algorithm;
 use sim_core::net::topology::Problem;
 
@@ -48,7 +51,7 @@ pub const FORWARDING: Kind = Kind::OneOf(&["NAT", "DR", "TUN"]);
 
 /// Mistakes of a network that can be played, by the names of their findings. Others (a name that
 /// is used twice, a link to nowhere) leave no network to play.
-pub const ALLOWED: [&str; 8] = [
+const PLAYABLE: [&str; 8] = [
     Problem::SwitchLoop.name(),
     Problem::Unreachable.name(),
     Problem::Unconnected.name(),
@@ -58,6 +61,17 @@ pub const ALLOWED: [&str; 8] = [
     Problem::RealServerNobodyHolds.name(),
     Problem::NoRoute.name(),
 ];
+
+/// Everything that `allow` may name: mistakes of a network that can be played, and judgements.
+pub const ALLOWED: [&str; PLAYABLE.len() + lint::NAMES.len()] = {
+    let mut all = [""; PLAYABLE.len() + lint::NAMES.len()];
+    let mut i = 0;
+    while i < all.len() {
+        all[i] = if i < PLAYABLE.len() { PLAYABLE[i] } else { lint::NAMES[i - PLAYABLE.len()] };
+        i += 1;
+    }
+    all
+};
 
 /// A whole scenario.
 pub static SCENARIO: Section = Section {
@@ -128,7 +142,7 @@ pub static SCENARIO: Section = Section {
             "allow",
             Kind::List(&Kind::OneOf(&ALLOWED)),
             Means("none"),
-            "Mistakes of the network that are meant: what `lvsim check` calls by these names is then a remark, not an error.",
+            "Mistakes of the set-up that are meant: what `lvsim check` calls by these names is then a remark, not an error.",
         ),
         field(
             "network",
@@ -149,6 +163,12 @@ pub static SCENARIO: Section = Section {
             Means("none"),
             "A host; or what differs on a host of [cluster].",
         ),
+        field(
+            "variables",
+            Kind::Any,
+            Means("none"),
+            "Values of variables in the commands of hosts, and of placeholders there such as VIP.",
+        ),
         field("switch", Kind::Tables(&SWITCH), Means("none"), "A learning switch."),
         field("link", Kind::Tables(&LINK), Means("none"), "A cable."),
         field("link_event", Kind::Tables(&LINK_EVENT), Means("none"), "A link goes down or up."),
@@ -158,6 +178,13 @@ pub static SCENARIO: Section = Section {
             Means("none"),
             "Load balancing rules of a host.",
         ),
+        field(
+            "rule_event",
+            Kind::Tables(&RULE_EVENT),
+            Means("none"),
+            "Rules change while the run goes on.",
+        ),
+        field("view", Kind::Tables(&VIEW), Means("none"), "What ipvsadm shows at some times."),
         field(
             "server",
             Kind::Tables(&SERVER),

@@ -95,7 +95,10 @@ fn other_icmp_is_not_looked_at() {
         (error(VIP, icmp::UNREACHABLE, icmp::PORT, 0), Packet { proto: proto::ICMP, ..quoted }),
         (quoted, quoted),
     ] {
-        assert_eq!(ipvs.icmp_in(at(0), &outer, &quoted, &mut AddressBook::new()), IcmpInVerdict::Accept);
+        assert_eq!(
+            ipvs.icmp_in(at(0), &outer, &quoted, &mut AddressBook::new()),
+            IcmpInVerdict::Accept
+        );
         assert_eq!(ipvs.icmp_out(at(0), &outer, &quoted), IcmpOutVerdict::Pass);
     }
     assert_eq!(ipvs.connection(to.connection).map(Connection::packets_in), Some(1));
