@@ -74,31 +74,6 @@ pub struct Session {
     pub bytes: u64,
 }
 
-impl Session {
-    /// None: what a new place holds until it is used.
-    pub(super) const EMPTY: Self = Self {
-        application: 0,
-        phase: Phase::Connecting,
-        counted: false,
-        served: false,
-        user: 0,
-        conn: Conn(u32::MAX),
-        id: 0,
-        number: 0,
-        source: (Ip::ANY, 0),
-        start: Time::ZERO,
-        connected: Time::NEVER,
-        asked: Time::NEVER,
-        first_byte: Time::NEVER,
-        answered: Time::NEVER,
-        wake: Time::NEVER,
-        deadline: Time::NEVER,
-        left: 0,
-        done: 0,
-        bytes: 0,
-    };
-}
-
 /// A client application.
 #[derive(Debug)]
 pub struct ClientApplication {

@@ -8,6 +8,7 @@ use crate::config::Transport;
 use crate::engine::{Span, Time};
 use crate::observe::Failure;
 use crate::tcp::{Conn, ConnectError, Note};
+use crate::wire::Ip;
 
 /// A connection that no application cares for any more.
 const NOBODY: u32 = 0;
@@ -178,19 +179,18 @@ impl Host {
             client.schedule(fab, self.number, application);
         }
         let transport = client.config.transport;
-        let session = self.new_session(fab, index, number, user);
+        let mut session = self.new_session(fab, index, number, user);
         let opened = match transport {
-            Transport::Tcp => self.open_tcp(fab, session),
-            Transport::Udp => self.open_udp(fab, session),
+            Transport::Tcp => self.open_tcp(fab, &mut session),
+            Transport::Udp => self.open_udp(fab, &mut session),
         };
         match opened {
             Ok(()) => self.tcp_output(fab),
-            Err(failure) => self.end(fab, session, failure),
+            Err(failure) => self.finish(fab, &session, Some(failure)),
         }
     }
 
-    /// Begins a conversation; its number.
-    fn new_session(&mut self, fab: &mut Fabric, index: usize, number: u32, user: u32) -> u32 {
+    fn new_session(&mut self, fab: &mut Fabric, index: usize, number: u32, user: u32) -> Session {
         let client = &mut self.clients[index];
         let counted = fab.now >= self.plan.warmup;
         fab.clients[client.row as usize].connections_offered += u64::from(counted);
@@ -198,34 +198,32 @@ impl Host {
         let id = fab.connections;
         fab.connections += 1;
         fab.talking += 1;
-        let left = client.draw_requests(number);
-        // made in its place: on the stack it would be written in pieces and copied as a whole, which
-        // processors wait for
-        let (slot, place) = if let Some(slot) = self.free_sessions.pop() {
-            (slot, &mut self.sessions[slot as usize])
-        } else {
-            let slot = self.sessions.len();
-            self.sessions.push(Session::EMPTY);
-            (slot as u32, &mut self.sessions[slot])
-        };
-        *place = Session {
+        Session {
             application: index as u16,
+            phase: Phase::Connecting,
             counted,
+            served: false,
             user,
+            conn: Conn(u32::MAX),
             id,
             number,
+            source: (Ip::ANY, 0),
             start: fab.now,
+            connected: Time::NEVER,
+            asked: Time::NEVER,
+            first_byte: Time::NEVER,
+            answered: Time::NEVER,
+            wake: Time::NEVER,
             deadline: patience,
-            left,
-            ..Session::EMPTY
-        };
-        slot
+            left: client.draw_requests(number),
+            done: 0,
+            bytes: 0,
+        }
     }
 
     /// Takes the next free local port and sends a SYN. It fails without a route to the target or a
     /// free port.
-    fn open_tcp(&mut self, fab: &mut Fabric, slot: u32) -> Result<(), Failure> {
-        let session = &mut self.sessions[slot as usize];
+    fn open_tcp(&mut self, fab: &mut Fabric, session: &mut Session) -> Result<(), Failure> {
         let client = &mut self.clients[session.application as usize];
         let target = client.config.target;
         let fallback = self.ip.source_for(target.0).ok_or(Failure::Unreachable)?;
@@ -239,9 +237,8 @@ impl Host {
                 Ok(conn) => {
                     session.source = local;
                     session.conn = conn;
-                    let deadline = session.deadline;
+                    let slot = self.keep_session(fab, *session);
                     self.tcp.set_user(conn, CLIENT | slot);
-                    self.limit_patience(fab, slot, deadline);
                     return Ok(());
                 }
                 Err(ConnectError::InUse | ConnectError::TimeWait) => {}
@@ -250,11 +247,19 @@ impl Host {
         Err(Failure::NoPort)
     }
 
-    /// Asks to be woken when the patience of a session ends.
-    pub(super) fn limit_patience(&mut self, fab: &mut Fabric, session: u32, deadline: Time) {
-        if deadline != Time::NEVER {
-            fab.queue.push(deadline, Event::Session { host: self.number, session });
+    pub(super) fn keep_session(&mut self, fab: &mut Fabric, session: Session) -> u32 {
+        let slot = if let Some(slot) = self.free_sessions.pop() {
+            self.sessions[slot as usize] = session;
+            slot
+        } else {
+            self.sessions.push(session);
+            self.sessions.len() as u32 - 1
+        };
+        if session.deadline != Time::NEVER {
+            let event = Event::Session { host: self.number, session: slot };
+            fab.queue.push(session.deadline, event);
         }
+        slot
     }
 
     fn client_note(&mut self, fab: &mut Fabric, slot: u32, note: Note) {

@@ -1,7 +1,7 @@
 //! UDP: datagrams to server applications and the answers to client sessions.
 
 use super::Host;
-use super::client::Phase;
+use super::client::{Phase, Session};
 use super::fabric::{Fabric, Place, Reason};
 use crate::config::Transport;
 use crate::engine::{FxMap, Span, Time};
@@ -42,8 +42,11 @@ impl Sockets {
 
 impl Host {
     /// Sends a request by a fresh local port. It fails without a route to the target or a free port.
-    pub(super) fn open_udp(&mut self, fab: &mut Fabric, slot: u32) -> Result<(), Failure> {
-        let session = &mut self.sessions[slot as usize];
+    pub(super) fn open_udp(
+        &mut self,
+        fab: &mut Fabric,
+        session: &mut Session,
+    ) -> Result<(), Failure> {
         let client = &mut self.clients[session.application as usize];
         let target = client.config.target;
         let fallback = self.ip.source_for(target.0).ok_or(Failure::Unreachable)?;
@@ -61,9 +64,8 @@ impl Host {
         session.connected = fab.now;
         session.asked = fab.now;
         session.left = 1;
-        let deadline = session.deadline;
+        let slot = self.keep_session(fab, *session);
         self.sockets.open.insert(local, slot);
-        self.limit_patience(fab, slot, deadline);
         self.send_datagram(fab, local, target, bytes, tag);
         Ok(())
     }
