@@ -261,6 +261,8 @@ pub struct Fabric {
     pub rows: Option<Vec<ConnectionRow>>,
     /// Which server application accepted the connection of a client address, if rows are kept.
     pub answered_by: FxMap<(Ip, u16), u32>,
+    /// The same by the tag of the packets, for clients whose address was translated on the way.
+    pub answered_tag: FxMap<u32, u32>,
     /// Frames that left the order of their link: direction and packet.
     late: Vec<(u32, PacketId)>,
     late_free: Vec<u32>,
@@ -294,6 +296,7 @@ impl Fabric {
             clients: Vec::new(),
             rows: None,
             answered_by: FxMap::default(),
+            answered_tag: FxMap::default(),
             late: Vec::new(),
             late_free: Vec::new(),
         }
@@ -357,6 +360,20 @@ impl Fabric {
         let word = (u64::from(p.seq) << 32 | u64::from(p.dst.0)) ^ u64::from(p.len) << 24;
         self.digest.fold(self.now.as_nanos() ^ u64::from(direction) << 40 ^ word.rotate_left(16));
         p
+    }
+
+    /// A server application has accepted the connection of `peer`, if rows are kept.
+    pub fn accepted(&mut self, peer: (Ip, u16), tag: u32, server: u32) {
+        if self.rows.is_some() {
+            self.answered_by.insert(peer, server);
+            self.answered_tag.insert(tag, server);
+        }
+    }
+
+    /// Who accepted the connection of a client, which has ended.
+    pub fn server_of(&mut self, source: (Ip, u16), tag: u32) -> Option<u32> {
+        let by_tag = self.answered_tag.remove(&tag);
+        self.answered_by.remove(&source).or(by_tag)
     }
 
     /// A host has consumed a packet.

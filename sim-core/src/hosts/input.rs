@@ -8,7 +8,7 @@ use super::ip::Target;
 use crate::engine::Time;
 use crate::net::fragment::{self, Outcome};
 use crate::net::icmp as errors;
-use crate::net::route::{OWN, Refusal};
+use crate::net::route::{OWN, Refusal, Source};
 use crate::wire::{AddressBook, Ip, Kind, Packet, PacketId, icmp, proto};
 
 /// Whether a packet is the outside of a tunnel.
@@ -22,7 +22,8 @@ pub(super) fn is_wrapped(p: &Packet) -> bool {
 
 impl Host {
     /// An IP packet came in by an interface (`ip_rcv`).
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every packet passes here")]
+    #[inline(always)]
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         let mut packet = packet;
         if self.ip.filters {
@@ -52,17 +53,11 @@ impl Host {
         (src, dst): (Ip, Ip),
     ) -> Option<Reason> {
         let sysctl = self.ip.interfaces[interface as usize].sysctl;
-        if self.ip.is_local(book, src) && !sysctl.accept_local {
-            return Some(Reason::MartianSource);
+        let judged = self.ip.routes.judge_source(book, (src, dst), interface, &sysctl);
+        if judged == Source::Accepted && self.ip.routes.is_plain() {
+            self.ip.accept(interface, src);
         }
-        let loose = sysctl.rp_filter == 2;
-        if sysctl.rp_filter == 0 || self.ip.routes.reaches(book, (src, dst), interface, loose) {
-            if self.ip.routes.is_plain() {
-                self.ip.accept(interface, src);
-            }
-            return None;
-        }
-        Some(Reason::ReversePath)
+        reason(judged)
     }
 
     /// A packet for this host (hook `LOCAL_IN`).
@@ -432,5 +427,14 @@ impl Host {
             Forwarding::Tun => Work::Tun,
             Forwarding::LocalNode | Forwarding::Bypass => Work::Other,
         });
+    }
+}
+
+/// Why a packet with such a source is dropped.
+const fn reason(source: Source) -> Option<Reason> {
+    match source {
+        Source::Accepted => None,
+        Source::Own => Some(Reason::MartianSource),
+        Source::ReversePath => Some(Reason::ReversePath),
     }
 }

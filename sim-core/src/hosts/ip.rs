@@ -51,6 +51,13 @@ pub struct Interface {
     pub name: String,
 }
 
+impl Interface {
+    /// Its addresses of both families.
+    pub fn ips(&self) -> impl Iterator<Item = Ip> + '_ {
+        self.addresses.iter().map(|a| a.ip).chain(self.addresses6.iter().map(|a| a.ip))
+    }
+}
+
 /// Where packets to an address go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
@@ -549,6 +556,9 @@ impl IpStack {
     #[cold]
     fn broadcast(&mut self, fab: &mut Fabric, packet: PacketId) {
         for interface in 0..self.interfaces.len() as u16 {
+            if self.interfaces[interface as usize].mac == MacId::ZERO {
+                continue;
+            }
             let copy = fab.packets.duplicate(packet);
             fab.packets[copy].dst_mac = MacId::BROADCAST;
             self.emit(fab, interface, copy);
@@ -715,13 +725,10 @@ impl IpStack {
     /// `fib_validate_source` for the sender of an ARP request.
     fn is_valid_source(&self, book: &AddressBook, interface: u16, request: &Packet) -> bool {
         let (src, dst) = (request.src, request.dst);
-        let sysctl = self.interfaces[interface as usize].sysctl;
-        let own = self.routes.is_local(book, src);
-        if src == Ip::ANY || own {
-            return !own || sysctl.accept_local;
-        }
-        sysctl.rp_filter == 0
-            || self.routes.reaches(book, (src, dst), interface, sysctl.rp_filter == 2)
+        let sysctl = &self.interfaces[interface as usize].sysctl;
+        src == Ip::ANY
+            || self.routes.judge_source(book, (src, dst), interface, sysctl)
+                == route::Source::Accepted
     }
 
     fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {
