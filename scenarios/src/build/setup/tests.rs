@@ -82,7 +82,7 @@ fn addresses_keep_what_the_world_must_know_about_them() {
     let host = host(
         "ip addr add 10.1.0.1 peer 10.1.0.2/32 dev eth1\nip -6 addr add 2001:db8::1/64 dev eth1 nodad preferred_lft 0\nip addr add 10.2.0.1/24 dev eth1 noprefixroute",
     );
-    let six: Net = Net::new("2001:db8::1".parse().unwrap(), 64);
+    let six = Net::new("2001:db8::1".parse().unwrap(), 64);
     let expected = [Net::host(v4(10, 1, 0, 1)), six, Net::host(v4(10, 2, 0, 1))];
     assert_eq!(host.interfaces[1].addresses, expected);
     assert_eq!(host.deprecated, [six.addr]);
