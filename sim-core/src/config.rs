@@ -5,7 +5,7 @@
 
 use crate::engine::{Dist, Span};
 use crate::ipvs::Command;
-use crate::ipvs::rules::{ServiceRule, TimeoutRule};
+use crate::ipvs::rules::{ServerRule, ServiceRule, TimeoutRule};
 use crate::wire::Mac;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -707,6 +707,54 @@ pub struct IpvsConfig {
     pub timeouts: TimeoutRule,
     /// `net.ipv4.vs.*`.
     pub sysctl: IpvsSysctl,
+}
+
+impl IpvsConfig {
+    /// The rules after a command that the kernel has accepted.
+    pub fn accept(&mut self, command: &Command) {
+        let services = &mut self.services;
+        let find = |key| services.iter().position(|s| s.key == key);
+        let at = |servers: &[ServerRule], rip: IpAddr, port: u16| {
+            servers.iter().position(|s| (s.rip, s.port) == (rip, port))
+        };
+        match command {
+            Command::AddService(rule) => services.push(rule.clone()),
+            Command::EditService(rule) => {
+                let Some(index) = find(rule.key) else { return };
+                let servers = core::mem::take(&mut services[index].servers);
+                services[index] = ServiceRule { servers, ..rule.clone() };
+            }
+            Command::DeleteService(key) => services.retain(|s| s.key != *key),
+            Command::Clear => services.clear(),
+            Command::AddServer(key, rule) => {
+                let Some(index) = find(*key) else { return };
+                services[index].servers.push(*rule);
+            }
+            Command::EditServer(key, rule) => {
+                let Some(index) = find(*key) else { return };
+                let servers = &mut services[index].servers;
+                if let Some(at) = at(servers, rule.rip, rule.port) {
+                    servers[at] = *rule;
+                }
+            }
+            Command::DeleteServer(key, rip, port) => {
+                let Some(index) = find(*key) else { return };
+                let servers = &mut services[index].servers;
+                if let Some(at) = at(servers, *rip, *port) {
+                    servers.remove(at);
+                }
+            }
+            Command::SetTimeouts(new) => {
+                let TimeoutRule { tcp, tcp_fin, udp } = &mut self.timeouts;
+                *tcp = new.tcp.or(*tcp);
+                *tcp_fin = new.tcp_fin.or(*tcp_fin);
+                *udp = new.udp.or(*udp);
+            }
+            Command::SetSysctl(sysctl) => self.sysctl = *sysctl,
+            // no rules
+            Command::Zero(_) | Command::StartDaemon(_) | Command::StopDaemon(_) => {}
+        }
+    }
 }
 
 /// `net.ipv4.vs.*`. The default is the kernel's.
