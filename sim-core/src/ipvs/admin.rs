@@ -214,7 +214,6 @@ fn check_service(rule: &ServiceRule) -> Result<(), IpvsError> {
     let wrong = |text| Err(IpvsError::Key(key, text));
     match key {
         ServiceKey::Fwmark { mark: 0, .. } => return wrong("a firewall mark is not 0"),
-        ServiceKey::Fwmark { .. } => {}
         ServiceKey::Address { protocol, .. }
             if !matches!(protocol, proto::TCP | proto::UDP | proto::SCTP) =>
         {
@@ -226,7 +225,7 @@ fn check_service(rule: &ServiceRule) -> Result<(), IpvsError> {
         ServiceKey::Address { protocol, .. } if rule.one_packet && protocol != proto::UDP => {
             return wrong("one-packet scheduling is for UDP services");
         }
-        ServiceKey::Address { .. } => {}
+        ServiceKey::Fwmark { .. } | ServiceKey::Address { .. } => {}
     }
     if rule.engine.is_some() && rule.persistent.is_none() {
         return wrong("a persistence engine needs persistence");
