@@ -5,6 +5,8 @@ mod clusters;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod conform;
 #[cfg(test)]
 mod frames;

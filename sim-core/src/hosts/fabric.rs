@@ -13,7 +13,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 /// Something that will happen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Event {
     /// The head of a link direction arrives.
     Arrive {
@@ -105,6 +105,7 @@ pub enum Event {
         index: u32,
     },
     /// End of a time-series bucket.
+    #[default]
     Sample,
     /// An operator does something on a director.
     Operator {
@@ -161,6 +162,10 @@ pub enum Reason {
     ReassemblyFailed,
     /// No protocol or tunnel to hand it to.
     NoProtocol,
+    /// A GRE packet with a checksum where none is expected, or the other way round.
+    TunnelChecksum,
+    /// IPVS took the checksum of an ICMPv6 error for wrong.
+    Checksum,
     /// No application on the UDP port.
     NoSocket,
     /// The CPU backlog was full.
@@ -194,6 +199,8 @@ impl Reason {
             Self::NeighbourQueue => "neighbour_queue",
             Self::ReassemblyFailed => "reassembly_failed",
             Self::NoProtocol => "no_protocol",
+            Self::TunnelChecksum => "tunnel_checksum",
+            Self::Checksum => "checksum",
             Self::NoSocket => "no_socket",
             Self::CpuBacklog => "cpu_backlog",
             Self::NoDestination => "no_destination",

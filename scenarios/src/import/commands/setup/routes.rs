@@ -34,15 +34,12 @@ impl HostSetup {
         match (mode, at) {
             (RouteMode::Add, Some(_))
                 if route.to.family() == Family::V4
-                    || self.routes.iter().any(|r| same(r) && r.hops == route.hops) =>
+                    || self.routes.iter().any(|r| same(r) && alike_hops(r, &route)) =>
             {
                 return Err(self.exists(&route, place));
             }
-            (RouteMode::Append, Some(_))
-                if self
-                    .routes
-                    .iter()
-                    .any(|r| same(r) && r.hops == route.hops && r.kind == route.kind) =>
+            (RouteMode::Append | RouteMode::Prepend, Some(_))
+                if self.routes.iter().any(|r| same(r) && alike_hops(r, &route)) =>
             {
                 return Err(self.exists(&route, place));
             }
@@ -113,16 +110,13 @@ impl HostSetup {
             };
         }
         let found = self.on_link(via.value, hop.device.as_ref().map(|d| d.value.as_str()));
-        match found {
-            Some(name) => {
-                hop.device.get_or_insert_with(|| At::new(name, place.clone()));
-                Ok(())
-            }
-            None => {
-                let label = format!("no interface that is up has a prefix with {}", via.value);
-                let message = "Nexthop has invalid gateway: Network is unreachable";
-                Err(Problem::new(&via.place, message, label))
-            }
+        if let Some(name) = found {
+            hop.device.get_or_insert_with(|| At::new(name, place.clone()));
+            Ok(())
+        } else {
+            let label = format!("no interface that is up has a prefix with {}", via.value);
+            let message = "Nexthop has invalid gateway: Network is unreachable";
+            Err(Problem::new(&via.place, message, label))
         }
     }
 
@@ -300,15 +294,14 @@ impl HostSetup {
         place: &Place,
     ) -> Result<(), Problem> {
         let mut new = new.clone();
-        match &new.device {
-            Some(device) => drop(self.index(device)?),
-            None => {
-                let Some(interface) = self.interface_towards(new.address) else {
-                    let label = "no interface has a prefix with it: `-i INTERFACE` names one";
-                    return Err(Problem::new(place, "SIOCSARP: Network is unreachable", label));
-                };
-                new.device = Some(At::new(interface.name.clone(), place.clone()));
-            }
+        if let Some(device) = &new.device {
+            self.index(device)?;
+        } else {
+            let Some(interface) = self.interface_towards(new.address) else {
+                let label = "no interface has a prefix with it: `-i INTERFACE` names one";
+                return Err(Problem::new(place, "SIOCSARP: Network is unreachable", label));
+            };
+            new.device = Some(At::new(interface.name.clone(), place.clone()));
         }
         let name = |n: &Neighbour| n.device.as_ref().map(|d| d.value.clone());
         let same = self.neighbours.iter().position(|n| {
@@ -355,4 +348,14 @@ fn alike(a: &Rule, b: &Rule) -> bool {
     let name = |w: &Option<Word>| w.as_ref().map(|w| w.value.clone());
     (a.from, a.to, a.mark, a.table, a.family) == (b.from, b.to, b.mark, b.table, b.family)
         && (name(&a.input), name(&a.output)) == (name(&b.input), name(&b.output))
+}
+
+/// Whether two routes do the same, wherever they were written.
+fn alike_hops(a: &Route, b: &Route) -> bool {
+    let hops = |r: &Route| -> Vec<(Option<IpAddr>, Option<String>)> {
+        let hop =
+            |h: &Hop| (h.via.as_ref().map(|v| v.value), h.device.as_ref().map(|d| d.value.clone()));
+        r.hops.iter().map(hop).collect()
+    };
+    a.kind == b.kind && hops(a) == hops(b)
 }
