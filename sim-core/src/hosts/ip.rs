@@ -52,6 +52,13 @@ pub struct Interface {
     pub name: String,
 }
 
+impl Interface {
+    /// Its addresses of both families.
+    pub fn ips(&self) -> impl Iterator<Item = Ip> + '_ {
+        self.addresses.iter().map(|a| a.ip).chain(self.addresses6.iter().map(|a| a.ip))
+    }
+}
+
 /// Where packets to an address go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
@@ -553,6 +560,9 @@ impl IpStack {
     #[cold]
     fn broadcast(&mut self, fab: &mut Fabric, packet: PacketId) {
         for interface in 0..self.interfaces.len() as u16 {
+            if self.interfaces[interface as usize].mac == MacId::ZERO {
+                continue;
+            }
             let copy = fab.packets.duplicate(packet);
             fab.packets[copy].dst_mac = MacId::BROADCAST;
             self.emit(fab, interface, copy);

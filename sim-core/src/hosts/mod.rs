@@ -112,8 +112,7 @@ impl Host {
         if !i.sysctl.arp_notify {
             return;
         }
-        let v4 = i.addresses.iter().map(|a| a.ip);
-        let addresses: Vec<_> = v4.chain(i.addresses6.iter().map(|a| a.ip)).collect();
+        let addresses: Vec<_> = i.ips().collect();
         for ip in addresses {
             self.ip.announce(fab, interface, ip);
         }

@@ -153,12 +153,11 @@ pub fn check(
     if pkt.len <= room {
         return Ok(());
     }
-    let refused = match pkt.kind {
-        Kind::Ipv6 => !pkt.is_reassembled(),
-        _ => {
-            let counts = tunnel.is_none() || pmtu_disc;
-            counts && pkt.dont_fragment() && pkt.proto != proto::ICMP
-        }
+    let refused = if pkt.kind == Kind::Ipv6 {
+        !pkt.is_reassembled()
+    } else {
+        let df_counts = tunnel.is_none() || pmtu_disc;
+        df_counts && pkt.dont_fragment() && pkt.proto != proto::ICMP
     };
     if refused { Err(Refusal::FragmentationNeeded { mtu: room }) } else { Ok(()) }
 }

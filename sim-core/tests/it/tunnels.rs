@@ -197,6 +197,26 @@ fn ipv6_in_ipv4() {
     assert_ne!(frames[5].id, 0);
 }
 
+/// A strict filter on the device drops what comes out of it; what a forwarding end unwraps for somebody
+/// else goes on.
+#[test]
+fn what_comes_out_of_a_tunnel_comes_in_by_its_device() {
+    for (kind, device) in
+        [(Encapsulation::Gre, TunnelKind::Gre), (Encapsulation::Ipip, TunnelKind::Ipip)]
+    {
+        let mut config = tunnelled(kind, OuterChecksum::None, &[(device, false)]);
+        config.hosts[3].tunnels[0].sysctl.rp_filter = 1;
+        let o = run(&config);
+        assert_eq!(answers(&o), ["timed_out"]);
+        assert!(dropped(&o, "rs1", "reverse_path") > 0);
+        config.hosts[3].tunnels[0].sysctl.rp_filter = 2;
+        assert_eq!(answers(&run(&config)), ["rs1"]);
+        // the device is for another peer
+        config.hosts[3].tunnels[0].remote = Some(ROUTER);
+        assert_eq!(answers(&run(&config)), ["refused"]);
+    }
+}
+
 /// The path to the real server is narrower than the director's link: the director learns it from the
 /// error about its tunnel packet, and tells the client.
 #[test]
