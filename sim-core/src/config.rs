@@ -753,6 +753,8 @@ impl IpvsConfig {
                 *udp = new.udp.or(*udp);
             }
             Command::SetSysctl(sysctl) => self.sysctl = *sysctl,
+            // counters and daemons are no rules
+            Command::Zero(_) | Command::StartDaemon(_) | Command::StopDaemon(_) => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 //! what happened.
 
 use crate::engine::{Digest, FxMap, Queue, Time};
+use crate::ipvs::DropReason;
 use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
@@ -177,8 +178,8 @@ pub enum Reason {
     CpuBacklog,
     /// IPVS: no destination available.
     NoDestination,
-    /// IPVS: the entry's real server was deleted.
-    DestinationGone,
+    /// IPVS, for another reason.
+    Ipvs(DropReason),
     /// The application's queue was full.
     ApplicationQueue,
 }
@@ -209,7 +210,7 @@ impl Reason {
             Self::NoSocket => "no_socket",
             Self::CpuBacklog => "cpu_backlog",
             Self::NoDestination => "no_destination",
-            Self::DestinationGone => "destination_gone",
+            Self::Ipvs(reason) => reason.name(),
             Self::ApplicationQueue => "application_queue",
         }
     }

@@ -179,6 +179,11 @@ impl Host {
         self.director.as_deref()
     }
 
+    /// The same, to be changed.
+    pub fn director_mut(&mut self) -> Option<&mut Director> {
+        self.director.as_deref_mut()
+    }
+
     /// Handles an event of this host.
     pub fn handle(&mut self, fab: &mut Fabric, event: Event) {
         match event {

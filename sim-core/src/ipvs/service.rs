@@ -5,48 +5,15 @@
 //! statistics. A deleted destination waits in the trash, as in the kernel (`ip_vs_ctl.c`), so that
 //! its connections can end, and so that a destination added again gets them back.
 
+use super::clock::Clock;
 use super::connection::DestinationId;
-use super::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule, TunnelOptions};
+use super::rules::{Engine, Forwarding, ServerRule, ServiceKey, ServiceRule, TunnelOptions};
+use super::statistics::{Estimator, Stats};
+use crate::config::IpvsSysctl;
 use crate::engine::{FxMap, Span, Time};
-use crate::wire::Ip;
+use crate::wire::{AddressBook, Ip, proto};
 use core::net::IpAddr;
-use core::ops::{AddAssign, SubAssign};
 use schedulers::{Algorithm, Counting, DestEdit, DestId, DestSpec, Flags};
-
-/// What `ipvsadm -Ln --stats` counts for a destination, a service, or all.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stats {
-    /// Connections scheduled.
-    pub connections: u64,
-    /// Packets from clients.
-    pub packets_in: u64,
-    /// IP bytes from clients, before encapsulation.
-    pub bytes_in: u64,
-    /// Packets from real servers that passed the director.
-    pub packets_out: u64,
-    /// IP bytes from real servers that passed the director.
-    pub bytes_out: u64,
-}
-
-impl AddAssign for Stats {
-    fn add_assign(&mut self, other: Self) {
-        self.connections += other.connections;
-        self.packets_in += other.packets_in;
-        self.bytes_in += other.bytes_in;
-        self.packets_out += other.packets_out;
-        self.bytes_out += other.bytes_out;
-    }
-}
-
-impl SubAssign for Stats {
-    fn sub_assign(&mut self, other: Self) {
-        self.connections -= other.connections;
-        self.packets_in -= other.packets_in;
-        self.bytes_in -= other.bytes_in;
-        self.packets_out -= other.packets_out;
-        self.bytes_out -= other.bytes_out;
-    }
-}
 
 /// A real server of a service, listed or in the trash.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +21,8 @@ pub(super) struct Destination {
     pub(super) stats: Stats,
     /// Index of its service.
     pub(super) service: u32,
-    /// Its name in the service's pool.
-    pub(super) id: DestId,
+    /// Its name in the service's pool; [`DestinationId::NOBODY`] has none.
+    pub(super) id: Option<DestId>,
     pub(super) rip: Ip,
     /// As the rule states it.
     pub(super) address: IpAddr,
@@ -72,6 +39,21 @@ pub(super) struct Destination {
 }
 
 impl Destination {
+    /// What connections belong to that have no destination: always available, never listed.
+    const NOBODY: Self = Self {
+        stats: Stats { connections: 0, packets_in: 0, bytes_in: 0, packets_out: 0, bytes_out: 0 },
+        service: u32::MAX,
+        id: None,
+        rip: Ip::ANY,
+        address: IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED),
+        port: 0,
+        forwarding: Forwarding::Bypass,
+        tunnel: ServerRule::new(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0).tunnel,
+        available: true,
+        epoch: 0,
+        idle_since: None,
+    };
+
     /// Counts a packet from a client (`ip_vs_in_stats`).
     #[inline]
     pub(super) fn packet_in(&mut self, len: u16) {
@@ -91,10 +73,47 @@ impl Destination {
     }
 }
 
+/// What a service does besides scheduling.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Parameters {
+    /// `-p`.
+    pub(super) persistent: Option<Span>,
+    /// `-M`.
+    pub(super) netmask_len: u8,
+    /// `-o`.
+    pub(super) one_packet: bool,
+    /// `--pe`.
+    pub(super) engine: Option<Engine>,
+    /// `-b`, all bits.
+    pub(super) sched_flags: u8,
+}
+
+impl Parameters {
+    const fn of(rule: &ServiceRule) -> Self {
+        Self {
+            persistent: rule.persistent,
+            netmask_len: rule.netmask_len,
+            one_packet: rule.one_packet,
+            engine: rule.engine,
+            sched_flags: rule.sched_flags,
+        }
+    }
+}
+
+/// The local addresses of a FULLNAT service.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LocalAddresses {
+    pub(super) list: Vec<Ip>,
+    /// Whose turn it is.
+    pub(super) next: usize,
+}
+
 /// A virtual service, or what is left of a deleted one.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) key: ServiceKey,
+    pub(super) parameters: Parameters,
+    pub(super) local: LocalAddresses,
     pub(super) scheduler: schedulers::Service,
     /// Listed destinations in the order they were added.
     pub(super) order: Vec<DestinationId>,
@@ -107,14 +126,32 @@ pub(super) struct Service {
     epoch: u32,
     /// Statistics of destinations that were deleted.
     past: Stats,
+    estimator: Estimator,
 }
 
 impl Service {
     /// Sets the timer of a scheduler that has just begun.
-    fn start_timer(&mut self, now: Time) {
+    fn start_timer(&mut self, now: Time, clock: Clock) {
         let periodic =
             matches!(self.scheduler.algorithm(), Some(Algorithm::Lblc | Algorithm::Lblcr));
-        self.timer_at = periodic.then(|| now + SCHEDULER_INTERVAL);
+        self.timer_at = periodic.then(|| clock.fires(now, SCHEDULER_INTERVAL));
+    }
+
+    /// Tells the scheduler how long it remembers addresses.
+    fn set_expiration(&mut self, expiration: [Span; 2]) {
+        let span = match self.scheduler.algorithm() {
+            Some(Algorithm::Lblc) => expiration[0],
+            Some(Algorithm::Lblcr) => expiration[1],
+            _ => return,
+        };
+        self.scheduler.set_expiration(span.as_nanos());
+    }
+
+    /// Changes what the rule says, but for the scheduler.
+    fn set_parameters(&mut self, rule: &ServiceRule, book: &mut AddressBook) {
+        self.parameters = Parameters::of(rule);
+        self.local.list = rule.local_addresses.iter().map(|&a| book.number(a)).collect();
+        self.scheduler.set_flags(Flags::from_bits(rule.sched_flags));
     }
 }
 
@@ -137,7 +174,7 @@ impl From<schedulers::Error> for Refused {
 }
 
 /// All services of a director.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ServiceTable {
     services: Vec<Service>,
     /// By key, deleted ones included while a destination of theirs is in the trash.
@@ -146,6 +183,8 @@ pub(super) struct ServiceTable {
     order: Vec<u32>,
     free_services: Vec<u32>,
     destinations: Vec<Destination>,
+    /// By destination.
+    estimators: Vec<Estimator>,
     free_destinations: Vec<u32>,
     trash: Vec<DestinationId>,
     /// Next look at the trash.
@@ -154,6 +193,15 @@ pub(super) struct ServiceTable {
     work_at: Option<Time>,
     /// Statistics of deleted services.
     past: Stats,
+    estimator: Estimator,
+    /// Live services by family, IPv4 first.
+    families: [u32; 2],
+    /// Live TCP services on port 21, and live services for all ports.
+    ftp: u32,
+    any_port: u32,
+    clock: Clock,
+    /// How long lblc and lblcr remember an address.
+    expiration: [Span; 2],
 }
 
 /// A destination of the trash is forgotten when it was idle for this long
@@ -164,16 +212,111 @@ const SWEEP_INTERVAL: Span = Span::from_secs(60);
 /// The schedulers lblc and lblcr look through their tables this often (`CHECK_EXPIRE_INTERVAL`).
 const SCHEDULER_INTERVAL: Span = Span::from_secs(60);
 
+/// Well-known port of FTP control connections.
+pub(super) const FTP: u16 = 21;
+/// Source port of active FTP data connections, and destination port of its passive relatives.
+pub(super) const FTP_DATA: u16 = 20;
+/// Ports from here on need no privilege (`net.ipv4.ip_unprivileged_port_start`).
+const FIRST_UNPRIVILEGED: u16 = 1024;
+
 impl ServiceTable {
-    /// Whether no service is configured: then the kernel's hooks are not registered.
-    #[inline]
+    pub(super) fn new(sysctl: &IpvsSysctl) -> Self {
+        Self {
+            services: Vec::new(),
+            by_key: FxMap::default(),
+            order: Vec::new(),
+            free_services: Vec::new(),
+            destinations: vec![Destination::NOBODY],
+            estimators: vec![Estimator::default()],
+            free_destinations: Vec::new(),
+            trash: Vec::new(),
+            sweep_at: None,
+            work_at: None,
+            past: Stats::default(),
+            estimator: Estimator::default(),
+            families: [0; 2],
+            ftp: 0,
+            any_port: 0,
+            clock: Clock::Exact,
+            expiration: [sysctl.lblc_expiration, sysctl.lblcr_expiration],
+        }
+    }
+
+    /// Whether services of IPv4, of IPv6 are configured: otherwise the kernel's hooks for that
+    /// family are not registered.
+    pub(super) const fn families(&self) -> [bool; 2] {
+        [self.families[0] > 0, self.families[1] > 0]
+    }
+
+    /// Whether any service is configured.
     pub(super) const fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// The service of a packet without a connection (`ip_vs_service_find`).
-    pub(super) fn find(&self, protocol: u8, vip: IpAddr, port: u16) -> Option<u32> {
-        self.live(ServiceKey::Address { protocol, vip, port })
+    pub(super) const fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    /// Applies `lblc_expiration` and `lblcr_expiration`.
+    pub(super) fn set_sysctl(&mut self, sysctl: &IpvsSysctl) {
+        self.expiration = [sysctl.lblc_expiration, sysctl.lblcr_expiration];
+        for service in &mut self.services {
+            service.set_expiration(self.expiration);
+        }
+    }
+
+    /// The service of a packet without a connection (`ip_vs_service_find`): by its mark, by its
+    /// destination, as a data connection of an FTP service, by a service for all ports.
+    pub(super) fn find(&self, mark: u32, protocol: u8, vip: IpAddr, port: u16) -> Option<u32> {
+        let at = |port| self.live(ServiceKey::Address { protocol, vip, port });
+        if mark != 0
+            && let Some(index) = self.live(ServiceKey::Fwmark { mark, v6: vip.is_ipv6() })
+        {
+            return Some(index);
+        }
+        if let Some(index) = at(port) {
+            return Some(index);
+        }
+        let data = port == FTP_DATA || port >= FIRST_UNPRIVILEGED;
+        if self.ftp > 0
+            && protocol == proto::TCP
+            && data
+            && let Some(index) = at(FTP)
+        {
+            return Some(index);
+        }
+        if self.any_port > 0 { at(0) } else { None }
+    }
+
+    /// Whether a NAT destination of a service for `protocol` is at this address and port
+    /// (`ip_vs_has_real_service`).
+    pub(super) fn has_nat_server(&self, protocol: u8, rip: Ip, port: u16) -> bool {
+        self.iter().any(|service| {
+            let fits = match service.key {
+                ServiceKey::Address { protocol: p, .. } => p == protocol,
+                ServiceKey::Fwmark { .. } => true,
+            };
+            fits && service.order.iter().any(|&id| {
+                let d = self.destination(id);
+                d.forwarding == Forwarding::Nat && (d.rip, d.port) == (rip, port)
+            })
+        })
+    }
+
+    /// A service comes to life, or dies.
+    fn count_service(&mut self, key: ServiceKey, added: bool) {
+        let (v6, ftp, any) = match key {
+            ServiceKey::Address { protocol, vip, port } => {
+                (vip.is_ipv6(), protocol == proto::TCP && port == FTP, port == 0)
+            }
+            ServiceKey::Fwmark { v6, .. } => (v6, false, false),
+        };
+        let count = |n: &mut u32, it: bool| {
+            *n = if added { *n + u32::from(it) } else { *n - u32::from(it) };
+        };
+        count(&mut self.families[usize::from(v6)], true);
+        count(&mut self.ftp, ftp);
+        count(&mut self.any_port, any);
     }
 
     fn live(&self, key: ServiceKey) -> Option<u32> {
@@ -201,8 +344,16 @@ impl ServiceTable {
 
     /// Whether the destination's weight is 0.
     pub(super) fn is_quiesced(&self, id: DestinationId) -> bool {
-        let Destination { service, id: name, .. } = *self.destination(id);
+        let Destination { service, id: Some(name), .. } = *self.destination(id) else {
+            return false;
+        };
         self.service(service).scheduler.pool().weight(name) == Some(0)
+    }
+
+    /// Whether the destination's service schedules each packet on its own.
+    pub(super) fn is_one_packet(&self, id: DestinationId) -> bool {
+        let service = self.services.get(self.destination(id).service as usize);
+        service.is_some_and(|service| service.parameters.one_packet)
     }
 
     /// Live services in the order they were added.
@@ -211,7 +362,12 @@ impl ServiceTable {
     }
 
     /// Adds a service without destinations.
-    pub(super) fn add_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), Refused> {
+    pub(super) fn add_service(
+        &mut self,
+        now: Time,
+        rule: &ServiceRule,
+        book: &mut AddressBook,
+    ) -> Result<(), Refused> {
         if self.live(rule.key).is_some() {
             return Err(Refused::Exists);
         }
@@ -223,10 +379,13 @@ impl ServiceTable {
             service.scheduler.set_flags(flags);
             service.scheduler.set_algorithm(rule.scheduler)?;
             service.live = true;
+            service.estimator.set_zero(service.past);
             index
         } else {
             let service = Service {
                 key: rule.key,
+                parameters: Parameters::of(rule),
+                local: LocalAddresses::default(),
                 scheduler: schedulers::Service::new(rule.scheduler, flags),
                 order: Vec::new(),
                 ids: FxMap::default(),
@@ -234,13 +393,19 @@ impl ServiceTable {
                 timer_at: None,
                 epoch: 0,
                 past: Stats::default(),
+                estimator: Estimator::default(),
             };
             let index = self.place_service(service);
             self.by_key.insert(rule.key, index);
             index
         };
         self.order.push(index);
-        self.service_mut(index).start_timer(now);
+        let (clock, expiration) = (self.clock, self.expiration);
+        let service = self.service_mut(index);
+        service.set_parameters(rule, book);
+        service.set_expiration(expiration);
+        service.start_timer(now, clock);
+        self.count_service(rule.key, true);
         self.plan();
         Ok(())
     }
@@ -254,16 +419,24 @@ impl ServiceTable {
         self.services.len() as u32 - 1
     }
 
-    /// Changes scheduler and flags of a service. The same scheduler again goes on as it is.
-    pub(super) fn edit_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), Refused> {
+    /// Changes everything but the key of a service. The same scheduler again goes on as it is;
+    /// templates and connections keep what they were made with.
+    pub(super) fn edit_service(
+        &mut self,
+        now: Time,
+        rule: &ServiceRule,
+        book: &mut AddressBook,
+    ) -> Result<(), Refused> {
         let index = self.live(rule.key).ok_or(Refused::NoService)?;
+        let (clock, expiration) = (self.clock, self.expiration);
         let service = self.service_mut(index);
-        service.scheduler.set_flags(Flags::from_bits(rule.sched_flags));
+        service.set_parameters(rule, book);
         if service.scheduler.algorithm() == Some(rule.scheduler) {
             return Ok(());
         }
         let changed = service.scheduler.set_algorithm(rule.scheduler);
-        service.start_timer(now);
+        service.set_expiration(expiration);
+        service.start_timer(now, clock);
         self.plan();
         Ok(changed?)
     }
@@ -277,6 +450,7 @@ impl ServiceTable {
             self.discard(now, id)?;
         }
         self.order.retain(|&i| i != index);
+        self.count_service(key, false);
         let service = self.service_mut(index);
         service.live = false;
         service.timer_at = None;
@@ -328,6 +502,7 @@ impl ServiceTable {
                 service.past -= destination.stats;
             } else {
                 destination.stats = Stats::default();
+                self.estimators[known.0 as usize] = Estimator::default();
             }
             destination.epoch = epoch;
             destination.forwarding = rule.forwarding;
@@ -338,7 +513,7 @@ impl ServiceTable {
             let new = Destination {
                 stats: Stats::default(),
                 service: index,
-                id,
+                id: Some(id),
                 rip,
                 address: rule.rip,
                 port: rule.port,
@@ -359,9 +534,11 @@ impl ServiceTable {
     fn place_destination(&mut self, destination: Destination) -> DestinationId {
         if let Some(index) = self.free_destinations.pop() {
             self.destinations[index as usize] = destination;
+            self.estimators[index as usize] = Estimator::default();
             return DestinationId(index);
         }
         self.destinations.push(destination);
+        self.estimators.push(Estimator::default());
         DestinationId(self.destinations.len() as u32 - 1)
     }
 
@@ -383,14 +560,16 @@ impl ServiceTable {
         rule: &ServerRule,
     ) -> Result<(), Refused> {
         let id = self.listed(key, rule.rip, rule.port)?;
-        let destination = *self.destination(id);
+        let Destination { service, id: Some(name), .. } = *self.destination(id) else {
+            return Err(Refused::NoDestination);
+        };
         let edit = DestEdit {
             weight: u32::from(rule.weight),
             upper_threshold: rule.upper_threshold,
             lower_threshold: rule.lower_threshold,
         };
-        let scheduler = &mut self.service_mut(destination.service).scheduler;
-        scheduler.edit_dest(destination.id, edit)?;
+        let scheduler = &mut self.service_mut(service).scheduler;
+        scheduler.edit_dest(name, edit)?;
         let destination = &mut self.destinations[id.0 as usize];
         (destination.forwarding, destination.tunnel) = (rule.forwarding, rule.tunnel);
         Ok(())
@@ -411,7 +590,9 @@ impl ServiceTable {
         let destination = &mut self.destinations[id.0 as usize];
         destination.available = false;
         destination.idle_since = None;
-        let Destination { service, id: name, stats, .. } = *destination;
+        let Destination { service, id: Some(name), stats, .. } = *destination else {
+            return Err(Refused::NoDestination);
+        };
         let service = self.service_mut(service);
         service.scheduler.remove_dest(name)?;
         service.order.retain(|&other| other != id);
@@ -444,7 +625,7 @@ impl ServiceTable {
             let service = &mut self.services[index as usize];
             if service.timer_at.is_some_and(|at| at <= now) {
                 service.scheduler.run_timer(now.as_nanos());
-                service.timer_at = Some(now + SCHEDULER_INTERVAL);
+                service.timer_at = Some(self.clock.fires(now, SCHEDULER_INTERVAL));
             }
         }
         if self.sweep_at.is_some_and(|at| at <= now) {
@@ -465,7 +646,10 @@ impl ServiceTable {
 
     /// Whether the destination is gone for good.
     fn forget(&mut self, now: Time, id: DestinationId) -> bool {
-        let Destination { service: index, id: name, idle_since, .. } = *self.destination(id);
+        let Destination { service: index, id: Some(name), idle_since, .. } = *self.destination(id)
+        else {
+            return true;
+        };
         let service = &mut self.services[index as usize];
         let Some(counted) = service.scheduler.pool().get(name) else {
             debug_assert!(false, "the pool keeps what is in the trash");
@@ -508,6 +692,11 @@ impl ServiceTable {
         self.pool(id, |scheduler, name| scheduler.bind(name, Counting::Inactive));
     }
 
+    /// Counts the beginning of a template, or of a connection that was not scheduled.
+    pub(super) fn bind(&mut self, id: DestinationId, counting: Counting) {
+        self.pool(id, |scheduler, name| scheduler.bind(name, counting));
+    }
+
     /// Counts a change between active and inactive.
     #[inline(never)]
     pub(super) fn flip(&mut self, id: DestinationId, to_active: bool) {
@@ -516,9 +705,8 @@ impl ServiceTable {
         });
     }
 
-    /// Counts a connection's end.
-    pub(super) fn end(&mut self, id: DestinationId, active: bool) {
-        let counting = if active { Counting::Active } else { Counting::Inactive };
+    /// Counts the end of a connection or template.
+    pub(super) fn end(&mut self, id: DestinationId, counting: Counting) {
         self.pool(id, |scheduler, name| scheduler.release(name, counting));
     }
 
@@ -527,13 +715,23 @@ impl ServiceTable {
         id: DestinationId,
         count: impl FnOnce(&mut schedulers::Service, DestId) -> Result<(), schedulers::Error>,
     ) {
-        let Destination { service, id: name, .. } = *self.destination(id);
+        let Destination { service, id: Some(name), .. } = *self.destination(id) else { return };
         let counted = count(&mut self.service_mut(service).scheduler, name);
         debug_assert!(counted.is_ok(), "a connection is counted where it was bound: {counted:?}");
     }
 
-    /// Statistics of a live service: of its destinations, and of those it once had.
-    pub(super) fn service_stats(&self, service: &Service) -> Stats {
+    /// Bytes of memory held for services and destinations, without the schedulers' own.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.services.capacity() * size_of::<Service>()
+            + self.destinations.capacity() * size_of::<Destination>()
+            + self.estimators.capacity() * size_of::<Estimator>()
+    }
+}
+
+/// Statistics.
+impl ServiceTable {
+    /// Everything a service has counted: its destinations, and those it once had.
+    pub(super) fn counted_by(&self, service: &Service) -> Stats {
         let mut sum = service.past;
         for &id in &service.order {
             sum += self.destination(id).stats;
@@ -541,18 +739,57 @@ impl ServiceTable {
         sum
     }
 
-    /// Statistics of all services that ever were.
-    pub(super) fn total_stats(&self) -> Stats {
-        let mut sum = self.past;
-        for service in self.iter() {
-            sum += self.service_stats(service);
-        }
-        sum
+    /// Everything that was ever counted.
+    pub(super) fn counted(&self) -> Stats {
+        self.iter().fold(self.past, |sum, service| sum + self.counted_by(service))
     }
 
-    /// Bytes of memory held for services and destinations, without the schedulers' own.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.services.capacity() * size_of::<Service>()
-            + self.destinations.capacity() * size_of::<Destination>()
+    pub(super) fn estimator(&self, id: DestinationId) -> &Estimator {
+        &self.estimators[id.0 as usize]
+    }
+
+    pub(super) const fn total_estimator(&self) -> &Estimator {
+        &self.estimator
+    }
+
+    pub(super) const fn service_estimator(service: &Service) -> &Estimator {
+        &service.estimator
+    }
+
+    /// Estimates all rates, `due` times.
+    pub(super) fn estimate(&mut self, due: u64) {
+        for (destination, estimator) in self.destinations.iter().zip(&mut self.estimators) {
+            if destination.available {
+                estimator.estimate(destination.stats, due);
+            }
+        }
+        for index in self.order.clone() {
+            let counted = self.counted_by(self.service(index));
+            self.service_mut(index).estimator.estimate(counted, due);
+        }
+        let counted = self.counted();
+        self.estimator.estimate(counted, due);
+    }
+
+    /// `ipvsadm -Z` of one service: its counters and those of its destinations start at zero again.
+    pub(super) fn zero(&mut self, key: ServiceKey) -> Result<(), Refused> {
+        let index = self.live(key).ok_or(Refused::NoService)?;
+        for id in self.service(index).order.clone() {
+            let counted = self.destination(id).stats;
+            self.estimators[id.0 as usize].set_zero(counted);
+        }
+        let counted = self.counted_by(self.service(index));
+        self.service_mut(index).estimator.set_zero(counted);
+        Ok(())
+    }
+
+    /// `ipvsadm -Z`: all counters start at zero again.
+    pub(super) fn zero_all(&mut self) {
+        for key in self.iter().map(|service| service.key).collect::<Vec<_>>() {
+            let zeroed = self.zero(key);
+            debug_assert!(zeroed.is_ok(), "what is listed is live");
+        }
+        let counted = self.counted();
+        self.estimator.set_zero(counted);
     }
 }

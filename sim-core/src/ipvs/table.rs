@@ -1,21 +1,26 @@
 //! The connection table: entries in pages, look-up in both directions, one timer per entry.
 //!
-//! Memory per connection: 64 bytes of entry, 6 to 12 bytes of hash for the client's direction, as
-//! much again for NAT's reverse direction, and one pending event of the timer queue. Replies of DR
-//! and TUN need no hash of their own: their tuple is the reverse of the client's.
+//! Memory per connection: 64 bytes of entry, 4 of age, 6 to 12 bytes of hash for the client's
+//! direction, as much again for NAT's reverse direction, and one pending event of the timer queue.
+//! Replies of DR and TUN need no hash of their own: their tuple is the reverse of the client's.
 
+use super::clock::Clock;
 use super::connection::{Connection, Slot, Tuple, flag};
-use super::rules::Forwarding;
-use crate::engine::{Queue, Time};
+use super::state::{State, Timeouts};
+use crate::engine::{Queue, Span, Time};
 use hashbrown::HashTable;
 
 /// Entries of a page.
 const PAGE: usize = 1024;
+/// How much longer an entry lives that controls others (`ip_vs_conn_expire`).
+const CONTROL_EXTENSION: Span = Span::from_secs(60);
 
 /// Entries by [`Slot`]. Pages are never moved or given back, so growth costs no copy.
 #[derive(Debug, Default)]
 struct Pages {
     pages: Vec<Box<[Connection; PAGE]>>,
+    /// For each entry how many were put into the look-up before it, modulo 2^32.
+    births: Vec<Box<[u32; PAGE]>>,
     /// Vacant slots; the last one is used next.
     free: Vec<u32>,
 }
@@ -44,6 +49,7 @@ impl Pages {
         let first = (self.pages.len() * PAGE) as u32;
         let page: Box<[Connection]> = vec![Connection::VACANT; PAGE].into_boxed_slice();
         self.pages.push(page.try_into().expect("a page has PAGE entries"));
+        self.births.push(Box::new([0; PAGE]));
         self.free.extend((first..first + PAGE as u32).rev());
     }
 
@@ -70,6 +76,12 @@ pub(super) struct Table {
     next: Time,
     len: u32,
     max: u32,
+    /// How often an entry was put into the look-up, modulo 2^32.
+    births: u32,
+    /// Entries without a client port.
+    without_client_port: u32,
+    /// When due timers run.
+    clock: Clock,
 }
 
 impl Table {
@@ -83,7 +95,14 @@ impl Table {
             next: Time::NEVER,
             len: 0,
             max: 0,
+            births: 0,
+            without_client_port: 0,
+            clock: Clock::Exact,
         }
+    }
+
+    pub(super) const fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
     }
 
     /// The entry at `slot`, which the table gave out.
@@ -138,20 +157,46 @@ impl Table {
             .find(tuple.hash(), |&slot| entries.get(Slot(slot)).reply_tuple() == tuple)
             .map(|&slot| Slot(slot));
         nat.or_else(|| {
-            self.find_request(tuple.reversed())
-                .filter(|&slot| entries.get(slot).forwarding != Forwarding::Nat)
+            self.find_request(tuple.reversed()).filter(|&slot| !entries.get(slot).has_reply_tuple())
         })
+    }
+
+    /// The connection of passive FTP that a packet may begin: any port of the client will do.
+    pub(super) fn find_without_client_port(&self, tuple: Tuple) -> Option<Slot> {
+        if self.without_client_port == 0 {
+            return None;
+        }
+        self.find_request(tuple.without_client_port())
+            .filter(|&slot| self.get(slot).has(flag::NO_CPORT))
+    }
+
+    /// How long ago the entry was put into the look-up, counted in other entries.
+    pub(super) fn age(&self, slot: Slot) -> u32 {
+        let born = self.entries.births[slot.0 as usize / PAGE][slot.0 as usize % PAGE];
+        self.births.wrapping_sub(born)
     }
 
     /// Adds a connection that expires at `expires`. One with the same tuple stays until its own
     /// end, but is no longer found by packets of the client.
     pub(super) fn insert(&mut self, mut connection: Connection, expires: Time) -> Slot {
         connection.expires = expires;
-        let tuple = connection.tuple();
-        let reply = connection.reply_tuple();
         let slot = self.entries.insert(connection);
-        let entries = &mut self.entries;
+        self.link(slot, &connection);
+        if connection.control != Slot::NONE {
+            self.get_mut(connection.control).controls += 1;
+        }
+        self.len += 1;
+        self.max = self.max.max(self.len);
+        self.arm(slot, expires);
+        slot
+    }
 
+    /// Puts an entry into the look-up.
+    fn link(&mut self, slot: Slot, connection: &Connection) {
+        let tuple = connection.tuple();
+        let entries = &mut self.entries;
+        entries.births[slot.0 as usize / PAGE][slot.0 as usize % PAGE] = self.births;
+        self.births = self.births.wrapping_add(1);
         let hash = tuple.hash();
         let same = |&other: &u32| entries.get(Slot(other)).tuple() == tuple;
         if let Some(place) = self.requests.find_mut(hash, same) {
@@ -161,7 +206,8 @@ impl Table {
             let rehash = |&other: &u32| entries.get(Slot(other)).tuple().hash();
             self.requests.insert_unique(hash, slot.0, rehash);
         }
-        if connection.forwarding == Forwarding::Nat {
+        if connection.has_reply_tuple() {
+            let reply = connection.reply_tuple();
             let hash = reply.hash();
             let same = |&other: &u32| entries.get(Slot(other)).reply_tuple() == reply;
             if let Some(place) = self.replies.find_mut(hash, same) {
@@ -172,10 +218,55 @@ impl Table {
                 self.replies.insert_unique(hash, slot.0, rehash);
             }
         }
-        self.len += 1;
-        self.max = self.max.max(self.len);
-        self.arm(slot, expires);
-        slot
+        self.without_client_port += u32::from(connection.has(flag::NO_CPORT));
+    }
+
+    /// Takes an entry out of the look-up.
+    fn unlink(&mut self, slot: Slot, entry: &Connection) {
+        if !entry.has(flag::SHADOWED) {
+            let found = self.requests.find_entry(entry.tuple().hash(), |&other| other == slot.0);
+            debug_assert!(found.is_ok(), "an entry that is not shadowed is hashed");
+            if let Ok(place) = found {
+                place.remove();
+            }
+        }
+        if entry.has_reply_tuple() {
+            self.unlink_reply(slot, entry);
+        }
+        self.without_client_port -= u32::from(entry.has(flag::NO_CPORT));
+    }
+
+    /// The client's port has become known (`ip_vs_conn_fill_cport`).
+    pub(super) fn fill_client_port(&mut self, slot: Slot, port: u16) {
+        let entry = *self.get(slot);
+        self.unlink(slot, &entry);
+        let entry = self.get_mut(slot);
+        entry.cport = port;
+        entry.flags &= !(flag::NO_CPORT | flag::SHADOWED);
+        entry.older = Slot::NONE;
+        let entry = *entry;
+        self.link(slot, &entry);
+    }
+
+    /// A template is not valid any more: never found again, it ends by its own timer
+    /// (`ip_vs_check_template`).
+    pub(super) fn retire_template(&mut self, slot: Slot) {
+        let entry = *self.get(slot);
+        debug_assert!(entry.is_template(), "only templates are retired");
+        self.unlink(slot, &entry);
+        let entry = self.get_mut(slot);
+        (entry.vport, entry.dport) = (u16::MAX, u16::MAX);
+        entry.flags |= flag::SHADOWED;
+        self.entries.births[slot.0 as usize / PAGE][slot.0 as usize % PAGE] = self.births;
+        self.births = self.births.wrapping_add(1);
+    }
+
+    /// A connection of this entry carries data (`ip_vs_control_assure_ct`).
+    pub(super) fn assure(&mut self, controller: Slot) {
+        let entry = self.get_mut(controller);
+        if entry.has(flag::TEMPLATE) {
+            entry.state = State::TemplateAssured;
+        }
     }
 
     /// Lets the entry live until `expires`. Only a time earlier than the pending event costs an
@@ -204,8 +295,8 @@ impl Table {
         self.next
     }
 
-    /// Takes a connection out that expired at or before `now`, in the order of the deadlines.
-    pub(super) fn expire(&mut self, now: Time) -> Option<Connection> {
+    /// Takes a connection out whose timer has run at or before `now`, in the order of the deadlines.
+    pub(super) fn expire(&mut self, now: Time, timeouts: &Timeouts) -> Option<(Slot, Connection)> {
         while self.next <= now {
             let Some((at, slot)) = self.timers.pop() else {
                 self.next = Time::NEVER;
@@ -213,30 +304,61 @@ impl Table {
             };
             self.popped = at;
             self.next = self.timers.peek_time().unwrap_or(Time::NEVER);
-            let entry = *self.entries.get(Slot(slot));
+            let slot = Slot(slot);
+            let entry = *self.entries.get(slot);
             if entry.is_vacant() || entry.armed != at {
                 continue;
             }
             if entry.expires > now {
-                self.arm(Slot(slot), entry.expires);
+                self.arm(slot, entry.expires);
                 continue;
             }
-            self.remove(Slot(slot), &entry);
-            return Some(entry);
+            let fires = self.fires(&entry, timeouts);
+            if fires > now {
+                self.arm(slot, fires);
+            } else if entry.controls > 0 {
+                self.extend(slot, fires);
+            } else {
+                self.remove(slot, &entry);
+                return Some((slot, entry));
+            }
         }
         None
     }
 
-    fn remove(&mut self, slot: Slot, entry: &Connection) {
-        if !entry.has(flag::SHADOWED) {
-            let found = self.requests.find_entry(entry.tuple().hash(), |&other| other == slot.0);
-            debug_assert!(found.is_ok(), "an entry that is not shadowed is hashed");
-            if let Ok(place) = found {
-                place.remove();
-            }
+    /// When the timer of an entry runs that is due.
+    fn fires(&self, entry: &Connection, timeouts: &Timeouts) -> Time {
+        if self.clock == Clock::Exact || entry.has(flag::HURRIED) {
+            return entry.expires;
         }
-        if entry.forwarding == Forwarding::Nat {
-            self.unlink_reply(slot, entry);
+        let span =
+            if entry.is_template() { entry.template_timeout() } else { timeouts.get(entry.state) };
+        self.clock.fires_when_due(entry.expires, span)
+    }
+
+    /// An entry that controls others lives on. A template keeps the shorter or longer time.
+    fn extend(&mut self, slot: Slot, fired: Time) {
+        let entry = self.entries.get_mut(slot);
+        let expires = fired + CONTROL_EXTENSION;
+        entry.expires = expires;
+        if entry.is_template() {
+            entry.set_template_timeout(CONTROL_EXTENSION);
+        }
+        self.arm(slot, expires);
+    }
+
+    /// Takes the entry at `slot` out at once.
+    pub(super) fn take(&mut self, slot: Slot) -> Connection {
+        let entry = *self.entries.get(slot);
+        self.remove(slot, &entry);
+        entry
+    }
+
+    fn remove(&mut self, slot: Slot, entry: &Connection) {
+        debug_assert_eq!(entry.controls, 0, "an entry that controls others stays");
+        self.unlink(slot, entry);
+        if entry.control != Slot::NONE {
+            self.get_mut(entry.control).controls -= 1;
         }
         self.entries.remove(slot);
         self.len -= 1;
@@ -274,7 +396,8 @@ impl Table {
     pub(super) fn memory_bytes(&self) -> usize {
         /// Bytes of a pending event: the event, and at most 24 of the queue.
         const EVENT: usize = size_of::<u32>() + 24;
-        self.entries.pages.len() * (PAGE * size_of::<Connection>() + size_of::<usize>())
+        let page = PAGE * (size_of::<Connection>() + size_of::<u32>());
+        self.entries.pages.len() * (page + 2 * size_of::<usize>())
             + self.entries.free.capacity() * size_of::<u32>()
             + self.requests.allocation_size()
             + self.replies.allocation_size()
@@ -285,9 +408,8 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::super::connection::DestinationId;
-    use super::super::state::State;
+    use super::super::rules::Forwarding;
     use super::*;
-    use crate::engine::Span;
     use crate::wire::Ip;
 
     const RIP: (Ip, u16) = (Ip::new(10, 0, 0, 1), 80);
@@ -299,6 +421,10 @@ mod tests {
     fn tuple(client: u32, vip: u8) -> Tuple {
         let port = 1024 + (client % 1000) as u16;
         Tuple::new((Ip(0xac10_0000 + client / 1000), port), (Ip::new(192, 168, 0, vip), 80), 6)
+    }
+
+    fn expire(table: &mut Table, now: Time) -> Option<Connection> {
+        table.expire(now, &Timeouts::default()).map(|(_, entry)| entry)
     }
 
     fn add(table: &mut Table, tuple: Tuple, forwarding: Forwarding, expires: Time) -> Slot {
@@ -328,7 +454,7 @@ mod tests {
         }
         assert_eq!(table.next(), at(10));
         let mut order = Vec::new();
-        while let Some(gone) = table.expire(at(25)) {
+        while let Some(gone) = expire(&mut table, at(25)) {
             order.push(gone.client().1 - 1024);
         }
         assert_eq!(order, [2, 4, 3]);
@@ -344,11 +470,11 @@ mod tests {
             table.renew(slot, at(60 + second));
         }
         assert_eq!(table.timers.len(), 1);
-        assert!(table.expire(at(10)).is_none());
+        assert!(expire(&mut table, at(10)).is_none());
         assert_eq!(table.timers.len(), 1);
         assert_eq!(table.next(), at(1059));
-        assert!(table.expire(at(1058)).is_none());
-        assert!(table.expire(at(1059)).is_some());
+        assert!(expire(&mut table, at(1058)).is_none());
+        assert!(expire(&mut table, at(1059)).is_some());
         assert!(table.timers.is_empty());
     }
 
@@ -358,11 +484,14 @@ mod tests {
         let slot = add(&mut table, tuple(1, 1), Forwarding::Dr, at(900));
         table.renew(slot, at(10));
         assert_eq!(table.next(), at(10));
-        assert!(table.expire(at(10)).is_some());
+        assert!(expire(&mut table, at(10)).is_some());
         let again = add(&mut table, tuple(2, 1), Forwarding::Dr, at(1000));
         assert_eq!(again, slot, "the slot is used again");
-        assert!(table.expire(at(900)).is_none(), "the event of the former owner means nothing");
-        assert!(table.expire(at(1000)).is_some());
+        assert!(
+            expire(&mut table, at(900)).is_none(),
+            "the event of the former owner means nothing"
+        );
+        assert!(expire(&mut table, at(1000)).is_some());
     }
 
     #[test]
@@ -372,7 +501,7 @@ mod tests {
         let new = add(&mut table, tuple(1, 1), Forwarding::Dr, at(60));
         assert_ne!(old, new);
         assert_eq!(table.find_request(tuple(1, 1)), Some(new));
-        assert!(table.expire(at(1)).is_some());
+        assert!(expire(&mut table, at(1)).is_some());
         assert_eq!(table.find_request(tuple(1, 1)), Some(new));
     }
 
@@ -389,12 +518,78 @@ mod tests {
                 })
                 .collect();
             for now in [0, 5, 20, 30] {
-                while table.expire(at(now)).is_some() {}
+                while expire(&mut table, at(now)).is_some() {}
                 let newest = (0..3).rev().find(|&i| expiry[i] > now).map(|i| slots[i]);
                 assert_eq!(table.find_reply(reply), newest, "{expiry:?} at {now} s");
             }
             assert_eq!((table.replies.len(), table.requests.len()), (0, 0));
         }
+    }
+
+    #[test]
+    fn a_template_waits_a_minute_longer_while_it_holds_connections() {
+        let mut table = Table::new();
+        let client = Ip::new(172, 16, 0, 0);
+        let key = Tuple::template(client, (Ip::new(192, 168, 0, 1), 80), 6, false);
+        let ten = Span::from_secs(10);
+        let new = Connection::template(key, DestinationId(1), RIP, Forwarding::Nat, ten);
+        let template = table.insert(new, at(10));
+        let mut held =
+            Connection::new(tuple(1, 1), DestinationId(1), RIP, Forwarding::Nat, State::None);
+        held.control = template;
+        table.insert(held, at(65));
+        assert_eq!(table.get(template).controls(), 1);
+        assert!(expire(&mut table, at(10)).is_none());
+        assert_eq!(table.get(template).expires(), at(70));
+        assert_eq!(expire(&mut table, at(69)).map(|c| c.cport), Some(held.cport));
+        assert_eq!(table.get(template).template_timeout(), Span::from_secs(60), "for good");
+        assert!(expire(&mut table, at(69)).is_none());
+        assert!(expire(&mut table, at(70)).is_some_and(|c| c.is_template()));
+        assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn a_retired_template_is_never_found_and_ends_by_itself() {
+        let mut table = Table::new();
+        let key = Tuple::template(Ip(1), (Ip(2), 80), 6, false);
+        let new = || Connection::template(key, DestinationId(1), RIP, Forwarding::Dr, Span::ZERO);
+        let old = table.insert(new(), at(10));
+        assert_eq!(table.find_request(key), Some(old));
+        table.retire_template(old);
+        assert_eq!(table.find_request(key), None);
+        assert_eq!(table.get(old).vip(), (Ip(2), 0xffff));
+        let young = table.insert(new(), at(20));
+        assert_eq!(table.find_request(key), Some(young));
+        assert!(table.age(old) > table.age(young));
+        assert!(expire(&mut table, at(10)).is_some());
+        assert_eq!(table.find_request(key), Some(young));
+    }
+
+    #[test]
+    fn passive_ftp_learns_the_port_of_the_client_from_its_first_packet() {
+        let mut table = Table::new();
+        let data = Tuple::new((Ip(1), 0), (Ip(2), 5000), 6);
+        let mut new = Connection::new(data, DestinationId(1), RIP, Forwarding::Nat, State::Listen);
+        new.flags |= flag::NO_CPORT;
+        let slot = table.insert(new, at(120));
+        let first = Tuple::new((Ip(1), 40_000), (Ip(2), 5000), 6);
+        assert_eq!(table.find_request(first), None);
+        assert_eq!(table.find_without_client_port(first), Some(slot));
+        table.fill_client_port(slot, 40_000);
+        assert_eq!(table.find_request(first), Some(slot));
+        assert_eq!(table.find_without_client_port(first), None);
+        assert_eq!(table.find_reply(Tuple::new(RIP, (Ip(1), 40_000), 6)), Some(slot));
+        assert_eq!(table.find_reply(Tuple::new(RIP, (Ip(1), 0), 6)), None);
+    }
+
+    #[test]
+    fn a_wheel_keeps_an_entry_until_its_bucket_runs() {
+        let mut table = Table::new();
+        table.set_clock(Clock::Ticks { phase: Span::ZERO });
+        add(&mut table, tuple(1, 1), Forwarding::Dr, at(2));
+        assert!(expire(&mut table, at(2)).is_none());
+        assert_eq!(table.next(), Time::ZERO + Span::from_millis(2_080));
+        assert!(expire(&mut table, Time::ZERO + Span::from_millis(2_080)).is_some());
     }
 
     #[test]

@@ -401,7 +401,11 @@ impl Builder<'_> {
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         if let Some(rules) = &config.ipvs {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
-                Ok(ipvs) => host.set_director(Director::new(ipvs)),
+                Ok(mut ipvs) => {
+                    let own = config.interfaces.iter().flat_map(|i| &i.addresses);
+                    ipvs.set_local_addresses(own.map(|a| a.addr), &mut self.fabric.book);
+                    host.set_director(Director::new(ipvs));
+                }
                 Err(errors) => errors.iter().for_each(|e| self.wrong(place, e.to_string())),
             }
         }

@@ -95,7 +95,11 @@ impl Rules {
                     self.servers[index].remove(at);
                 }
             }
-            Command::SetTimeouts(_) | Command::SetSysctl(_) => {}
+            Command::SetTimeouts(_)
+            | Command::SetSysctl(_)
+            | Command::Zero(_)
+            | Command::StartDaemon(_)
+            | Command::StopDaemon(_) => {}
         }
         self.config.accept(change);
         Ok(())

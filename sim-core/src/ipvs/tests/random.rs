@@ -140,13 +140,13 @@ impl World {
         let mut outer = Packet::ipv4(Ip(1), VIP, proto::ICMP, 56);
         outer.sport = 3;
         if about_request {
-            self.ipvs.icmp_out(&outer, &request);
+            self.ipvs.icmp_out(self.now, &outer, &request);
             let tunnel = Packet::ipv4(VIP, to.rip, proto::IPIP, 80);
             self.ipvs.icmp_tunnel(&outer, &tunnel, &request);
         } else {
             let reply = Packet { dst: request.src, dport: request.sport, ..request };
             let quoted = Packet { src: VIP, sport: request.dport, ..reply };
-            self.ipvs.icmp_in(&outer, &quoted);
+            self.ipvs.icmp_in(self.now, &outer, &quoted, &mut AddressBook::new());
         }
     }
 }
@@ -207,7 +207,7 @@ proptest! {
             match call {
                 0 => drop(ipvs.request(now, &a, &mut AddressBook::new())),
                 1 => drop(ipvs.reply(now, &a)),
-                2 => drop((ipvs.icmp_in(&a, &b), ipvs.icmp_out(&a, &b))),
+                2 => drop((ipvs.icmp_in(now, &a, &b, &mut AddressBook::new()), ipvs.icmp_out(now, &a, &b))),
                 _ => drop(ipvs.icmp_tunnel(&a, &b, &a)),
             }
             for tunnel in [None, Some(Wrapping::ipip(Ip(2)))] {
