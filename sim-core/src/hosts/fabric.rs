@@ -50,6 +50,11 @@ pub enum Event {
         /// Host number.
         host: u16,
     },
+    /// A host answers an ARP request for another.
+    Proxy {
+        /// Host number.
+        host: u16,
+    },
     /// The tracked connections of a host want attention.
     Conntrack {
         /// Host number.

@@ -15,6 +15,7 @@ mod input6;
 pub mod ip;
 mod ip6;
 pub mod netfilter;
+pub mod proxy;
 pub mod server;
 mod sharing;
 pub mod tunnel;
@@ -195,6 +196,7 @@ impl Host {
             Event::Cpu { .. } => self.cpu_done(fab),
             Event::Routes { .. } => self.ip.routes_deadline(fab),
             Event::Conntrack { .. } => self.ip.conntrack_deadline(fab),
+            Event::Proxy { .. } => self.ip.proxy_deadline(fab),
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),

@@ -151,6 +151,7 @@ impl World {
             | Event::Cpu { host }
             | Event::Routes { host }
             | Event::Conntrack { host }
+            | Event::Proxy { host }
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
@@ -253,6 +254,7 @@ impl World {
                 | Event::Cpu { host }
                 | Event::Routes { host }
                 | Event::Conntrack { host }
+                | Event::Proxy { host }
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }
