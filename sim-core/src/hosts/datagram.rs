@@ -116,6 +116,9 @@ impl Host {
         if fab.rows.is_some() {
             fab.answered_by.insert(peer, self.server_row + application as u32);
         }
+        if fab.traced() {
+            self.trace_datagram(fab, &p);
+        }
         let taken = self.servers.datagram(self.number, fab, application as u16, local, peer, p.tag);
         if taken {
             fab.deliver(packet);

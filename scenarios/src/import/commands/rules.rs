@@ -6,11 +6,7 @@ use crate::import::ipvsadm::{self, Names, Rules};
 
 /// The rules of the commands of ipvsadm, carried out in order; `None` if there are none. Hosts are
 /// known by `names`.
-pub fn rules(
-    commands: &[Command],
-    names: &Names,
-    problems: &mut Vec<Problem>,
-) -> Option<Rules> {
+pub fn rules(commands: &[Command], names: &Names, problems: &mut Vec<Problem>) -> Option<Rules> {
     let lines: Vec<&[Word]> = commands
         .iter()
         .filter_map(|c| match &c.action {
