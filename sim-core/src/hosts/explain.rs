@@ -11,7 +11,7 @@ use crate::ipvs::{Connection, DestinationEntry, Forwarding, Ipvs, Slot, Tuple};
 use crate::net::arp;
 use crate::net::route::{Lookup, Query, TUNNEL};
 use crate::observe::trace::{InHand, Step, TracePlace};
-use crate::wire::{Ip, Kind, MacId, Packet, PacketId, Prefix, icmpv6, proto};
+use crate::wire::{Ip, Kind, MacId, Packet, PacketId, icmpv6, proto};
 
 /// Destinations of a service that are listed at most.
 const LISTED: usize = 12;
@@ -158,8 +158,11 @@ impl Host {
         if !balanced && before.is_local && dropped.is_none() {
             self.explain_delivery(fab, before, hand, texts);
         }
-        if let Some(left) = hand.left {
-            changes(fab, before, left, balanced, texts);
+        if let (Some(left), Some(last)) = (hand.left, texts.last_mut()) {
+            for change in changes(fab, before, left) {
+                last.push_str(", ");
+                last.push_str(&change);
+            }
         }
     }
 
@@ -182,12 +185,11 @@ impl Host {
             return;
         }
         match (p.proto, before.tcp, self.tcp_state(fab, &p)) {
-            (proto::TCP, None, _) => texts.push(format!("TCP: nothing has port {}", p.dport)),
-            (proto::TCP, Some(was), Some(is)) if was != is => {
-                texts.push(format!("TCP: {was} -> {is}"));
+            (proto::TCP, None, _) => texts.push(format!("TCP: nobody has port {}", p.dport)),
+            (proto::TCP, Some(was), Some(is)) if was == is => texts.push(format!("TCP: {was}")),
+            (proto::TCP, Some(was), is) => {
+                texts.push(format!("TCP: {was} -> {}", is.unwrap_or("CLOSED")));
             }
-            (proto::TCP, Some(was), Some(_)) => texts.push(format!("TCP: {was}")),
-            (proto::TCP, Some(was), None) => texts.push(format!("TCP: {was} -> CLOSED")),
             (proto::UDP, ..) => texts.push(format!("UDP: to port {}", p.dport)),
             (proto::ICMP | proto::ICMPV6, ..) => {
                 texts.push("ICMP: whoever sent the quoted packet is told".to_owned());
@@ -219,6 +221,9 @@ impl Host {
             };
             let state = states(old.map(|(_, c)| c), &c);
             texts.push(format!("IPVS: reply of {}: {state}", entry(fab, &c)));
+            if matches!(c.forwarding(), Forwarding::Nat | Forwarding::FullNat) {
+                texts.push(format!("{} back", c.forwarding().name()));
+            }
             return true;
         }
         match (was.request, is.request) {
@@ -292,11 +297,8 @@ impl Host {
             }
             (true, false) => format!("answered in place of {name} (proxy)"),
             (false, true) => {
-                let asker = Prefix::new(before.packet.src, 32);
                 format!(
-                    "not answered: {name} is an address of {device}, asked by {asker} on {}, and \
-                     arp_ignore is {ignore}",
-                    i.name
+                    "not answered: {name} is an address of {device}, and arp_ignore is {ignore}"
                 )
             }
             (false, false) => format!("not answered: {name} is not an address of this host"),
@@ -405,14 +407,14 @@ fn end(d: &DestinationEntry) -> core::net::SocketAddr {
 fn method(c: &Connection, fab: &Fabric) -> String {
     let rip = fab.book.address(c.rip().0);
     match c.forwarding() {
-        Forwarding::Nat => "NAT: the destination becomes the real server".to_owned(),
+        Forwarding::Nat => format!("NAT for {rip}"),
         Forwarding::Dr => {
-            format!("DR: only the Ethernet destination changes, to that of {rip}")
+            format!("DR: only the Ethernet destination changes, for {rip}")
         }
         Forwarding::Tun => format!("TUN: wrapped for {rip}"),
         Forwarding::LocalNode => "LOCALNODE: to the own stack".to_owned(),
         Forwarding::Bypass => "BYPASS: to where the client sent it".to_owned(),
-        Forwarding::FullNat => "FULLNAT: source and destination are rewritten".to_owned(),
+        Forwarding::FullNat => format!("FULLNAT for {rip}"),
     }
 }
 
@@ -448,13 +450,8 @@ fn refused(
 }
 
 /// What is different about a packet that leaves.
-fn changes(
-    fab: &Fabric,
-    before: &Before,
-    (left, inside): (Packet, Option<Packet>),
-    balanced: bool,
-    texts: &mut Vec<String>,
-) {
+fn changes(fab: &Fabric, before: &Before, (left, inside): (Packet, Option<Packet>)) -> Vec<String> {
+    let mut texts = Vec::new();
     let came = before.packet;
     let wrapped = is_tunnel(&left) && !is_tunnel(&came) && left.proto != came.proto;
     let out = match inside {
@@ -469,7 +466,6 @@ fn changes(
         Some(inner) if is_tunnel(&came) && !is_tunnel(&out) && !came.is_fragment() => inner,
         inner => whole(&came, inner),
     };
-    let by = if balanced { "" } else { "rewritten: " };
     let ends = |p: &Packet| match p.proto {
         proto::TCP | proto::UDP | proto::SCTP => {
             [fab.end_in_words((p.src, p.sport)), fab.end_in_words((p.dst, p.dport))]
@@ -479,10 +475,10 @@ fn changes(
     let [src, dst] = ends(&came);
     let [new_src, new_dst] = ends(&out);
     if src != new_src {
-        texts.push(format!("{by}source {src} -> {new_src}"));
+        texts.push(format!("source {src} -> {new_src}"));
     }
     if dst != new_dst {
-        texts.push(format!("{by}destination {dst} -> {new_dst}"));
+        texts.push(format!("destination {dst} -> {new_dst}"));
     }
     if came.ttl != out.ttl {
         texts.push(format!("TTL {} -> {}", came.ttl, out.ttl));
@@ -490,4 +486,5 @@ fn changes(
     if left.is_fragment() && !before.packet.is_fragment() {
         texts.push("cut into fragments: larger than the MTU".to_owned());
     }
+    texts
 }

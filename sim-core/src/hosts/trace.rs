@@ -219,7 +219,7 @@ impl IpStack {
         let to = fab.book.address(query.dst);
         match self.routes.lookup(&fab.book, query) {
             Lookup::Local => {
-                format!("for this host: {to} is an address of {}", self.device_of(query.dst))
+                format!("for this host: {to} is on {}", self.device_of(query.dst))
             }
             Lookup::Broadcast => "for everybody on the link".to_owned(),
             Lookup::Refused(_) => format!("a route refuses {to}"),
@@ -288,8 +288,7 @@ impl Host {
         if trace.begin(flow, &self.name, tag)
             && let Some(flow) = trace.flow()
         {
-            let text =
-                format!("connection {} of client {} starts: {flow}", flow.number, flow.client);
+            let text = format!("connection {} ({}) starts: {flow}", flow.number, flow.client);
             self.app(fab, text);
         }
     }
