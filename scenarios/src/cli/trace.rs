@@ -136,10 +136,11 @@ impl Mistakes {
 fn unknown(report: &TraceReport, what: &TraceConfig) -> Box<Failure> {
     let mut failure = Failure::nowhere(match report.started {
         0 => "no connection starts in this scenario".to_owned(),
+        1 => "the only connection is another one".to_owned(),
         started if what.number > 1 => {
-            format!("there is no connection {} of this kind among {started}", what.number)
+            format!("there is no connection {} of this kind, {started} start", what.number)
         }
-        started => format!("none of {started} connections is of this kind"),
+        started => format!("none of the {started} connections is of this kind"),
     });
     let mut flows: Vec<String> = report
         .flows

@@ -30,7 +30,12 @@ pub fn text(report: &TraceReport, shown: &[&TraceLine]) -> String {
                 "{s:>6}.{us:06}  {place:<places$}  {interface:<interfaces$}  {word:<4}  {what}"
             )
         };
-        above = Some(line);
+        // what a switch does stands alone
+        if line.step != Step::Done {
+            above = Some(line);
+        } else if !below {
+            above = None;
+        }
     }
     text
 }

@@ -5,7 +5,7 @@
 
 use super::Host;
 use super::fabric::Fabric;
-use super::trace::counted;
+use super::trace::{counted, lasting};
 use crate::ipvs::rules::ServiceKey;
 use crate::ipvs::{Connection, DestinationEntry, Forwarding, Ipvs, Slot, Tuple};
 use crate::net::arp;
@@ -188,7 +188,9 @@ impl Host {
             (proto::TCP, None, _) => texts.push(format!("TCP: nobody has port {}", p.dport)),
             (proto::TCP, Some(was), Some(is)) if was == is => texts.push(format!("TCP: {was}")),
             (proto::TCP, Some(was), is) => {
-                texts.push(format!("TCP: {was} -> {}", is.unwrap_or("CLOSED")));
+                // the listener is what the next segment meets
+                let is = is.filter(|is| *is != "LISTEN").unwrap_or("CLOSED");
+                texts.push(format!("TCP: {was} -> {is}"));
             }
             (proto::UDP, ..) => texts.push(format!("UDP: to port {}", p.dport)),
             (proto::ICMP | proto::ICMPV6, ..) => {
@@ -229,7 +231,7 @@ impl Host {
         match (was.request, is.request) {
             (Some((a, old)), Some((b, c))) if a == b && same_life(&old, &c) => {
                 let state = states(Some(old), &c);
-                let left = c.remaining(fab.now);
+                let left = lasting(c.remaining(fab.now));
                 texts.push(format!("IPVS: found {}: {state}, expires in {left}", entry(fab, &c)));
                 if dropped.is_none() {
                     texts.push(method(&c, fab));
@@ -242,7 +244,7 @@ impl Host {
                     texts.push(format!("IPVS: the old entry in {state} ends"));
                 }
                 texts.push(chosen(ipvs, was, &c));
-                let (state, left) = (c.state().name(), c.remaining(fab.now));
+                let (state, left) = (c.state().name(), lasting(c.remaining(fab.now)));
                 texts.push(format!("IPVS: entry {}: {state}, expires in {left}", entry(fab, &c)));
                 texts.push(method(&c, fab));
                 true
@@ -393,7 +395,7 @@ fn chosen(ipvs: &Ipvs, was: &Balancing, c: &Connection) -> String {
     }
     let service = service_name(&to.service);
     format!(
-        "IPVS: new connection, service {service} scheduler {scheduler} chose {} of {}",
+        "IPVS: new connection, service {service} scheduler {scheduler} chose {} among {}",
         end(to),
         among.join(", ")
     )
@@ -460,7 +462,7 @@ fn changes(fab: &Fabric, before: &Before, (left, inside): (Packet, Option<Packet
             texts.push(format!("outer header {a} > {b}, {}", counted(left.len.into(), "byte")));
             inside
         }
-        _ => left,
+        inside => whole(&left, inside),
     };
     let came = match before.inner {
         Some(inner) if is_tunnel(&came) && !is_tunnel(&out) && !came.is_fragment() => inner,

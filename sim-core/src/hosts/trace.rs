@@ -8,6 +8,7 @@ use super::client::Session;
 use super::fabric::{Fabric, Inside, Place, Reason};
 use super::ip::{IpStack, NO_LINK};
 use super::server::Reply;
+use crate::engine::Span;
 use crate::net::arp::NeighbourId;
 use crate::net::route::{self, Lookup, Query};
 use crate::observe::Failure;
@@ -306,7 +307,7 @@ impl Host {
         };
         let text = format!(
             "client: {result} after {}: {} answered, {} received",
-            fab.now - s.start,
+            lasting(fab.now - s.start),
             counted(u64::from(s.done), "request"),
             counted(s.bytes, "byte"),
         );
@@ -360,8 +361,45 @@ impl Host {
     }
 }
 
+/// `60 s`, `7.021 ms`, `3.5 us`, down to nanoseconds.
+pub(super) fn lasting(span: Span) -> String {
+    let ns = span.as_nanos();
+    let (unit, name) = match ns {
+        1_000_000_000.. => (1_000_000_000, "s"),
+        1_000_000.. => (1_000_000, "ms"),
+        1000.. => (1000, "us"),
+        _ => return format!("{ns} ns"),
+    };
+    let thousandths = format!("{:03}", ns % unit * 1000 / unit);
+    let digits = thousandths.trim_end_matches('0');
+    let point = if digits.is_empty() { "" } else { "." };
+    format!("{}{point}{digits} {name}", ns / unit)
+}
+
 /// `1 byte`, `2 bytes`.
 pub(super) fn counted(number: u64, thing: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{s}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        let cases =
+            [(60_000_000_000, "60 s"), (7_021_065, "7.021 ms"), (3500, "3.5 us"), (5, "5 ns")];
+        for (ns, text) in cases {
+            assert_eq!(lasting(Span::from_nanos(ns)), text);
+        }
+    }
+
+    #[test]
+    fn every_reason_is_told_in_words() {
+        let reasons = [Reason::QueueFull, Reason::CpuBacklog, Reason::NoSocket, Reason::TooBig];
+        for reason in reasons {
+            assert!(in_words(reason).contains(' '), "{}", reason.name());
+        }
+    }
 }
