@@ -79,10 +79,8 @@ impl Host {
         let visit = self.servers.arrive(listener, conn);
         self.tcp.set_user(conn, SERVER | visit);
         let application = self.servers.visit(visit).application;
-        if fab.rows.is_some() {
-            let peer = self.tcp.tuple(conn).1;
-            fab.answered_by.insert(peer, self.server_row + u32::from(application));
-        }
+        let (peer, tag) = (self.tcp.tuple(conn).1, self.tcp.tag(conn));
+        fab.accepted(peer, tag, self.server_row + u32::from(application));
         self.accept_waiting(fab, application);
     }
 
@@ -433,14 +431,12 @@ impl Host {
         if let Some(failure) = failure {
             client.count_failure(fab, s, failure);
         }
-        if let Some(rows) = &mut fab.rows
-            && s.counted
-        {
+        if fab.rows.is_some() && s.counted {
             let target = client.config.target;
             let source = (fab.book.address(s.source.0), s.source.1);
             let mut row = client::row(s, client.row, (source, target), fab.now, failure);
-            row.server = fab.answered_by.remove(&s.source);
-            rows.push(row);
+            row.server = fab.server_of(s.source, client.tag(s.number));
+            fab.rows.get_or_insert_default().push(row);
         }
     }
 

@@ -82,7 +82,7 @@ impl Host {
         cpu.work = Work::Other;
         self.ip.held = Some(core::mem::take(&mut cpu.sending));
         let before = if fab.traced() { self.look(fab, interface, packet) } else { None };
-        self.ip_input(fab, interface, packet);
+        self.any_input(fab, interface, packet);
         self.settle(fab);
         self.tell(fab, before);
         let Some(cpu) = &mut self.cpu else { return };

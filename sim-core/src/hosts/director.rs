@@ -4,14 +4,17 @@
 
 use super::Host;
 use super::fabric::{Event, Fabric, Place, Reason};
+use super::input::is_wrapped;
 use super::ip::Target;
 use crate::engine::Time;
+use crate::ipvs::forwarding::Wrapping;
 use crate::ipvs::rules::Forwarding;
 use crate::ipvs::{
     Command, DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, IpvsError, ReplyVerdict, Transmit,
     TunnelVerdict, Verdict, forwarding,
 };
-use crate::wire::{Packet, PacketId, icmp, proto};
+use crate::net::route;
+use crate::wire::{Kind, Packet, PacketId, icmp, proto};
 
 /// IPVS of a host.
 #[derive(Debug)]
@@ -20,6 +23,17 @@ pub struct Director {
     pub ipvs: Ipvs,
     /// Earliest wake-up in the event queue.
     armed: Time,
+}
+
+/// What an ICMP error is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum About {
+    /// Nothing of IPVS.
+    Nothing,
+    /// A request; it is translated.
+    Request,
+    /// A request, but its checksum does not seem to hold.
+    Unverified,
 }
 
 impl Director {
@@ -38,6 +52,15 @@ impl Director {
             fab.queue.push(self.armed, Event::Ipvs { host });
         }
     }
+}
+
+/// Where IPVS meets a packet on its way to a real server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hook {
+    /// `LOCAL_IN`: it came in.
+    Input,
+    /// `LOCAL_OUT`: it is a packet of the director itself.
+    Output,
 }
 
 impl Host {
@@ -65,16 +88,23 @@ impl Host {
     /// Hook `LOCAL_IN`: `true` if IPVS took the packet.
     #[inline]
     pub(super) fn director_input(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
-        let Some(director) = &mut self.director else { return false };
-        let p = &fab.packets[packet];
-        if p.proto == proto::ICMP {
+        let icmp = matches!(fab.packets[packet].proto, proto::ICMP | proto::ICMPV6);
+        if self.director.is_some() && icmp {
             return self.director_icmp(fab, packet);
         }
+        self.director_request(fab, packet, Hook::Input)
+    }
+
+    /// A packet that may be a request to a virtual service: `true` if IPVS took it.
+    #[inline]
+    fn director_request(&mut self, fab: &mut Fabric, packet: PacketId, hook: Hook) -> bool {
+        let Some(director) = &mut self.director else { return false };
+        let p = &fab.packets[packet];
         let verdict = director.ipvs.request(fab.now, p, &mut fab.book);
         director.arm(fab, self.number);
         match verdict {
             Verdict::Transmit(transmit) => {
-                self.transmit(fab, transmit, packet, false);
+                self.transmit(fab, transmit, packet, (false, hook));
                 true
             }
             Verdict::Accept => false,
@@ -95,20 +125,32 @@ impl Host {
     /// Sends a packet to its real server (`ip_vs_nat_xmit`, `ip_vs_dr_xmit`, `ip_vs_tunnel_xmit`).
     /// `translated`: NAT has rewritten it already (an ICMP error).
     #[inline]
-    fn transmit(&mut self, fab: &mut Fabric, to: Transmit, packet: PacketId, translated: bool) {
+    fn transmit(
+        &mut self,
+        fab: &mut Fabric,
+        to: Transmit,
+        packet: PacketId,
+        (translated, hook): (bool, Hook),
+    ) {
         self.work_of(to.forwarding);
         let Some(director) = &self.director else { return };
+        let p = &fab.packets[packet];
+        let service = (p.dst, p.dport);
+        let answers =
+            (to.forwarding == Forwarding::Nat && !translated).then_some((to.rip, to.rport));
         let pmtu_disc = director.ipvs.sysctl().pmtu_disc;
-        let target = self
-            .ip
-            .target(&fab.book, to.rip, || crate::net::route::flow_hash(&fab.packets[packet]));
+        let target = self.ip.target(&fab.book, to.rip, || route::flow_hash(&fab.packets[packet]));
         let mtu = match target {
             Target::Neighbour { .. } => self.ip.path_mtu(to.rip, target),
             Target::Local => {
                 if to.forwarding == Forwarding::Nat && !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
                 }
-                self.deliver_local(fab, packet);
+                self.ip.balanced(service, answers);
+                match hook {
+                    Hook::Input => self.accept_local(fab, packet),
+                    Hook::Output => self.ip.output_end(fab, target, packet),
+                }
                 return;
             }
             Target::Broadcast | Target::Refused(_) | Target::Unreachable => {
@@ -116,65 +158,120 @@ impl Host {
                 return;
             }
         };
-        if let Err(refusal) =
-            forwarding::check(&mut fab.packets[packet], mtu, to.forwarding, pmtu_disc)
-        {
-            if let Some((kind, code, info)) = refusal.icmp() {
-                self.send_error(fab, packet, kind, code, info);
-            }
-            let reason = match refusal {
-                forwarding::Refusal::TimeExceeded => Reason::TtlExceeded,
-                _ => Reason::TooBig,
-            };
-            fab.drop(Place::Host(self.number), reason, packet);
+        let tunnel = (to.forwarding == Forwarding::Tun)
+            .then(|| Wrapping { options: director.ipvs.tunnel(to.connection), v6: to.rip.is_v6() });
+        if let Err(refusal) = forwarding::check(&mut fab.packets[packet], mtu, tunnel, pmtu_disc) {
+            self.refused(fab, packet, refusal);
             return;
         }
-        match to.forwarding {
-            Forwarding::Nat | Forwarding::FullNat => {
-                if !translated {
+        match tunnel {
+            None => {
+                let nat = matches!(to.forwarding, Forwarding::Nat | Forwarding::FullNat);
+                if nat && !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
                 }
-                self.ip.output_to(fab, target, packet);
+                self.ip.output_balanced(fab, target, packet, service, answers);
             }
-            Forwarding::Dr | Forwarding::LocalNode | Forwarding::Bypass => {
-                self.ip.output_to(fab, target, packet);
-            }
-            Forwarding::Tun => {
+            Some(wrapping) => {
                 let Some(source) = self.ip.source_for(&fab.book, to.rip) else {
                     fab.drop(Place::Host(self.number), Reason::NoRoute, packet);
                     return;
                 };
                 let id = self.ip.next_id();
                 let inner = &fab.packets[packet];
-                let outer = forwarding::tun(inner, packet, source, to.rip, pmtu_disc, id);
+                let ends = (source, to.rip);
+                let outer = forwarding::tun(inner, packet, ends, wrapping.options, pmtu_disc, id);
                 let outer = fab.packets.insert(outer);
-                self.ip.output_to(fab, target, outer);
+                self.ip.output_wrapped(fab, target, outer, service);
             }
         }
     }
 
-    /// Hook `FORWARD`: replies of NAT real servers get the virtual address as their source.
+    /// A packet cannot be sent to its real server: its sender is told why.
+    #[cold]
+    fn refused(&mut self, fab: &mut Fabric, packet: PacketId, refusal: forwarding::Refusal) {
+        if let Some((kind, code, info)) = refusal.icmp() {
+            self.send_error(fab, packet, kind, code, info);
+        }
+        let reason = match refusal {
+            forwarding::Refusal::TimeExceeded => Reason::TtlExceeded,
+            _ => Reason::TooBig,
+        };
+        fab.drop(Place::Host(self.number), reason, packet);
+    }
+
+    /// Hook `FORWARD`: replies of NAT real servers get the virtual address as their source, and with
+    /// `snat_reroute` the way that policy rules have for it. The way of the packet.
     #[inline]
-    pub(super) fn director_forward(&mut self, fab: &mut Fabric, packet: PacketId) {
+    pub(super) fn director_forward(
+        &mut self,
+        fab: &mut Fabric,
+        target: Target,
+        packet: PacketId,
+    ) -> Target {
+        let Some(director) = &mut self.director else { return target };
+        let verdict = director.ipvs.reply(fab.now, &fab.packets[packet]);
+        let reroute = director.ipvs.sysctl().snat_reroute;
+        director.arm(fab, self.number);
+        match verdict {
+            ReplyVerdict::Pass => return target,
+            ReplyVerdict::Counted { .. } => self.ip.answers_balanced(),
+            ReplyVerdict::Translate { vip, vport, .. } => {
+                self.ip.answers_balanced();
+                forwarding::nat_reply(&mut fab.packets[packet], vip, vport);
+                self.work_of(Forwarding::Nat);
+                if reroute && !self.ip.routes.is_plain() {
+                    return self.ip.route(&fab.book, &fab.packets[packet], route::OWN);
+                }
+            }
+        }
+        target
+    }
+
+    /// Sends a packet that this host has made.
+    pub(super) fn director_output(&mut self, fab: &mut Fabric, packet: Packet) {
+        if self.director.is_none() {
+            self.ip.originate(fab, &packet);
+            return;
+        }
+        let id = fab.packets.insert(packet);
+        fab.packets[id].id = self.ip.next_id();
+        let target = self.ip.route(&fab.book, &fab.packets[id], route::OWN);
+        if !self.ip.filters {
+            self.director_sends(fab, target, id);
+            return;
+        }
+        let before = self.ip.put_aside();
+        if let Some(target) = self.ip.output_begin(fab, target, id) {
+            self.director_sends(fab, target, id);
+        }
+        self.ip.take_back(before);
+    }
+
+    /// Hook `LOCAL_OUT`: what the director sends as one of its own real servers, and requests of its
+    /// own to a virtual service.
+    fn director_sends(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
         let Some(director) = &mut self.director else { return };
         let verdict = director.ipvs.reply(fab.now, &fab.packets[packet]);
+        let reroute = director.ipvs.sysctl().snat_reroute && !self.ip.routes.is_plain();
         director.arm(fab, self.number);
-        if let ReplyVerdict::Translate { vip, vport, .. } = verdict {
-            forwarding::nat_reply(&mut fab.packets[packet], vip, vport);
-            self.work_of(Forwarding::Nat);
-        }
-    }
-
-    /// Hook `LOCAL_OUT`: what the director itself sends, as one of its own real servers.
-    pub(super) fn director_output(&mut self, fab: &mut Fabric, mut packet: Packet) {
-        if let Some(director) = &mut self.director {
-            let verdict = director.ipvs.reply(fab.now, &packet);
-            director.arm(fab, self.number);
-            if let ReplyVerdict::Translate { vip, vport, .. } = verdict {
-                forwarding::nat_reply(&mut packet, vip, vport);
+        let mut target = target;
+        match verdict {
+            ReplyVerdict::Pass => {
+                if self.director_request(fab, packet, Hook::Output) {
+                    return;
+                }
+            }
+            ReplyVerdict::Counted { .. } => self.ip.answers_balanced(),
+            ReplyVerdict::Translate { vip, vport, .. } => {
+                self.ip.answers_balanced();
+                forwarding::nat_reply(&mut fab.packets[packet], vip, vport);
+                if reroute {
+                    target = self.ip.route(&fab.book, &fab.packets[packet], route::OWN);
+                }
             }
         }
-        self.ip.originate(fab, &packet);
+        self.ip.output_end(fab, target, packet);
     }
 
     /// Hook `FORWARD` for ICMP errors: one about a reply goes to the real server that sent it, one
@@ -183,28 +280,34 @@ impl Host {
     #[cold]
     pub(super) fn director_forward_error(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
         self.error_about_reply(fab, packet) || {
-            self.director_error(fab, packet);
+            if self.director_error(fab, packet) == About::Unverified {
+                fab.drop(Place::Host(self.number), Reason::Checksum, packet);
+                return true;
+            }
             false
         }
     }
 
-    /// An ICMP error about a translated request is translated back (`ip_vs_out_icmp`). `true` if it
-    /// belongs to IPVS.
+    /// An ICMP error about a translated request is translated back (`ip_vs_out_icmp`).
+    ///
+    /// An ICMPv6 error is not: its checksum is looked at without the pseudo-header, so it never holds
+    /// (`handle_response_icmp`), and the error is to be dropped.
     #[cold]
-    pub(super) fn director_error(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
-        let Some(director) = &mut self.director else { return false };
+    pub(super) fn director_error(&mut self, fab: &mut Fabric, packet: PacketId) -> About {
+        let Some(director) = &mut self.director else { return About::Nothing };
         let outer = fab.packets[packet];
         if outer.body == PacketId::NONE {
-            return false;
+            return About::Nothing;
         }
         let quoted = fab.packets[outer.body];
         match director.ipvs.icmp_out(&outer, &quoted) {
-            IcmpOutVerdict::Pass => false,
-            IcmpOutVerdict::Counted { .. } => true,
+            IcmpOutVerdict::Pass => About::Nothing,
+            IcmpOutVerdict::Counted { .. } => About::Request,
+            IcmpOutVerdict::Translate { .. } if outer.kind == Kind::Ipv6 => About::Unverified,
             IcmpOutVerdict::Translate { outer: new, quoted, .. } => {
                 fab.packets[outer.body] = quoted;
                 fab.packets[packet] = new;
-                true
+                About::Request
             }
         }
     }
@@ -223,7 +326,7 @@ impl Host {
             IcmpInVerdict::Transmit { transmit, outer: new, quoted } => {
                 fab.packets[outer.body] = quoted;
                 fab.packets[packet] = new;
-                self.transmit(fab, transmit, packet, true);
+                self.transmit(fab, transmit, packet, (true, Hook::Input));
                 true
             }
         }
@@ -239,12 +342,18 @@ impl Host {
             return false;
         }
         let quoted = fab.packets[outer.body];
-        if quoted.proto != proto::IPIP {
-            if self.director_error(fab, packet) {
-                self.ip.output(fab, packet);
-                return true;
-            }
-            return self.error_about_reply(fab, packet);
+        if !is_wrapped(&quoted) {
+            return match self.director_error(fab, packet) {
+                About::Request => {
+                    self.ip.output(fab, packet);
+                    true
+                }
+                About::Unverified => {
+                    fab.drop(Place::Host(self.number), Reason::Checksum, packet);
+                    true
+                }
+                About::Nothing => self.error_about_reply(fab, packet),
+            };
         }
         let consumed = self.tunnel_error(fab, &outer, &quoted);
         if consumed {
@@ -267,11 +376,14 @@ impl Host {
         // a fragment carries the whole tunnel packet
         let inner = if quoted.is_fragment() { inside(quoted) } else { quoted.body };
         let Some(request) = fab.packets.get(inner) else { return false };
-        let TunnelVerdict::Consume { answer, .. } =
+        let TunnelVerdict::Consume { answer, rip, path_mtu, .. } =
             director.ipvs.icmp_tunnel(error, quoted, request)
         else {
             return false;
         };
+        if let Some(mtu) = path_mtu {
+            self.ip.learn_path_mtu(fab, rip, mtu);
+        }
         if let Some(answer) = answer {
             self.send_error(fab, inner, answer.icmp_type, answer.code, answer.info);
         }

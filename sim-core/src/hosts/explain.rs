@@ -9,7 +9,7 @@ use super::trace::{counted, lasting};
 use crate::ipvs::rules::ServiceKey;
 use crate::ipvs::{Connection, DestinationEntry, Forwarding, Ipvs, Slot, Tuple};
 use crate::net::arp;
-use crate::net::route::{Lookup, Query, TUNNEL};
+use crate::net::route::{Lookup, Query};
 use crate::observe::trace::{InHand, Step, TracePlace};
 use crate::wire::{Ip, Kind, MacId, Packet, PacketId, icmpv6, proto};
 
@@ -24,8 +24,6 @@ pub struct Before {
     /// What is inside a tunnel packet or a fragment.
     inner: Option<Packet>,
     since: usize,
-    way: String,
-    is_local: bool,
     /// State met in TCP, if it goes there.
     tcp: Option<&'static str>,
     /// Datagrams that waited for fragments.
@@ -75,8 +73,7 @@ impl Host {
         let trace = fab.trace.as_mut()?;
         let since = trace.len();
         let inner = inner.filter(|_| !quotes);
-        trace.in_hand = Some(InHand { packet: p, inner, left: None, since });
-        let query = Query::of(&p, interface);
+        trace.in_hand = Some(InHand { packet: p, inner, left: None, since, mark: 0 });
         let to_tcp = inner.unwrap_or(p);
         let balanced = matches!(whole(&p, inner).proto, proto::TCP | proto::UDP | proto::SCTP);
         let ipvs = self.director().filter(|_| balanced && p.kind.is_ip()).map(|d| &d.ipvs);
@@ -85,11 +82,6 @@ impl Host {
             packet: p,
             inner,
             since,
-            way: if p.kind.is_ip() { self.ip.way(fab, &query) } else { String::new() },
-            is_local: matches!(
-                self.ip.routes.lookup(&fab.book, &query),
-                Lookup::Local | Lookup::Broadcast
-            ),
             tcp: self.tcp_state(fab, &to_tcp),
             waiting: self.reassembly.waiting(),
             ipvs: ipvs.map(|ipvs| Balancing::of(ipvs, &whole(&p, inner))),
@@ -116,8 +108,24 @@ impl Host {
         }
         let place = TracePlace::Host(self.number, Some(before.interface));
         if let Some(trace) = &mut fab.trace {
-            trace.explain(fab.now, place, before.since, texts);
+            trace.explain(fab.now, place, hand.since, texts);
         }
+    }
+
+    fn is_local(&self, fab: &Fabric, query: &Query) -> bool {
+        matches!(self.ip.routes.lookup(&fab.book, query), Lookup::Local | Lookup::Broadcast)
+    }
+
+    /// The device that unwraps a packet.
+    fn unwraps(&self, p: &Packet, inner: &Packet) -> Option<u16> {
+        let protocol = match p.proto {
+            proto::UDP => {
+                let told = if inner.kind == Kind::Ipv6 { proto::IPV6 } else { proto::IPIP };
+                self.tunnels.port(p)?.protocol.unwrap_or(told)
+            }
+            protocol => protocol,
+        };
+        self.tunnels.device(p, protocol, inner.kind).map(|d| d.interface)
     }
 
     fn tcp_state(&self, fab: &Fabric, p: &Packet) -> Option<&'static str> {
@@ -143,10 +151,16 @@ impl Host {
         if dropped.is_some_and(|reason| unseen.contains(&reason)) {
             return;
         }
-        texts.push(before.way.clone());
         let p = &before.packet;
-        let balances = self.director().is_some();
-        if p.is_fragment() && (before.is_local || balances) {
+        let mut query = Query { mark: hand.mark, ..Query::of(p, before.interface) };
+        let is_local = self.is_local(fab, &query);
+        if let Some((left, _)) = hand.left
+            && !is_local
+        {
+            query.dst = left.dst;
+        }
+        texts.push(self.ip.way(fab, &query));
+        if p.is_fragment() && (is_local || self.director().is_some()) {
             let now = self.reassembly.waiting();
             if hand.left.is_none() && dropped.is_none() && now >= before.waiting.max(1) {
                 texts.push("a fragment: it waits for the others".to_owned());
@@ -154,8 +168,9 @@ impl Host {
             }
             texts.push("the last fragment: the datagram is whole".to_owned());
         }
-        let balanced = self.explain_ipvs(fab, before, hand, dropped, texts);
-        if !balanced && before.is_local && dropped.is_none() {
+        let ended = (dropped, hand.left.is_some());
+        let balanced = self.explain_ipvs(fab, before, is_local, ended, texts);
+        if !balanced && is_local && dropped.is_none() {
             self.explain_delivery(fab, before, hand, texts);
         }
         if let (Some(left), Some(last)) = (hand.left, texts.last_mut()) {
@@ -176,9 +191,11 @@ impl Host {
     ) {
         let p = &before.packet;
         let wrapped = before.inner.filter(|_| !p.is_fragment() && is_tunnel(p));
-        if let Some(inner) = wrapped {
-            texts.push(format!("unwrapped: {}", fab.packet_in_words(&inner)));
-            texts.push(self.ip.way(fab, &Query::of(&inner, TUNNEL)));
+        let device = wrapped.and_then(|inner| self.unwraps(p, &inner));
+        if let (Some(inner), Some(device)) = (wrapped, device) {
+            let (name, said) = (self.ip.device(device), fab.packet_in_words(&inner));
+            texts.push(format!("{name} unwraps it: {said}"));
+            texts.push(self.ip.way(fab, &Query::of(&inner, device)));
         }
         let p = wrapped.unwrap_or(whole(p, before.inner));
         if hand.left.is_some() {
@@ -205,8 +222,8 @@ impl Host {
         &self,
         fab: &Fabric,
         before: &Before,
-        hand: &InHand,
-        dropped: Option<&'static str>,
+        is_local: bool,
+        (dropped, left): (Option<&'static str>, bool),
         texts: &mut Vec<String>,
     ) -> bool {
         let (Some(director), Some(was)) = (self.director(), &before.ipvs) else { return false };
@@ -214,9 +231,9 @@ impl Host {
         let p = whole(&before.packet, before.inner);
         let is = Balancing::of(ipvs, &p);
         let reply = is.request.is_none() && was.request.is_none() && is.reply.is_some();
-        if reply || !before.is_local {
+        if reply || !is_local {
             let (Some((_, c)), old) = (is.reply, was.reply) else {
-                if !before.is_local {
+                if !is_local {
                     texts.push("IPVS: no entry for it as a reply".to_owned());
                 }
                 return false;
@@ -250,8 +267,8 @@ impl Host {
                 true
             }
             (_, None) => {
-                texts.push(refused(fab, ipvs, &p, dropped, hand.left.is_some()));
-                hand.left.is_some()
+                texts.push(refused(fab, ipvs, &p, dropped, left));
+                left
             }
         }
     }

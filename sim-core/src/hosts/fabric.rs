@@ -14,7 +14,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 /// Something that will happen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Event {
     /// The head of a link direction arrives.
     Arrive {
@@ -47,6 +47,11 @@ pub enum Event {
     },
     /// The CPU of a host has finished a packet.
     Cpu {
+        /// Host number.
+        host: u16,
+    },
+    /// The tracked connections of a host want attention.
+    Conntrack {
         /// Host number.
         host: u16,
     },
@@ -101,6 +106,7 @@ pub enum Event {
         index: u32,
     },
     /// End of a time-series bucket.
+    #[default]
     Sample,
     /// An operator does something on a director.
     Operator {
@@ -145,6 +151,8 @@ pub enum Reason {
     NoRoute,
     /// Time to live used up.
     TtlExceeded,
+    /// A rule of netfilter.
+    Netfilter,
     /// Larger than the MTU with DF set.
     TooBig,
     /// Nobody answered ARP.
@@ -155,6 +163,10 @@ pub enum Reason {
     ReassemblyFailed,
     /// No protocol or tunnel to hand it to.
     NoProtocol,
+    /// A GRE packet with a checksum where none is expected, or the other way round.
+    TunnelChecksum,
+    /// IPVS took the checksum of an ICMPv6 error for wrong.
+    Checksum,
     /// No application on the UDP port.
     NoSocket,
     /// The CPU backlog was full.
@@ -182,11 +194,14 @@ impl Reason {
             Self::NotForwarding => "not_forwarding",
             Self::NoRoute => "no_route",
             Self::TtlExceeded => "ttl_exceeded",
+            Self::Netfilter => "netfilter",
             Self::TooBig => "too_big",
             Self::NeighbourFailed => "neighbour_failed",
             Self::NeighbourQueue => "neighbour_queue",
             Self::ReassemblyFailed => "reassembly_failed",
             Self::NoProtocol => "no_protocol",
+            Self::TunnelChecksum => "tunnel_checksum",
+            Self::Checksum => "checksum",
             Self::NoSocket => "no_socket",
             Self::CpuBacklog => "cpu_backlog",
             Self::NoDestination => "no_destination",
@@ -249,6 +264,8 @@ pub struct Fabric {
     pub rows: Option<Vec<ConnectionRow>>,
     /// Which server application accepted the connection of a client address, if rows are kept.
     pub answered_by: FxMap<(Ip, u16), u32>,
+    /// The same by the tag of the packets, for clients whose address was translated on the way.
+    pub answered_tag: FxMap<u32, u32>,
     /// Frames that left the order of their link: direction and packet.
     late: Vec<(u32, PacketId)>,
     late_free: Vec<u32>,
@@ -283,6 +300,7 @@ impl Fabric {
             clients: Vec::new(),
             rows: None,
             answered_by: FxMap::default(),
+            answered_tag: FxMap::default(),
             late: Vec::new(),
             late_free: Vec::new(),
         }
@@ -351,6 +369,20 @@ impl Fabric {
         let word = (u64::from(p.seq) << 32 | u64::from(p.dst.0)) ^ u64::from(p.len) << 24;
         self.digest.fold(self.now.as_nanos() ^ u64::from(direction) << 40 ^ word.rotate_left(16));
         p
+    }
+
+    /// A server application has accepted the connection of `peer`, if rows are kept.
+    pub fn accepted(&mut self, peer: (Ip, u16), tag: u32, server: u32) {
+        if self.rows.is_some() {
+            self.answered_by.insert(peer, server);
+            self.answered_tag.insert(tag, server);
+        }
+    }
+
+    /// Who accepted the connection of a client, which has ended.
+    pub fn server_of(&mut self, source: (Ip, u16), tag: u32) -> Option<u32> {
+        let by_tag = self.answered_tag.remove(&tag);
+        self.answered_by.remove(&source).or(by_tag)
     }
 
     /// A host has consumed a packet.

@@ -1,15 +1,17 @@
-//! The IPv4 layer of a host: interfaces, addresses, routes, neighbours, output.
+//! The IP layer of a host: interfaces, addresses, routes, neighbours, output.
 //!
 //! What comes in is judged by the host ([`super::Host`]), which also owns TCP, IPVS and the
 //! applications; here is what all of them need to send a packet on its way.
 
 use super::fabric::{Event, Fabric, NO_TAP, Place, Reason, Tap};
+use super::netfilter::Netfilter;
 use crate::config::{InterfaceSysctl, Sysctl};
 use crate::engine::Time;
 use crate::net::arp::{self, Action, NeighbourId};
 use crate::net::fragment;
 use crate::net::icmp::{RateLimit, RedirectLimit};
 use crate::net::route::{self, Hop, Lookup, Query, Refusal, Routes};
+use crate::net::source::OwnAddress6;
 use crate::observe::capture::Direction as Way;
 use crate::wire::{AddressBook, Ip, Kind, MacId, Packet, PacketId, Prefix};
 
@@ -41,10 +43,19 @@ pub struct Interface {
     pub plain: bool,
     /// Settings, already joined with the host's.
     pub sysctl: InterfaceSysctl,
-    /// Addresses, the primary one first.
+    /// IPv4 addresses, the primary one first.
     pub addresses: Vec<OwnAddress>,
+    /// IPv6 addresses, the newest first, the link-local one last.
+    pub addresses6: Vec<OwnAddress6>,
     /// Name: `eth0`.
     pub name: String,
+}
+
+impl Interface {
+    /// Its addresses of both families.
+    pub fn ips(&self) -> impl Iterator<Item = Ip> + '_ {
+        self.addresses.iter().map(|a| a.ip).chain(self.addresses6.iter().map(|a| a.ip))
+    }
 }
 
 /// Where packets to an address go.
@@ -95,12 +106,12 @@ pub struct IpCounters {
     pub bytes_out: u64,
 }
 
-/// The IPv4 layer of a host. What every packet needs stands first.
+/// The IP layer of a host. What every packet needs stands first.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct IpStack {
     cache: Box<[Cached]>,
-    /// Interfaces, without `lo` and `tunl0`.
+    /// Interfaces without `lo`: those with links in the order of the configuration, then tunnel devices.
     pub interfaces: Vec<Interface>,
     /// Host number.
     pub host: u16,
@@ -109,14 +120,19 @@ pub struct IpStack {
     pub unsettled: bool,
     /// Whether the host is a director.
     pub balances: bool,
+    /// Whether packets pass netfilter.
+    pub filters: bool,
     /// Counters.
     pub counters: IpCounters,
     /// Neighbours.
     pub neighbours: arp::Table,
     /// Packets to an own address, for the host to take in.
     pub loopback: Vec<PacketId>,
-    /// Packets that no neighbour answered for, with the interface that asked.
+    /// Packets that no neighbour answered for, with the interface that asked, and those that a rule of
+    /// netfilter rejected.
     pub undeliverable: Vec<(u16, PacketId)>,
+    /// Rules for packets, if there are any: see [`IpStack::set_netfilter`].
+    pub(super) netfilter: Option<Box<Netfilter>>,
     /// Kernel settings.
     pub sysctl: Sysctl,
     conflicts: u32,
@@ -124,9 +140,13 @@ pub struct IpStack {
     routes_armed: Time,
     /// While a CPU works on a packet, what it sends waits here for the end of the work.
     pub held: Option<Vec<(u16, PacketId)>>,
-    actions: Vec<Action>,
-    /// Addresses on `lo` and `tunl0`.
+    pub(super) actions: Vec<Action>,
+    /// IPv4 addresses on `lo`.
     pub inner_addresses: Vec<OwnAddress>,
+    /// IPv6 addresses on `lo`.
+    pub inner_addresses6: Vec<OwnAddress6>,
+    /// Addresses answered for (`ip neigh add proxy`): interface, address.
+    pub proxies: Vec<(u16, Ip)>,
     /// Routing table.
     pub routes: Routes,
     /// Limits the rate of ICMP errors.
@@ -145,6 +165,8 @@ impl IpStack {
             host,
             interfaces: Vec::new(),
             inner_addresses: Vec::new(),
+            inner_addresses6: Vec::new(),
+            proxies: Vec::new(),
             routes: Routes::new(),
             neighbours: arp::Table::new(),
             sysctl,
@@ -153,9 +175,11 @@ impl IpStack {
             counters: IpCounters::default(),
             loopback: Vec::new(),
             undeliverable: Vec::new(),
+            netfilter: None,
             held: None,
             unsettled: false,
             balances: false,
+            filters: false,
             cache: [EMPTY; CACHE_SMALLEST].into(),
             conflicts: 0,
             routes_armed: Time::NEVER,
@@ -270,7 +294,8 @@ impl IpStack {
 
     /// The source address of a packet that this host sends to `to`: the one that the route states, else
     /// the first address of the outgoing interface that shares a prefix with the next hop, else its
-    /// first, else the first of any interface (`fib_select_path`, `inet_select_addr`).
+    /// first, else the first of any interface (`fib_select_path`, `inet_select_addr`). For IPv6 see
+    /// [`crate::net::source::select`].
     pub fn source_for(&mut self, book: &AddressBook, to: Ip) -> Option<Ip> {
         if self.routes.has_sources()
             && let Lookup::Unicast(route) = self.routes.lookup(book, &Query::to(to))
@@ -279,6 +304,9 @@ impl IpStack {
             return Some(source);
         }
         match self.target(book, to, || 0) {
+            Target::Neighbour { interface, .. } if to.is_v6() => {
+                self.select_address6(book, interface, to)
+            }
             Target::Local => Some(to),
             Target::Neighbour { interface, neighbour, .. } => {
                 let next = self.neighbours.entries()[neighbour.0 as usize].ip;
@@ -327,19 +355,13 @@ impl IpStack {
         }
     }
 
-    /// An ICMP redirect that came in by `interface` from the neighbour `from` says that packets to `to`
-    /// had better go to `gateway`. It is believed if it comes from where they go now, and if
-    /// `accept_redirects` says so (`__ip_do_redirect`).
+    /// An ICMP redirect from the neighbour `from` says that packets to `to` had better go to `gateway`. It
+    /// is believed if it comes from where they go now, if `accept_redirects` says so and if the Ethernet
+    /// address of `gateway` is known: the first one may only make the host ask for it
+    /// (`__ip_do_redirect`).
     #[cold]
-    pub fn learn_redirect(
-        &mut self,
-        fab: &mut Fabric,
-        interface: u16,
-        from: Ip,
-        to: Ip,
-        gateway: Ip,
-    ) {
-        let Target::Neighbour { interface: out, neighbour, .. } = self.target(&fab.book, to, || 0)
+    pub fn learn_redirect(&mut self, fab: &mut Fabric, (from, to, gateway): (Ip, Ip, Ip)) {
+        let Target::Neighbour { interface, neighbour, .. } = self.target(&fab.book, to, || 0)
         else {
             return;
         };
@@ -349,7 +371,13 @@ impl IpStack {
             Lookup::Unicast(route) if route.hops.iter().any(|h| h.interface == interface)
         );
         let accepts = self.interfaces[interface as usize].sysctl.accept_redirects;
-        if !accepts || out != interface || current != from || gateway == from || !on_link {
+        if !accepts || current != from || gateway == from || !on_link {
+            return;
+        }
+        let next = self.neighbours.entry(interface, gateway);
+        let known = self.neighbours.resolve(fab.now, next, Ip::ANY, &mut self.actions);
+        self.act(fab);
+        if known.is_none() {
             return;
         }
         self.routes.learn_redirect(fab.now, to, Hop { interface, via: Some(gateway) });
@@ -388,21 +416,23 @@ impl IpStack {
     #[inline]
     pub fn originate(&mut self, fab: &mut Fabric, packet: &Packet) {
         let id = fab.packets.insert(*packet);
-        fab.packets[id].id = self.next_id();
+        // only fragments of IPv6 have an identification
+        if packet.kind == Kind::Ipv4 {
+            fab.packets[id].id = self.next_id();
+        }
         self.output(fab, id);
     }
 
     /// As [`IpStack::originate`], cut into fragments of at most `mtu` bytes.
     #[cold]
     pub fn originate_in_pieces(&mut self, fab: &mut Fabric, mut packet: Packet, mtu: u16) {
-        packet.id = self.next_id();
+        packet.id = self.next_id().max(1);
         let whole = fab.packets.insert(packet);
-        for mut part in fragment::split(&packet, mtu) {
-            part.body = fab.packets.duplicate(whole);
-            let part = fab.packets.insert(part);
-            self.output(fab, part);
+        let mut target = self.route(&fab.book, &packet, route::OWN);
+        if let Target::Neighbour { mtu: link, .. } = &mut target {
+            *link = mtu.min(*link);
         }
-        fab.deliver(whole);
+        self.output_by(fab, target, whole);
     }
 
     /// Sends a packet on by the routing table.
@@ -410,12 +440,25 @@ impl IpStack {
     pub fn output(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
         let target = self.route(&fab.book, p, route::OWN);
-        self.output_to(fab, target, packet);
+        self.output_by(fab, target, packet);
     }
 
-    /// Sends a packet to a target found before.
+    /// Sends an own packet to a target found before.
+    #[inline]
+    fn output_by(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        if self.filters {
+            self.output_filtered(fab, target, packet);
+        } else {
+            self.output_to(fab, target, packet);
+        }
+    }
+
+    /// Sends a packet on to a target found before (hook `POSTROUTING`).
     #[inline]
     pub fn output_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        if self.filters && !self.postrouting(fab, target, packet) {
+            return;
+        }
         if let Target::Neighbour { interface, neighbour, mtu } = target
             && fab.packets[packet].len <= mtu
         {
@@ -492,12 +535,17 @@ impl IpStack {
     /// forwards has told the sender before.
     #[cold]
     fn fragment_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
-        let whole = fab.packets[packet];
         let Target::Neighbour { interface, neighbour: to, mtu } = target else { return };
-        if whole.dont_fragment() {
+        if fab.packets[packet].kind == Kind::Ipv6 {
+            // made here, or put together here from fragments: see `check` and `forward6`
+            if fab.packets[packet].id == 0 {
+                fab.packets[packet].id = self.next_id().max(1);
+            }
+        } else if fab.packets[packet].dont_fragment() {
             fab.drop(Place::Host(self.host), Reason::TooBig, packet);
             return;
         }
+        let whole = fab.packets[packet];
         for mut part in fragment::split(&whole, mtu) {
             part.body =
                 fab.packets.duplicate(if whole.is_fragment() { whole.body } else { packet });
@@ -510,6 +558,9 @@ impl IpStack {
     #[cold]
     fn broadcast(&mut self, fab: &mut Fabric, packet: PacketId) {
         for interface in 0..self.interfaces.len() as u16 {
+            if self.interfaces[interface as usize].mac == MacId::ZERO {
+                continue;
+            }
             let copy = fab.packets.duplicate(packet);
             fab.packets[copy].dst_mac = MacId::BROADCAST;
             self.emit(fab, interface, copy);
@@ -530,7 +581,7 @@ impl IpStack {
         let i = &self.interfaces[interface as usize];
         let p = &mut fab.packets[packet];
         p.src_mac = i.mac;
-        if p.kind == Kind::Ipv4 {
+        if p.kind.is_ip() {
             self.counters.packets_out += 1;
             self.counters.bytes_out += u64::from(p.len);
         }
@@ -571,7 +622,7 @@ impl IpStack {
 
     /// Does what the neighbour table asked for.
     #[cold]
-    fn act(&mut self, fab: &mut Fabric) {
+    pub(super) fn act(&mut self, fab: &mut Fabric) {
         let mut actions = core::mem::take(&mut self.actions);
         for action in actions.drain(..) {
             match action {
@@ -599,6 +650,10 @@ impl IpStack {
 
     /// Sends an ARP request; the sender address follows `arp_announce` (`arp_solicit`).
     fn ask(&mut self, fab: &mut Fabric, interface: u16, target: Ip, to: MacId, source: Ip) {
+        if target.is_v6() {
+            self.solicit(fab, interface, target, to, source);
+            return;
+        }
         let i = &self.interfaces[interface as usize];
         // the target knows a source of its own subnet, be it an address of this interface or not
         let known = |a: &OwnAddress| {
@@ -634,8 +689,13 @@ impl IpStack {
         self.emit(fab, interface, id);
     }
 
-    /// Tells the link of an interface that `ip` is here (a gratuitous ARP request).
+    /// Tells the link of an interface that `ip` is here (a gratuitous ARP request, or an unsolicited
+    /// neighbour advertisement).
     pub fn announce(&mut self, fab: &mut Fabric, interface: u16, ip: Ip) {
+        if ip.is_v6() {
+            self.announce6(fab, interface, ip);
+            return;
+        }
         self.send_arp(fab, interface, Kind::ArpRequest, (ip, ip), MacId::ZERO, MacId::BROADCAST);
     }
 
@@ -670,13 +730,10 @@ impl IpStack {
     /// `fib_validate_source` for the sender of an ARP request.
     fn is_valid_source(&self, book: &AddressBook, interface: u16, request: &Packet) -> bool {
         let (src, dst) = (request.src, request.dst);
-        let sysctl = self.interfaces[interface as usize].sysctl;
-        let own = self.routes.is_local(book, src);
-        if src == Ip::ANY || own {
-            return !own || sysctl.accept_local;
-        }
-        sysctl.rp_filter == 0
-            || self.routes.reaches(book, (src, dst), interface, sysctl.rp_filter == 2)
+        let sysctl = &self.interfaces[interface as usize].sysctl;
+        src == Ip::ANY
+            || self.routes.judge_source(book, (src, dst), interface, sysctl)
+                == route::Source::Accepted
     }
 
     fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {
@@ -697,9 +754,11 @@ impl IpStack {
         }
     }
 
-    /// Whether this host answers for an address that it would forward to by another interface.
+    /// Whether this host answers for an address that it would forward to by another interface
+    /// (`arp_fwd_proxy`, or an entry of `ip neigh add proxy`).
     fn proxies(&mut self, book: &AddressBook, interface: u16, wanted: Ip) -> bool {
-        if !self.interfaces[interface as usize].sysctl.proxy_arp || !self.sysctl.ip_forward {
+        let all = self.interfaces[interface as usize].sysctl.proxy_arp;
+        if !self.sysctl.ip_forward || !all && !self.proxies.contains(&(interface, wanted)) {
             return false;
         }
         matches!(self.target(book, wanted, || 0), Target::Neighbour { interface: out, .. } if out != interface)

@@ -8,8 +8,10 @@ use super::client::Session;
 use super::fabric::{Fabric, Inside, Place, Reason};
 use super::ip::{IpStack, NO_LINK};
 use super::server::Reply;
+use crate::config::{FilterChain, FilterTable};
 use crate::engine::Span;
 use crate::net::arp::NeighbourId;
+use crate::net::filter::{Translation, Verdict};
 use crate::net::route::{self, Lookup, Query};
 use crate::observe::Failure;
 use crate::observe::trace::{Flow, Step, TracePlace};
@@ -111,6 +113,59 @@ impl Fabric {
     }
 }
 
+impl Fabric {
+    /// Notes what rules of netfilter did: the numbers of those that the packet met, its mark before, and
+    /// what they decided.
+    #[cold]
+    pub(super) fn trace_rules(
+        &mut self,
+        host: u16,
+        (table, chain): (FilterTable, FilterChain),
+        (met, marked, verdict): (&[usize], u32, Verdict),
+        packet: PacketId,
+    ) {
+        let p = self.packets[packet];
+        if !self.follows(&p) {
+            return;
+        }
+        let mut what = Vec::new();
+        if p.mark != marked {
+            what.push(format!("mark {marked:#x} -> {:#x}", p.mark));
+        }
+        match verdict {
+            Verdict::Accept if what.is_empty() => what.push("ACCEPT".to_owned()),
+            Verdict::Accept => {}
+            Verdict::Drop => what.push("DROP".to_owned()),
+            Verdict::Reject(_) => what.push("REJECT".to_owned()),
+            Verdict::NoTrack => what.push("NOTRACK".to_owned()),
+            Verdict::Translate(to) => what.push(match to {
+                Translation::Source(ip, _) => format!("SNAT to {}", self.book.address(ip)),
+                Translation::Destination(ip, _) => format!("DNAT to {}", self.book.address(ip)),
+                Translation::Masquerade => "MASQUERADE".to_owned(),
+                Translation::Redirect(_) => "REDIRECT".to_owned(),
+            }),
+        }
+        let numbers: Vec<String> = met.iter().map(ToString::to_string).collect();
+        let s = if met.len() == 1 { "" } else { "s" };
+        let text = format!(
+            "netfilter: {} {} rule{s} {}: {}",
+            format!("{table:?}").to_lowercase(),
+            format!("{chain:?}").to_uppercase(),
+            numbers.join(", "),
+            what.join(", ")
+        );
+        self.tell(TracePlace::Host(host, None), Step::Done, text);
+        if let Some(trace) = &mut self.trace
+            && let Some(hand) = &mut trace.in_hand
+            && chain == FilterChain::Prerouting
+        {
+            // routing comes after it, and so does what is told of that
+            hand.mark = p.mark;
+            hand.since += 1;
+        }
+    }
+}
+
 /// Whether two packets are one, apart from what a host changes in one on its way. What an ICMP error
 /// quotes is not the error.
 fn is_the_same(a: &Packet, b: &Packet) -> bool {
@@ -134,6 +189,11 @@ pub(super) fn in_words(reason: Reason) -> &'static str {
         "not_forwarding" => "not for this host, and ip_forward is 0",
         "no_route" => "no route",
         "ttl_exceeded" => "the time to live is used up",
+        "netfilter" => "a rule of netfilter drops it",
+        "tunnel_checksum" => {
+            "the tunnel wants a checksum, and the packet has none, or the other way round"
+        }
+        "checksum" => "the checksum is wrong",
         "too_big" => "larger than the MTU, and DF is set",
         "neighbour_failed" => "nobody answered for the next hop",
         "neighbour_queue" => "too many packets wait for the next hop's address",
@@ -250,19 +310,16 @@ impl IpStack {
     pub(super) fn device(&self, interface: u16) -> &str {
         match self.interfaces.get(interface as usize) {
             Some(i) => &i.name,
-            None if interface == route::TUNNEL => "tunl0",
             None => "lo",
         }
     }
 
     /// The name of the interface that has an address.
     pub(super) fn device_of(&self, ip: Ip) -> &str {
-        let has = |i: &&super::ip::Interface| i.addresses.iter().any(|a| a.ip == ip);
-        match self.interfaces.iter().find(has) {
-            Some(i) => &i.name,
-            None if self.inner_addresses.iter().any(|a| a.ip == ip) => "lo or tunl0",
-            None => "this host (local route)",
-        }
+        let has = |i: &&super::ip::Interface| {
+            i.addresses.iter().any(|a| a.ip == ip) || i.addresses6.iter().any(|a| a.ip == ip)
+        };
+        self.interfaces.iter().find(has).map_or("lo", |i| &i.name)
     }
 }
 

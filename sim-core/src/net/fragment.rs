@@ -102,8 +102,8 @@ impl Iterator for Fragments {
     }
 }
 
-/// The datagram again: the whole as it was when it was cut, with the addresses, TTL and TOS that its
-/// first fragment arrived with.
+/// The datagram again: the whole as it was when it was cut, with the Ethernet addresses, TTL, TOS and
+/// mark that its first fragment has.
 ///
 /// `first` is what [`Outcome::Complete`] gives, `whole` is what `first.body` names. The result takes
 /// the place of `whole` in the slab.
@@ -114,6 +114,7 @@ pub fn assemble(first: &Packet, whole: &Packet) -> Packet {
         dst_mac: first.dst_mac,
         ttl: first.ttl,
         tos: first.tos,
+        mark: first.mark,
         frag: 0,
         ..*whole
     }
@@ -398,6 +399,32 @@ mod tests {
         assert_eq!((parts[0].sport, parts[0].dport, parts[0].frag), (4000, 53, Packet::MF));
         assert_eq!((parts[1].sport, parts[1].dport, parts[1].frag), (0, 0, 185));
         assert_eq!((parts[0].len, parts[1].len), (1500, 21));
+    }
+
+    #[test]
+    fn ipv6_fragments_have_a_header_of_their_own_and_wait_longer() {
+        let mut whole = Packet::ip(Ip(0xf000_0000), Ip(0xf000_0001), proto::UDP, 3008);
+        whole.id = 9;
+        let parts: Vec<_> = split(&whole, 1500).collect();
+        let shape: Vec<_> = parts.iter().map(|f| (f.frag, f.len)).collect();
+        assert_eq!(
+            shape,
+            [(Packet::MF, 1496), (Packet::MF | 0xb5, 1496), (0x16a, 48 + 3008 - 2 * 1448)]
+        );
+        let mut c = Reassembly::new();
+        for (n, part) in parts.iter().enumerate() {
+            let offered = c.offer(Time::ZERO, &Packet { body: PacketId(n as u32), ..*part });
+            if n < 2 {
+                assert_eq!(offered.outcome, Outcome::Waiting);
+                assert_eq!(c.deadline(), Some(Time::ZERO + TIMEOUT_V6));
+            } else {
+                let Outcome::Complete(first) = offered.outcome else { panic!("{offered:?}") };
+                assert_eq!((first.len, first.body), (whole.len, PacketId(0)));
+                assert!(assemble(&first, &whole).is_reassembled());
+            }
+        }
+        assert_eq!(split(&whole, 0).count(), 376, "8 bytes at a time");
+        assert_eq!(split(&whole, 3048).collect::<Vec<_>>(), [whole]);
     }
 
     #[test]

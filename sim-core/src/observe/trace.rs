@@ -145,8 +145,10 @@ pub struct InHand {
     pub inner: Option<Packet>,
     /// Whether it has left, and how it looked then.
     pub left: Option<(Packet, Option<Packet>)>,
-    /// Where its events begin.
+    /// Where what is told of it begins.
     pub since: usize,
+    /// Its mark when it is routed.
+    pub mark: u32,
 }
 
 /// What happens to one connection.

@@ -82,9 +82,7 @@ fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObser
     let ipvs = &host.director()?.ipvs;
     let owner = |ip: IpAddr| {
         let ip = world.fabric.book.find(ip);
-        let has = |h: &&Host| {
-            h.ip.interfaces.iter().any(|i| i.addresses.iter().any(|a| Some(a.ip) == ip))
-        };
+        let has = |h: &&Host| h.ip.interfaces.iter().any(|i| i.ips().any(|own| Some(own) == ip));
         world.hosts.iter().find(has).map(|h| h.name.clone()).unwrap_or_default()
     };
     let destinations = ipvs

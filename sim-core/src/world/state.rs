@@ -140,7 +140,7 @@ impl World {
             return;
         }
         i.direction = direction;
-        let addresses: Vec<_> = i.addresses.iter().map(|a| a.ip).collect();
+        let addresses: Vec<_> = i.ips().collect();
         for ip in addresses {
             h.ip.announce(&mut self.fabric, interface, ip);
         }

@@ -1,14 +1,41 @@
 //! Whatever the network does to packets, each is delivered, dropped with a reason, or in flight, and
 //! each conversation is served or failed with a reason.
 
+use crate::ipv6::{VIP6, cluster6, ip};
 use crate::network::{cluster, run};
 use proptest::prelude::*;
-use sim_core::config::{Discipline, Load, QueueLimit, Transport, WorldConfig};
+use sim_core::config::{
+    Discipline, FouConfig, Load, QueueLimit, Transport, TunnelKind, WorldConfig,
+};
 use sim_core::engine::{Dist, Span};
-use sim_core::ipvs::rules::Forwarding;
+use sim_core::ipvs::rules::{Encapsulation, Forwarding, OuterChecksum, TunnelOptions};
 
 fn any_forwarding() -> impl Strategy<Value = Forwarding> {
     prop_oneof![Just(Forwarding::Nat), Just(Forwarding::Dr), Just(Forwarding::Tun)]
+}
+
+fn any_tunnel() -> impl Strategy<Value = TunnelOptions> {
+    let kind =
+        prop_oneof![Just(Encapsulation::Ipip), Just(Encapsulation::Gre), Just(Encapsulation::Gue)];
+    let checksum = prop_oneof![Just(OuterChecksum::None), Just(OuterChecksum::Full)];
+    (kind, checksum).prop_map(|(kind, checksum)| TunnelOptions { kind, port: 5555, checksum })
+}
+
+/// Gives director and real servers a tunnel of another kind.
+fn wrap(world: &mut WorldConfig, options: TunnelOptions, v6: bool) {
+    world.hosts[2].deprecated.push(ip(VIP6));
+    let rules = world.hosts[2].ipvs.as_mut().expect("a director");
+    for server in &mut rules.services[0].servers {
+        server.tunnel = options;
+    }
+    for rs in &mut world.hosts[3..] {
+        rs.fou.push(FouConfig { port: 5555, protocol: None, v6 });
+        if options.kind == Encapsulation::Gre {
+            let device = &mut rs.tunnels[0];
+            device.kind = if v6 { TunnelKind::Ip6Gre } else { TunnelKind::Gre };
+            device.checksum = options.checksum == OuterChecksum::Full;
+        }
+    }
 }
 
 fn any_world() -> impl Strategy<Value = WorldConfig> {
@@ -23,11 +50,14 @@ fn any_world() -> impl Strategy<Value = WorldConfig> {
         ],
         1_u32..50,
         1.0..40_000.0,
-        (any::<u64>(), any::<bool>(), 1_u32..20, 0_u32..8),
+        (any::<u64>(), any::<bool>(), 1_u32..20, 0_u32..8, any::<bool>(), any_tunnel()),
     )
         .prop_map(|(forwarding, transport, loss, reorder, jitter, queue, bytes, rest)| {
-            let (seed, sharing, backlog, waiting) = rest;
-            let mut world = cluster(forwarding, transport, 80);
+            let (seed, sharing, backlog, waiting, v6, options) = rest;
+            let mut world = if v6 { cluster6 } else { cluster }(forwarding, transport, 80);
+            if forwarding == Forwarding::Tun {
+                wrap(&mut world, options, v6);
+            }
             world.seed = seed;
             world.duration = Span::from_millis(400);
             world.drain = Span::from_secs(3600);
