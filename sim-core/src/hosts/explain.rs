@@ -73,7 +73,7 @@ impl Host {
         let trace = fab.trace.as_mut()?;
         let since = trace.len();
         let inner = inner.filter(|_| !quotes);
-        trace.in_hand = Some(InHand { packet: p, inner, left: None, since, mark: 0 });
+        trace.in_hand = Some(InHand { packet: p, inner, left: None, since, mark: 0, filtered: 0 });
         let to_tcp = inner.unwrap_or(p);
         let balanced = matches!(whole(&p, inner).proto, proto::TCP | proto::UDP | proto::SCTP);
         let ipvs = self.director().filter(|_| balanced && p.kind.is_ip()).map(|d| &d.ipvs);
@@ -103,11 +103,14 @@ impl Host {
         });
         let mut texts = Vec::new();
         match neighbour_of(&before.packet) {
+            Some(_) if dropped.is_some() => {}
             Some(_) => texts.extend(self.explain_neighbour(fab, &before)),
             None => self.explain_packet(fab, &before, &hand, dropped, &mut texts),
         }
         let place = TracePlace::Host(self.number, Some(before.interface));
+        let later = texts.split_off(texts.len().min(1));
         if let Some(trace) = &mut fab.trace {
+            trace.explain(fab.now, place, hand.since + hand.filtered, later);
             trace.explain(fab.now, place, hand.since, texts);
         }
     }
@@ -202,7 +205,9 @@ impl Host {
             return;
         }
         match (p.proto, before.tcp, self.tcp_state(fab, &p)) {
-            (proto::TCP, None, _) => texts.push(format!("TCP: nobody has port {}", p.dport)),
+            (proto::TCP, None, _) => {
+                texts.push(format!("TCP: neither connection nor listener for port {}", p.dport))
+            }
             (proto::TCP, Some(was), Some(is)) if was == is => texts.push(format!("TCP: {was}")),
             (proto::TCP, Some(was), is) => {
                 // the listener is what the next segment meets
@@ -348,7 +353,7 @@ fn is_question(p: &Packet) -> bool {
 }
 
 /// The neighbour that an ARP or neighbour discovery packet tells of; `None` for other packets.
-fn neighbour_of(p: &Packet) -> Option<Ip> {
+pub(super) fn neighbour_of(p: &Packet) -> Option<Ip> {
     match p.kind {
         Kind::ArpRequest | Kind::ArpReply => Some(p.src),
         Kind::Ipv4 | Kind::Ipv6 => {

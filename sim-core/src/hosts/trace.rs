@@ -5,6 +5,7 @@
 
 use super::Host;
 use super::client::Session;
+use super::explain::neighbour_of;
 use super::fabric::{Fabric, Inside, Place, Reason};
 use super::ip::{IpStack, NO_LINK};
 use super::server::Reply;
@@ -155,13 +156,15 @@ impl Fabric {
             what.join(", ")
         );
         self.tell(TracePlace::Host(host, None), Step::Done, text);
-        if let Some(trace) = &mut self.trace
-            && let Some(hand) = &mut trace.in_hand
-            && chain == FilterChain::Prerouting
-        {
+        let Some(hand) = self.trace.as_mut().and_then(|t| t.in_hand.as_mut()) else { return };
+        match chain {
             // routing comes after it, and so does what is told of that
-            hand.mark = p.mark;
-            hand.since += 1;
+            FilterChain::Prerouting => {
+                hand.mark = p.mark;
+                hand.since += 1;
+            }
+            FilterChain::Input | FilterChain::Forward => hand.filtered += 1,
+            FilterChain::Output | FilterChain::Postrouting => {}
         }
     }
 }
@@ -203,6 +206,10 @@ pub(super) fn in_words(reason: Reason) -> &'static str {
         "cpu_backlog" => "the backlog of the CPU is full",
         "no_destination" => "IPVS: no real server is available",
         "destination_gone" => "IPVS: its real server was deleted, and expire_nodest_conn is 0",
+        "defence" => "IPVS: the drop_packet defence drops new connections",
+        "old_conntrack" => "IPVS: an old entry made place, the client has to try again",
+        "no_call_id" => "IPVS: the persistence engine finds no Call-ID",
+        "no_local_port" => "IPVS: no local port is free",
         "application_queue" => "the queue of the application is full",
         other => other,
     }
@@ -224,9 +231,15 @@ impl IpStack {
         }
         self.trace_made(fab, interface, packet);
         let target = self.neighbours.entries()[to.0 as usize].ip;
-        let selected = self.select_address(interface, target).unwrap_or(p.src);
+        let i = &self.interfaces[interface as usize];
+        let mut askers = vec![p.src];
+        if target.is_v6() {
+            askers.extend(i.addresses6.iter().map(|a| a.ip));
+        } else {
+            askers.extend(self.select_address(interface, target));
+        }
         if let Some(trace) = &mut fab.trace {
-            trace.waits(packet, target, [selected, p.src]);
+            trace.waits(packet, target, askers);
         }
         let how = if target.is_v6() { "neighbour solicitation" } else { "ARP" };
         let text = format!("waits for {how}: who has {}?", fab.book.address(target));
@@ -261,7 +274,7 @@ impl IpStack {
         if let Some(trace) = &mut fab.trace {
             trace.learn(&p);
         }
-        if fab.leaves(packet) || !p.kind.is_ip() {
+        if fab.leaves(packet) || neighbour_of(&p).is_some() {
             return;
         }
         let again = fab.trace.as_mut().is_some_and(|t| t.sends_again(&p));

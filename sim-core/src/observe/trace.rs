@@ -109,8 +109,11 @@ impl fmt::Display for Flow {
             Transport::Tcp => "tcp",
             Transport::Udp => "udp",
         };
-        let (source, target) = (SocketAddr::from(self.source), SocketAddr::from(self.target));
-        write!(f, "{transport} {source} -> {target}")
+        let target = SocketAddr::from(self.target);
+        if self.source.1 == 0 {
+            return write!(f, "{transport} to {target}");
+        }
+        write!(f, "{transport} {} -> {target}", SocketAddr::from(self.source))
     }
 }
 
@@ -131,7 +134,7 @@ pub struct TraceReport {
 #[derive(Debug)]
 struct Question {
     target: Ip,
-    askers: [Ip; 2],
+    askers: Vec<Ip>,
     /// From here on nothing about it is told.
     until: Time,
 }
@@ -149,6 +152,8 @@ pub struct InHand {
     pub since: usize,
     /// Its mark when it is routed.
     pub mark: u32,
+    /// Steps told since it was routed and before IPVS sees it.
+    pub filtered: usize,
 }
 
 /// What happens to one connection.
@@ -244,9 +249,9 @@ impl Trace {
         }
     }
 
-    /// A followed packet waits until a neighbour's address is known; the question may come from either
-    /// of two addresses.
-    pub fn waits(&mut self, packet: PacketId, target: Ip, askers: [Ip; 2]) {
+    /// A followed packet waits until a neighbour's address is known; the question may come from any of
+    /// these addresses.
+    pub fn waits(&mut self, packet: PacketId, target: Ip, askers: Vec<Ip>) {
         self.held.push(packet);
         let known = self.questions.iter_mut().find(|q| q.target == target && q.askers == askers);
         match known {
@@ -437,7 +442,7 @@ mod tests {
         let mut reply = Packet::ipv4(B, A, 0, 28);
         reply.kind = Kind::ArpReply;
         assert!(!trace.follows(Time::ZERO, &request));
-        trace.waits(PacketId(1), B, [A, A]);
+        trace.waits(PacketId(1), B, vec![A]);
         assert!(trace.follows(Time::ZERO, &request) && trace.follows(Time::ZERO, &reply));
         assert!(!trace.follows(Time::ZERO, &Packet { src: Ip::new(10, 0, 0, 9), ..request }));
         trace.answered(Time::ZERO, &reply);
