@@ -10,6 +10,10 @@ use crate::wire::Mac;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+mod trace;
+
+pub use trace::{FlowEnd, TraceConfig};
+
 /// One run. The default is an empty network that runs for no time.
 #[derive(Clone, Debug, Default)]
 pub struct WorldConfig {
@@ -33,6 +37,8 @@ pub struct WorldConfig {
     pub connections: bool,
     /// Interfaces to capture.
     pub captures: Vec<CaptureConfig>,
+    /// The connection to follow, if one is followed.
+    pub trace: Option<TraceConfig>,
     /// Things that happen to links while the run goes on, in any order.
     pub link_events: Vec<LinkEvent>,
     /// What operators do on directors while the run goes on. At one time they are done in this order.
