@@ -5,6 +5,7 @@
 //! header, ICMP, UDP and TCP with pseudo-header) is right.
 
 use super::addr::{Ip, Mac, MacId};
+use super::decode::Original;
 use super::packet::{Flags, Kind, Packet, PacketId, proto};
 use crate::engine::Time;
 use etherparse::checksum::Sum16BitWords;
@@ -35,6 +36,12 @@ const PATTERN: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
 pub trait Bodies {
     /// The packet of this number, if there is one. Never asked for [`PacketId::NONE`].
     fn body(&self, id: PacketId) -> Option<Packet>;
+
+    /// The bytes above IP that this packet was decoded from, if it was. Nothing else is known of a
+    /// payload, so without them it is filled with letters.
+    fn original(&self, _packet: &Packet) -> Option<&Original> {
+        None
+    }
 }
 
 impl<F: Fn(PacketId) -> Option<Packet>> Bodies for F {
@@ -55,6 +62,9 @@ impl<F: Fn(PacketId) -> Option<Packet>> Bodies for F {
 /// - The TCP window is scaled by [`WINDOW_SHIFT`] in segments with timestamps that are not a SYN,
 ///   and is at most 65535 on the wire.
 /// - ICMP errors quote the packet in `body`, as much as `len` leaves room for.
+/// - The options and the payload of a packet that was decoded from a frame are those of that frame
+///   ([`Bodies::original`]); its checksum is made anew, unless an ICMP error quoted it: nobody mends
+///   the checksum of a quoted packet.
 /// - A fragment is cut from the bytes of the whole datagram in `body`: the first one holds the
 ///   header of TCP or UDP, with the checksum of the whole.
 ///
@@ -137,6 +147,7 @@ impl<B: Bodies> Encoder<'_, B> {
     fn payload(&self, out: &mut Vec<u8>, packet: &Packet, room: usize, depth: u8) {
         let start = out.len();
         let end = start + room;
+        let original = self.original(packet, room);
         let checksum_at = match packet.proto {
             proto::TCP => {
                 self.tcp(out, packet);
@@ -163,7 +174,7 @@ impl<B: Bodies> Encoder<'_, B> {
                 out.extend(packet.seq.to_be_bytes());
                 if let Some(quoted) = self.inner(packet, depth) {
                     self.ipv4(out, &quoted, depth + 1);
-                    if out.len() > end {
+                    if out.len() > end && self.bodies.original(&quoted).is_none() {
                         mend(&mut out[start..end], 8);
                     }
                 }
@@ -182,11 +193,17 @@ impl<B: Bodies> Encoder<'_, B> {
                 None
             }
         };
+        let kept = original.is_some_and(|o| o.restore(packet, &mut out[start..end]));
         // a header cut short by `len` has no room for its checksum
-        if let Some(at) = checksum_at.filter(|at| at + 2 <= end) {
+        if let Some(at) = checksum_at.filter(|at| !kept && at + 2 <= end) {
             let sum = checksum(packet.src, packet.dst, packet.proto, &out[start..end]);
             put(out, at, sum);
         }
+    }
+
+    /// What the packet was decoded from, if it still is that packet.
+    fn original(&self, packet: &Packet, room: usize) -> Option<&Original> {
+        self.bodies.original(packet).filter(|o| o.is_of(packet, room))
     }
 
     fn inner(&self, packet: &Packet, depth: u8) -> Option<Packet> {

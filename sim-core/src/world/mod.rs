@@ -11,6 +11,7 @@
 //! # }
 //! ```
 
+mod bench;
 mod build;
 mod gather;
 mod sample;

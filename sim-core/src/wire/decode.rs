@@ -1,0 +1,615 @@
+//! Bytes to packets: what a recorded Ethernet frame is to the simulator.
+//!
+//! The inverse of [`super::encode`]. A packet holds no payload, so the bytes above IP are put aside as
+//! [`Original`]s, and the packet's `tag` says which they are: when the packet is encoded again, be it
+//! translated, in a tunnel, in pieces or quoted, they are put back.
+
+use super::addr::{Ip, Mac, MacId};
+use super::encode::{Bodies, ETHERNET_HEADER, WINDOW_SHIFT};
+use super::packet::{Flags, Kind, Packet, PacketId, icmp, proto};
+use core::fmt;
+use std::collections::BTreeMap;
+
+/// Set in the tag of a packet that was decoded; the other bits are the number of its [`Original`].
+pub const DECODED: u32 = 1 << 31;
+
+/// Deepest chain of packets inside packets that is decoded.
+const MAX_DEPTH: u8 = 8;
+
+/// A frame taken apart: the packet, and the packets inside it by the numbers that bodies have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// The outermost packet.
+    pub packet: Packet,
+    /// What it holds: [`Packet::body`] is an index.
+    pub inside: Vec<Packet>,
+}
+
+impl Bodies for Frame {
+    fn body(&self, id: PacketId) -> Option<Packet> {
+        self.inside.get(id.0 as usize).copied()
+    }
+}
+
+/// The bytes above the IP header of a packet that was decoded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Original {
+    proto: u8,
+    /// An ICMP error quoted it, perhaps cut.
+    quoted: bool,
+    bytes: Vec<u8>,
+}
+
+impl Original {
+    /// Whether a packet with `room` bytes above IP is this one, perhaps translated: of the same
+    /// protocol and length, and a TCP segment of the same flags, a datagram with one of the ports.
+    /// Otherwise it is an answer that only took over the tag.
+    pub fn is_of(&self, packet: &Packet, room: usize) -> bool {
+        let length = if self.quoted { self.bytes.len() <= room } else { self.bytes.len() == room };
+        let b = &self.bytes;
+        length
+            && self.proto == packet.proto
+            && match packet.proto {
+                proto::TCP if b.len() >= 14 => {
+                    b[13] == packet.flags.0 && (b[12] >> 4) * 4 == 20 + packet.opt
+                }
+                proto::UDP if b.len() >= 4 => {
+                    be16(b, 0) == packet.sport || be16(b, 2) == packet.dport
+                }
+                proto::ICMP if b.len() >= 8 => {
+                    packet.body == PacketId::NONE && be32(b, 4) == packet.seq
+                        || packet.sport == u16::from(b[0])
+                }
+                _ => true,
+            }
+    }
+
+    /// Puts into `out`, the bytes above IP of `packet`, what the packet does not hold. Whether the
+    /// checksum is settled: that of a quoted packet, or of a datagram sent without one.
+    pub(super) fn restore(&self, packet: &Packet, out: &mut [u8]) -> bool {
+        let len = self.bytes.len().min(out.len());
+        let (from, checksum) = match packet.proto {
+            proto::TCP => (18, Some(16)),
+            proto::UDP => (8, Some(6)),
+            // what an error quotes is a packet of its own
+            proto::ICMP if packet.body != PacketId::NONE => (len, Some(2)),
+            proto::ICMP => (8, Some(2)),
+            proto::IPIP => (len, None),
+            _ => (0, None),
+        };
+        if from < len {
+            out[from..len].copy_from_slice(&self.bytes[from..len]);
+        }
+        let Some(at) = checksum.filter(|at| at + 2 <= len) else { return false };
+        let absent = packet.proto == proto::UDP && be16(&self.bytes, at) == 0;
+        if self.quoted || absent {
+            out[at..at + 2].copy_from_slice(&self.bytes[at..at + 2]);
+            return true;
+        }
+        false
+    }
+}
+
+/// Why a frame cannot be decoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unreadable {
+    /// It ends before what its headers announce.
+    Short,
+    /// Neither ARP for IPv4 nor IP.
+    EtherType(u16),
+    /// An ARP packet that is neither request nor reply of IPv4 over Ethernet.
+    Arp,
+    /// An IP header of another version.
+    Version(u8),
+    /// An IPv4 header with options.
+    Options,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short => f.write_str("shorter than its headers say"),
+            Self::EtherType(t) => write!(f, "EtherType 0x{t:04x} is neither ARP nor IP"),
+            Self::Arp => f.write_str("not an ARP request or reply for IPv4 over Ethernet"),
+            Self::Version(v) => write!(f, "IP version {v}"),
+            Self::Options => f.write_str("an IPv4 header with options"),
+        }
+    }
+}
+
+impl core::error::Error for Unreadable {}
+
+/// What tells the fragments of one datagram from those of another.
+type Key = (u32, u32, u16, u8);
+
+/// The pieces of a datagram.
+#[derive(Clone, Debug, Default)]
+struct Pieces {
+    bytes: Vec<u8>,
+    there: Vec<bool>,
+    end: Option<usize>,
+}
+
+impl Pieces {
+    fn add(&mut self, at: usize, bytes: &[u8], more: bool) {
+        let end = at + bytes.len();
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+            self.there.resize(end, false);
+        }
+        self.bytes[at..end].copy_from_slice(bytes);
+        self.there[at..end].fill(true);
+        if !more {
+            self.end = Some(end);
+        }
+    }
+
+    fn whole(&self) -> Option<&[u8]> {
+        let end = self.end?;
+        self.there.get(..end)?.iter().all(|t| *t).then(|| &self.bytes[..end])
+    }
+}
+
+/// Decodes frames and keeps what packets cannot hold.
+///
+/// ```
+/// use sim_core::engine::Time;
+/// use sim_core::wire::{Ip, Mac, Packet, decode, encode, proto};
+/// let mut macs = vec![Mac([2, 0, 0, 0, 0, 1])];
+/// let p = Packet::ipv4(Ip::new(10, 0, 0, 1), Ip::new(10, 0, 0, 2), proto::UDP, 28 + 5);
+/// let mut bytes = Vec::new();
+/// encode::frame(&mut bytes, Time::ZERO, &p, &|_| None, &macs);
+/// let mut decoder = decode::Decoder::default();
+/// let frame = decoder.frame(&bytes, &mut macs)?;
+/// assert_eq!((frame.packet.src, frame.packet.payload()), (p.src, 5));
+/// # Ok::<(), decode::Unreadable>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    originals: Vec<Original>,
+    pieces: BTreeMap<Key, Pieces>,
+}
+
+impl Decoder {
+    /// What a packet was decoded from, by its tag.
+    pub fn original(&self, tag: u32) -> Option<&Original> {
+        if tag & DECODED == 0 {
+            return None;
+        }
+        self.originals.get((tag & !DECODED) as usize)
+    }
+
+    /// Notes a frame that may be a fragment: [`Decoder::frame`] gives a fragment the whole datagram as
+    /// its body if all pieces were noted before.
+    pub fn note(&mut self, frame: &[u8]) {
+        let ip = frame.get(ETHERNET_HEADER..).unwrap_or_default();
+        let Ok(header) = Header::read(ip) else { return };
+        if frame[12..14] != [0x08, 0x00] || header.frag & (Packet::MF | Packet::OFFSET) == 0 {
+            return;
+        }
+        let data = &ip[20..usize::from(header.len).min(ip.len())];
+        let at = usize::from(header.frag & Packet::OFFSET) * 8;
+        let pieces = self.pieces.entry(header.key()).or_default();
+        pieces.add(at, data, header.frag & Packet::MF != 0);
+    }
+
+    /// Decodes an Ethernet frame without frame check sequence. Padding behind the packet is passed
+    /// over; addresses that are not in `macs` are added.
+    ///
+    /// # Errors
+    /// A frame that is no whole ARP or IPv4 packet, or an IPv4 header with options.
+    pub fn frame(&mut self, frame: &[u8], macs: &mut Vec<Mac>) -> Result<Frame, Unreadable> {
+        let mut inside = Vec::new();
+        let body = frame.get(ETHERNET_HEADER..).ok_or(Unreadable::Short)?;
+        let mut packet = match be16(frame, 12) {
+            0x0800 => self.ipv4(body, false, 0, &mut inside)?,
+            0x0806 => arp(body, macs)?,
+            other => return Err(Unreadable::EtherType(other)),
+        };
+        packet.dst_mac = number(mac(frame, 0), macs);
+        packet.src_mac = number(mac(frame, 6), macs);
+        Ok(Frame { packet, inside })
+    }
+
+    fn ipv4(
+        &mut self,
+        bytes: &[u8],
+        quoted: bool,
+        depth: u8,
+        inside: &mut Vec<Packet>,
+    ) -> Result<Packet, Unreadable> {
+        let header = Header::read(bytes)?;
+        if !quoted && bytes.len() < usize::from(header.len) {
+            return Err(Unreadable::Short);
+        }
+        let upper = &bytes[20..usize::from(header.len).min(bytes.len())];
+        let mut packet = header.packet();
+        if !packet.is_fragment() {
+            self.above(&mut packet, upper, quoted, depth, inside);
+            return Ok(packet);
+        }
+        if packet.frag & Packet::OFFSET == 0 {
+            ports(&mut packet, upper);
+        }
+        if let Some(whole) = self.pieces.get(&header.key()).and_then(Pieces::whole) {
+            let whole = whole.to_vec();
+            let mut datagram = header.packet();
+            datagram.frag &= Packet::DF;
+            datagram.len = (whole.len() as u16).saturating_add(Packet::IP_HEADER);
+            self.above(&mut datagram, &whole, quoted, depth, inside);
+            packet.tag = datagram.tag;
+            packet.body = put(inside, datagram);
+        }
+        Ok(packet)
+    }
+
+    /// Reads what is above the IP header of an unfragmented datagram.
+    fn above(
+        &mut self,
+        packet: &mut Packet,
+        bytes: &[u8],
+        quoted: bool,
+        depth: u8,
+        inside: &mut Vec<Packet>,
+    ) {
+        packet.tag = DECODED | self.originals.len() as u32;
+        self.originals.push(Original { proto: packet.proto, quoted, bytes: bytes.to_vec() });
+        ports(packet, bytes);
+        let quoting = match packet.proto {
+            proto::ICMP => is_error(packet.sport),
+            proto::IPIP => false,
+            _ => return,
+        };
+        let rest = bytes.get(if quoting { 8 } else { 0 }..).unwrap_or_default();
+        if depth >= MAX_DEPTH || packet.proto == proto::ICMP && !quoting {
+            return;
+        }
+        if let Ok(inner) = self.ipv4(rest, quoted || quoting, depth + 1, inside) {
+            packet.body = put(inside, inner);
+        }
+    }
+}
+
+/// An IPv4 header without options.
+struct Header {
+    tos: u8,
+    len: u16,
+    id: u16,
+    frag: u16,
+    ttl: u8,
+    proto: u8,
+    src: u32,
+    dst: u32,
+}
+
+impl Header {
+    fn read(b: &[u8]) -> Result<Self, Unreadable> {
+        if b.len() < 20 {
+            return Err(Unreadable::Short);
+        }
+        if b[0] >> 4 != 4 {
+            return Err(Unreadable::Version(b[0] >> 4));
+        }
+        if b[0] & 15 != 5 {
+            return Err(Unreadable::Options);
+        }
+        let len = be16(b, 2);
+        if len < Packet::IP_HEADER {
+            return Err(Unreadable::Short);
+        }
+        Ok(Self {
+            tos: b[1],
+            len,
+            id: be16(b, 4),
+            frag: be16(b, 6),
+            ttl: b[8],
+            proto: b[9],
+            src: be32(b, 12),
+            dst: be32(b, 16),
+        })
+    }
+
+    fn key(&self) -> Key {
+        (self.src, self.dst, self.id, self.proto)
+    }
+
+    fn packet(&self) -> Packet {
+        let mut p = Packet::ipv4(Ip(self.src), Ip(self.dst), self.proto, self.len);
+        (p.tos, p.id, p.frag, p.ttl) = (self.tos, self.id, self.frag, self.ttl);
+        p
+    }
+}
+
+/// Reads the fields above IP, as far as the bytes go.
+fn ports(p: &mut Packet, b: &[u8]) {
+    match p.proto {
+        proto::ICMP if b.len() >= 8 => {
+            (p.sport, p.dport, p.seq) = (u16::from(b[0]), u16::from(b[1]), be32(b, 4));
+        }
+        proto::TCP | proto::UDP if b.len() >= 4 => {
+            (p.sport, p.dport) = (be16(b, 0), be16(b, 2));
+            if p.proto == proto::TCP && b.len() >= 8 {
+                p.seq = be32(b, 4);
+            }
+            if p.proto == proto::TCP && b.len() >= 20 {
+                segment(p, b);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Reads a TCP header of at least 20 bytes.
+fn segment(p: &mut Packet, b: &[u8]) {
+    p.flags = Flags(b[13]);
+    p.ack = be32(b, 8);
+    p.opt = ((b[12] >> 4) * 4).clamp(20, 60) - 20;
+    let syn = p.flags.has(Flags::SYN);
+    let shift = if p.opt >= 12 && !syn { WINDOW_SHIFT } else { 0 };
+    p.window = u32::from(be16(b, 14)) << shift;
+    if syn {
+        p.mss = mss(b.get(20..20 + usize::from(p.opt)).unwrap_or_default());
+    }
+}
+
+/// The value of the MSS option, 0 if there is none (RFC 9293, section 3.2).
+fn mss(mut options: &[u8]) -> u16 {
+    while let [kind, rest @ ..] = options {
+        let length = match (*kind, rest) {
+            (0, _) => return 0,
+            (1, _) => 1,
+            (2, [4, high, low, ..]) => return u16::from_be_bytes([*high, *low]),
+            (_, [length, ..]) => usize::from(*length).max(2),
+            _ => return 0,
+        };
+        options = options.get(length..).unwrap_or_default();
+    }
+    0
+}
+
+fn arp(b: &[u8], macs: &mut Vec<Mac>) -> Result<Packet, Unreadable> {
+    let kind = match b.get(..28).ok_or(Unreadable::Short)? {
+        [0, 1, 8, 0, 6, 4, 0, 1, ..] => Kind::ArpRequest,
+        [0, 1, 8, 0, 6, 4, 0, 2, ..] => Kind::ArpReply,
+        _ => return Err(Unreadable::Arp),
+    };
+    let mut p = Packet::ipv4(Ip(be32(b, 14)), Ip(be32(b, 24)), 0, 28);
+    p.kind = kind;
+    (p.seq, p.ack) = (number(mac(b, 8), macs).0, number(mac(b, 18), macs).0);
+    Ok(p)
+}
+
+/// The number of an Ethernet address, a new one if it has none.
+pub fn number(mac: Mac, macs: &mut Vec<Mac>) -> MacId {
+    match mac.0 {
+        [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] => MacId::BROADCAST,
+        [0, 0, 0, 0, 0, 0] => MacId::ZERO,
+        _ => {
+            let known = macs.iter().position(|m| *m == mac);
+            MacId(known.unwrap_or_else(|| {
+                macs.push(mac);
+                macs.len() - 1
+            }) as u32)
+        }
+    }
+}
+
+/// ICMP types that quote a packet.
+fn is_error(kind: u16) -> bool {
+    let quoting = [icmp::UNREACHABLE, 4, icmp::REDIRECT, icmp::TIME_EXCEEDED, 12];
+    quoting.iter().any(|k| u16::from(*k) == kind)
+}
+
+fn put(inside: &mut Vec<Packet>, packet: Packet) -> PacketId {
+    inside.push(packet);
+    PacketId(inside.len() as u32 - 1)
+}
+
+fn mac(b: &[u8], at: usize) -> Mac {
+    Mac([b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5]])
+}
+
+fn be16(b: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([b[at], b[at + 1]])
+}
+
+fn be32(b: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Time;
+    use crate::wire::encode;
+    use proptest::prelude::*;
+
+    const CLIENT: Ip = Ip::new(172, 16, 0, 10);
+    const VIP: Ip = Ip::new(192, 168, 10, 200);
+
+    struct Known<'a>(&'a Frame, &'a Decoder);
+
+    impl Bodies for Known<'_> {
+        fn body(&self, id: PacketId) -> Option<Packet> {
+            self.0.body(id)
+        }
+        fn original(&self, packet: &Packet) -> Option<&Original> {
+            self.1.original(packet.tag)
+        }
+    }
+
+    fn bytes(frame: &Frame, macs: &[Mac]) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode::frame(&mut out, Time::ZERO, &frame.packet, frame, macs);
+        out
+    }
+
+    fn packet(protocol: u8, len: u16) -> Packet {
+        let mut p = Packet::ipv4(CLIENT, VIP, protocol, len);
+        (p.src_mac, p.dst_mac) = (MacId(0), MacId(1));
+        (p.sport, p.dport) = (40_000, 80);
+        p
+    }
+
+    fn macs() -> Vec<Mac> {
+        vec![Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2])]
+    }
+
+    /// A frame as it was before it was encoded, but for the tags.
+    fn untagged(mut frame: Frame) -> Frame {
+        frame.packet.tag = u32::MAX;
+        frame.inside.iter_mut().for_each(|p| p.tag = u32::MAX);
+        frame
+    }
+
+    #[test]
+    fn a_translated_packet_keeps_its_payload_and_gets_a_new_checksum() {
+        let sent = Frame { packet: packet(proto::TCP, 60), inside: vec![] };
+        let mut wire = bytes(&sent, &macs());
+        let end = wire.len();
+        // a payload that no encoder makes, with the checksum it needs
+        wire[end - 4..].copy_from_slice(b"0000");
+        let mut decoder = Decoder::default();
+        let mut frame = decoder.frame(&wire, &mut macs()).unwrap();
+        frame.packet.dst = Ip::new(192, 168, 10, 11);
+        frame.packet.dport = 8080;
+        let mut out = Vec::new();
+        encode::frame(&mut out, Time::ZERO, &frame.packet, &Known(&frame, &decoder), &macs());
+        assert_eq!(&out[end - 4..], b"0000");
+        assert_eq!(out.len(), end);
+        let again = decoder.frame(&out, &mut macs()).unwrap();
+        assert_eq!(again.packet.dport, 8080);
+        let mut second = Vec::new();
+        encode::frame(&mut second, Time::ZERO, &again.packet, &Known(&again, &decoder), &macs());
+        assert_eq!(out, second, "the checksum is a function of the bytes");
+    }
+
+    #[test]
+    fn a_quoted_packet_keeps_the_checksum_it_was_quoted_with() {
+        let quoted = packet(proto::UDP, 40);
+        let mut error = packet(proto::ICMP, 68);
+        (error.sport, error.dport, error.body) = (3, 3, PacketId(0));
+        let wire = bytes(&Frame { packet: error, inside: vec![quoted] }, &macs());
+        let mut decoder = Decoder::default();
+        let mut frame = decoder.frame(&wire, &mut macs()).unwrap();
+        frame.inside[0].sport = 81;
+        let mut out = Vec::new();
+        encode::frame(&mut out, Time::ZERO, &frame.packet, &Known(&frame, &decoder), &macs());
+        let udp_checksum = 14 + 28 + 20 + 6;
+        assert_eq!(out[udp_checksum..udp_checksum + 2], wire[udp_checksum..udp_checksum + 2]);
+        assert_ne!(out[36..38], wire[36..38], "the checksum of the message is made anew");
+    }
+
+    #[test]
+    fn fragments_find_the_datagram_they_are_parts_of() {
+        let whole = Packet { id: 7, ..packet(proto::UDP, 3028) };
+        let mut decoder = Decoder::default();
+        let frames: Vec<_> = [(Packet::MF, 1500), (Packet::MF | 0xb9, 1500), (0x172, 68)]
+            .into_iter()
+            .map(|(frag, len)| Packet { frag, len, body: PacketId(0), ..whole })
+            .map(|packet| bytes(&Frame { packet, inside: vec![whole] }, &macs()))
+            .collect();
+        let alone = decoder.frame(&frames[1], &mut macs()).unwrap();
+        assert_eq!(alone.packet.body, PacketId::NONE);
+        for f in &frames {
+            decoder.note(f);
+        }
+        for wire in &frames {
+            let frame = decoder.frame(wire, &mut macs()).unwrap();
+            let held = frame.inside[0];
+            assert_eq!((held.len, held.id, held.frag, held.sport), (3028, 7, 0, 40_000));
+            let mut out = Vec::new();
+            encode::frame(&mut out, Time::ZERO, &frame.packet, &Known(&frame, &decoder), &macs());
+            assert_eq!(out, *wire);
+        }
+    }
+
+    #[test]
+    fn what_is_no_packet_is_refused_with_a_reason() {
+        let mut decoder = Decoder::default();
+        let mut read = |bytes: &[u8]| decoder.frame(bytes, &mut macs()).unwrap_err();
+        assert_eq!(read(&[0; 13]), Unreadable::Short);
+        let good = bytes(&Frame { packet: packet(proto::UDP, 40), inside: vec![] }, &macs());
+        assert_eq!(read(&good[..40]), Unreadable::Short);
+        let with = |at: usize, value: u8| {
+            let mut bytes = good.clone();
+            bytes[at] = value;
+            bytes
+        };
+        assert_eq!(read(&with(12, 0x88)), Unreadable::EtherType(0x8800));
+        assert_eq!(read(&with(14, 0x65)), Unreadable::Version(6));
+        assert_eq!(read(&with(14, 0x46)), Unreadable::Options);
+        assert_eq!(read(&with(13, 0x06)), Unreadable::Arp);
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_is_the_inverse_of_encoding(
+            protocol in prop::sample::select(vec![
+                proto::TCP, proto::UDP, proto::ICMP, proto::IPIP, 47,
+            ]),
+            inner in prop::sample::select(vec![proto::TCP, proto::UDP, proto::ICMP]),
+            extra in 0u16..1200, inner_extra in 0u16..900, seq: u32, ack: u32, window: u16,
+            flags in 0u8..64, long_options: bool, ttl: u8, tos: u8, id: u16, df: bool,
+            kind in prop::sample::select(vec![0u16, 3, 5, 8, 11]), code in 0u16..16,
+        ) {
+            let made = |protocol, extra| {
+                let mut p = packet(protocol, 20 + extra);
+                (p.ttl, p.tos, p.id) = (ttl, tos, id);
+                p.frag = if df { Packet::DF } else { 0 };
+                match protocol {
+                    proto::TCP => {
+                        (p.seq, p.flags) = (seq, Flags(flags));
+                        p.ack = if p.flags.has(Flags::ACK) { ack } else { 0 };
+                        let syn = p.flags.has(Flags::SYN);
+                        p.opt = if syn { 20 } else if long_options { 12 } else { 0 };
+                        p.mss = if syn { 1460 } else { 0 };
+                        p.window = u32::from(window) << if p.opt == 12 { WINDOW_SHIFT } else { 0 };
+                        p.len += 20 + u16::from(p.opt);
+                    }
+                    proto::UDP => p.len += 8,
+                    proto::ICMP => {
+                        (p.sport, p.dport, p.seq) = (kind, code, seq);
+                        p.len += 8;
+                    }
+                    _ => (p.sport, p.dport) = (0, 0),
+                }
+                p
+            };
+            let mut outer = made(protocol, extra);
+            let mut held = made(inner, inner_extra);
+            (held.src_mac, held.dst_mac) = (MacId::ZERO, MacId::ZERO);
+            let mut inside = Vec::new();
+            if protocol == proto::IPIP || protocol == proto::ICMP && is_error(kind) {
+                if inner == proto::ICMP && is_error(kind) {
+                    (held.sport, held.dport) = (8, 0);
+                }
+                outer.body = PacketId(0);
+                outer.len = held.len + if protocol == proto::ICMP { 28 } else { 20 };
+                inside.push(held);
+            }
+            let frame = Frame { packet: outer, inside };
+            let wire = bytes(&frame, &macs());
+            let mut decoder = Decoder::default();
+            let mut known = macs();
+            let decoded = decoder.frame(&wire, &mut known).unwrap();
+            prop_assert_eq!(untagged(decoded.clone()), frame);
+            prop_assert_eq!(known, macs());
+            let mut again = Vec::new();
+            encode::frame(&mut again, Time::ZERO, &decoded.packet, &Known(&decoded, &decoder),
+                &macs());
+            prop_assert_eq!(again, wire);
+        }
+
+        #[test]
+        fn no_bytes_make_the_decoder_panic(bytes: Vec<u8>, like_ip: bool) {
+            let mut bytes = bytes;
+            if like_ip && bytes.len() > 20 {
+                bytes[12..15].copy_from_slice(&[8, 0, 0x45]);
+            }
+            let mut decoder = Decoder::default();
+            decoder.note(&bytes);
+            drop(decoder.frame(&bytes, &mut macs()));
+        }
+    }
+}
