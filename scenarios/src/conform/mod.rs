@@ -9,6 +9,7 @@
 mod director;
 mod entries;
 mod line;
+pub mod paths;
 mod read;
 mod recording;
 mod replay;

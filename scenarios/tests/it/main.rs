@@ -11,6 +11,8 @@ mod frames;
 #[cfg(test)]
 mod mistakes;
 #[cfg(test)]
+mod paths;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod shipped;

@@ -193,7 +193,9 @@ impl Host {
         loop {
             if let Some(packet) = self.ip.loopback.pop() {
                 self.deliver_local(fab, packet);
-            } else if let Some((_, packet)) = self.ip.undeliverable.pop() {
+            } else if !self.ip.undeliverable.is_empty() {
+                // in the order in which they waited
+                let (_, packet) = self.ip.undeliverable.remove(0);
                 self.host_unreachable(fab, packet);
             } else {
                 return;

@@ -64,6 +64,14 @@ impl Original {
             }
     }
 
+    /// Whether a packet with `room` bytes above IP is this one on its way, not an answer to it: as
+    /// [`Original::is_of`], but an echo reply is not the request whose data it carries.
+    pub fn is_forwarded(&self, packet: &Packet, room: usize) -> bool {
+        let same = packet.proto != proto::ICMP
+            || self.bytes.first().is_some_and(|kind| u16::from(*kind) == packet.sport);
+        same && self.is_of(packet, room)
+    }
+
     /// Puts into `out`, the bytes above IP of `packet`, what the packet does not hold. Whether the
     /// checksum is settled: that of a quoted packet, or of a datagram sent without one.
     pub(super) fn restore(&self, packet: &Packet, out: &mut [u8]) -> bool {
