@@ -5,7 +5,9 @@
 
 use crate::engine::{Dist, Span};
 use crate::ipvs::rules::{ServiceRule, TimeoutRule};
-use crate::wire::{Ip, Mac, Prefix};
+use crate::wire::Mac;
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One run. The default is an empty network that runs for no time.
 #[derive(Clone, Debug, Default)]
@@ -57,20 +59,28 @@ pub struct LinkEvent {
 }
 
 /// A host: anything with an IP stack.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct HostConfig {
     /// Unique name.
     pub name: String,
     /// Network interfaces, without `lo`.
     pub interfaces: Vec<InterfaceConfig>,
-    /// Addresses on `lo` besides 127.0.0.1/8.
-    pub loopback: Vec<InterfaceAddress>,
-    /// Addresses on `tunl0`; `Some` means the interface is up and decapsulates IPIP.
-    pub tunnel: Option<Vec<InterfaceAddress>>,
+    /// Addresses on `lo` besides 127.0.0.1/8 and `::1`.
+    pub loopback: Vec<Net>,
+    /// Tunnel devices that are up.
+    pub tunnels: Vec<TunnelConfig>,
+    /// UDP ports that unwrap tunnel packets (`ip fou add`).
+    pub fou: Vec<FouConfig>,
     /// Routes besides those of the connected prefixes.
     pub routes: Vec<RouteConfig>,
+    /// Which table a packet is routed by (`ip rule`), besides the rules for `local`, `main` and `default`.
+    pub policy: Vec<PolicyConfig>,
     /// Neighbour entries that never change: interface, address, MAC.
-    pub neighbours: Vec<(String, Ip, Mac)>,
+    pub neighbours: Vec<(String, IpAddr, Mac)>,
+    /// Addresses answered for on an interface (`ip neigh add proxy`).
+    pub proxies: Vec<(String, IpAddr)>,
+    /// Netfilter rules of all tables and chains, in the order in which they are looked at.
+    pub filters: Vec<FilterConfig>,
     /// Kernel settings.
     pub sysctl: Sysctl,
     /// TCP of this host.
@@ -93,38 +103,364 @@ pub struct InterfaceConfig {
     /// Ethernet address; the world assigns a locally administered one if absent.
     pub mac: Option<Mac>,
     /// Addresses, the first is the primary one.
-    pub addresses: Vec<InterfaceAddress>,
+    pub addresses: Vec<Net>,
     /// Largest IP packet in bytes, 68 to 65535.
     pub mtu: u16,
     /// Settings that Linux keeps per interface; the stronger of this and the host's counts.
     pub sysctl: InterfaceSysctl,
 }
 
-/// An address with the length of its connected prefix.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct InterfaceAddress {
+/// The IPv4 address `a.b.c.d`.
+pub const fn v4(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
+/// An address with a prefix length: an address on an interface with its connected prefix, or a block of
+/// addresses.
+///
+/// ```
+/// use sim_core::config::{Net, v4};
+///
+/// let net = Net::new(v4(192, 168, 10, 77), 24);
+/// assert!(net.contains(v4(192, 168, 10, 255)) && !net.contains(v4(192, 168, 11, 0)));
+/// assert_eq!(net.network().to_string(), "192.168.10.0/24");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Net {
     /// The address.
-    pub ip: Ip,
-    /// Leading bits of the connected prefix, 32 for a VIP.
+    pub addr: IpAddr,
+    /// Leading bits of the prefix: at most 32 for IPv4 and 128 for IPv6; all of them for a VIP.
     pub len: u8,
+}
+
+impl Net {
+    /// Every IPv4 address.
+    pub const ALL: Self = Self { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), len: 0 };
+    /// Every IPv6 address.
+    pub const ALL_V6: Self = Self { addr: IpAddr::V6(Ipv6Addr::UNSPECIFIED), len: 0 };
+
+    /// An address with a prefix length, which is cut to the bits of the address.
+    pub const fn new(addr: IpAddr, len: u8) -> Self {
+        let bits = Self::bits(addr);
+        Self { addr, len: if len > bits { bits } else { len } }
+    }
+
+    /// An address alone: /32 or /128.
+    pub const fn host(addr: IpAddr) -> Self {
+        Self { addr, len: Self::bits(addr) }
+    }
+
+    const fn bits(addr: IpAddr) -> u8 {
+        if addr.is_ipv4() { 32 } else { 128 }
+    }
+
+    /// Whether the prefix holds nothing but the address.
+    pub const fn is_host(&self) -> bool {
+        self.len == Self::bits(self.addr)
+    }
+
+    /// The address with the bits beyond the prefix set to zero.
+    #[must_use]
+    pub const fn network(&self) -> Self {
+        let addr = match self.addr {
+            IpAddr::V4(a) => {
+                let mask = if self.len == 0 { 0 } else { u32::MAX << (32 - self.len) };
+                IpAddr::V4(Ipv4Addr::from_bits(a.to_bits() & mask))
+            }
+            IpAddr::V6(a) => {
+                let mask = if self.len == 0 { 0 } else { u128::MAX << (128 - self.len) };
+                IpAddr::V6(Ipv6Addr::from_bits(a.to_bits() & mask))
+            }
+        };
+        Self { addr, len: self.len }
+    }
+
+    /// Whether `addr` is of this family and has the same leading bits.
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        addr.is_ipv4() == self.addr.is_ipv4()
+            && Self { addr, len: self.len }.network() == self.network()
+    }
+}
+
+impl fmt::Display for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.addr, self.len)
+    }
+}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a tunnel device unwraps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TunnelKind {
+    /// `tunl0`: IPv4 in IPv4 (module `ipip`).
+    Ipip,
+    /// `gre0`: GRE over IPv4 (module `ip_gre`).
+    Gre,
+    /// `sit0`: IPv6 in IPv4 (module `sit`).
+    Sit,
+    /// `ip6tnl0`: IPv6 and IPv4 in IPv6 (module `ip6_tunnel`).
+    Ip6Tnl,
+    /// `ip6gre0`: GRE over IPv6 (module `ip6_gre`).
+    Ip6Gre,
+}
+
+/// A tunnel device that is up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TunnelConfig {
+    /// Unique in its host: `tunl0`.
+    pub name: String,
+    /// What it unwraps.
+    pub kind: TunnelKind,
+    /// Own outer address; `None`: any (the fallback device).
+    pub local: Option<IpAddr>,
+    /// The peer's outer address; `None`: any.
+    pub remote: Option<IpAddr>,
+    /// Whether GRE packets must carry a checksum (`icsum`), and no other.
+    pub checksum: bool,
+    /// Addresses on the device.
+    pub addresses: Vec<Net>,
+    /// Largest IP packet inside.
+    pub mtu: u16,
+    /// Settings of the device; the stronger of this and the host's counts.
+    pub sysctl: InterfaceSysctl,
+}
+
+impl TunnelConfig {
+    /// The device `tunl0`, which unwraps IPIP from everybody.
+    pub fn tunl0(addresses: Vec<Net>) -> Self {
+        Self {
+            name: "tunl0".to_owned(),
+            kind: TunnelKind::Ipip,
+            local: None,
+            remote: None,
+            checksum: false,
+            addresses,
+            mtu: 1480,
+            sysctl: InterfaceSysctl::default(),
+        }
+    }
+}
+
+/// A UDP port that unwraps tunnel packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FouConfig {
+    /// The port.
+    pub port: u16,
+    /// `ipproto`: every packet holds one of this IP protocol; `None`: generic UDP encapsulation (`gue`).
+    pub protocol: Option<u8>,
+    /// Whether the outer packets are IPv6 (`-6`).
+    pub v6: bool,
+}
+
+/// Which table a packet is routed by (`ip rule`).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PolicyConfig {
+    /// Rules are looked at in this order; `main` has 32766.
+    pub priority: u32,
+    /// IPv6.
+    pub v6: bool,
+    /// Mark and mask.
+    pub mark: Option<(u32, u32)>,
+    /// Source.
+    pub from: Option<Net>,
+    /// Destination.
+    pub to: Option<Net>,
+    /// Interface it came in by; `lo` for own packets.
+    pub input: Option<String>,
+    /// The table.
+    pub table: u32,
+}
+
+/// The routing table `main` of Linux.
+pub const MAIN_TABLE: u32 = 254;
+
+/// A table of netfilter.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum FilterTable {
+    /// `mangle`: marks.
+    Mangle,
+    /// `nat`: address translation of new connections.
+    Nat,
+    /// `filter`: accept or drop.
+    Filter,
+}
+
+/// A chain of netfilter.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum FilterChain {
+    /// Everything that comes in, before it is routed.
+    Prerouting,
+    /// For this host.
+    Input,
+    /// Passing through.
+    Forward,
+    /// Made by this host.
+    Output,
+    /// Everything that goes out, after it was routed.
+    Postrouting,
+}
+
+/// What a netfilter rule looks for. Everything stated must agree; `not` turns a condition round.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FilterMatch {
+    /// `!` before the condition.
+    pub not: bool,
+    /// The condition.
+    pub what: FilterCondition,
+}
+
+/// A condition of a netfilter rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FilterCondition {
+    /// `-s`.
+    Source(Net),
+    /// `-d`.
+    Destination(Net),
+    /// `-p`.
+    Protocol(u8),
+    /// `-i`; a name that ends in `+` is a prefix.
+    Input(String),
+    /// `-o`.
+    Output(String),
+    /// `--sport`, `-m multiport --sports`: ranges, ends included.
+    SourcePorts(Vec<(u16, u16)>),
+    /// `--dport`, `-m multiport --dports`.
+    DestinationPorts(Vec<(u16, u16)>),
+    /// `-m multiport --ports`: either port.
+    Ports(Vec<(u16, u16)>),
+    /// `-m mark --mark value/mask`.
+    Mark(u32, u32),
+    /// `--syn`: SYN set, ACK, RST and FIN not.
+    Syn,
+    /// `--icmp-type type/code`.
+    Icmp(u8, Option<u8>),
+    /// `-m conntrack --ctstate`: new, established, related, invalid.
+    State {
+        /// NEW.
+        new: bool,
+        /// ESTABLISHED.
+        established: bool,
+        /// RELATED.
+        related: bool,
+        /// INVALID.
+        invalid: bool,
+    },
+    /// `-m ipvs --vport` and `--ipvs`: the packet belongs to IPVS; with the port of its virtual service.
+    Ipvs(Option<u16>),
+}
+
+/// What a netfilter rule does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FilterTarget {
+    /// `ACCEPT`.
+    Accept,
+    /// `DROP`.
+    Drop,
+    /// `REJECT` with an ICMP type 3 code, or by RST.
+    Reject(RejectWith),
+    /// `RETURN`: the policy of the chain decides.
+    Return,
+    /// `MARK --set-xmark value/mask`: clears the bits of the mask, then XORs the value.
+    Mark(u32, u32),
+    /// `CONNMARK --save-mark`.
+    SaveMark,
+    /// `CONNMARK --restore-mark`.
+    RestoreMark,
+    /// `SNAT --to-source`: address and, if stated, port.
+    SourceNat(IpAddr, Option<u16>),
+    /// `MASQUERADE`: the address of the outgoing interface.
+    Masquerade,
+    /// `DNAT --to-destination`.
+    DestinationNat(IpAddr, Option<u16>),
+    /// `REDIRECT --to-ports`: to the host itself.
+    Redirect(Option<u16>),
+    /// `NOTRACK`, `CT --notrack`.
+    NoTrack,
+}
+
+/// How a netfilter rule rejects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RejectWith {
+    /// ICMP destination unreachable with this code.
+    Unreachable(u8),
+    /// A TCP RST.
+    Reset,
+}
+
+/// A rule of netfilter, or the policy of a chain: a rule without conditions at the end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FilterConfig {
+    /// `ip6tables`.
+    pub v6: bool,
+    /// Table.
+    pub table: FilterTable,
+    /// Chain.
+    pub chain: FilterChain,
+    /// Conditions.
+    pub matches: Vec<FilterMatch>,
+    /// What to do if all agree.
+    pub target: FilterTarget,
 }
 
 /// A static route. Several `hops` share the flows by a hash (ECMP).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteConfig {
-    /// Where to; [`Prefix::ALL`] for the default route.
-    pub to: Prefix,
-    /// Next hops, at least one.
+    /// Where to; [`Net::ALL`] for the default route.
+    pub to: Net,
+    /// What becomes of packets to there.
+    pub kind: RouteKind,
+    /// Next hops, at least one for [`RouteKind::Unicast`].
     pub hops: Vec<HopConfig>,
     /// Lower wins among equal prefixes.
     pub metric: u32,
+    /// Routing table, [`MAIN_TABLE`] by default.
+    pub table: u32,
+    /// Preferred source of own packets.
+    pub source: Option<IpAddr>,
+    /// Path MTU, if it is below that of the interface.
+    pub mtu: Option<u16>,
+}
+
+impl RouteConfig {
+    /// A route of the table `main`.
+    pub const fn new(to: Net, hops: Vec<HopConfig>) -> Self {
+        Self {
+            to,
+            kind: RouteKind::Unicast,
+            hops,
+            metric: 0,
+            table: MAIN_TABLE,
+            source: None,
+            mtu: None,
+        }
+    }
+}
+
+/// What becomes of the packets of a route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RouteKind {
+    /// They are sent to the next hop.
+    Unicast,
+    /// They are for this host.
+    Local,
+    /// They are dropped in silence.
+    Blackhole,
+    /// They are answered with ICMP host unreachable.
+    Unreachable,
+    /// They are answered with ICMP administratively prohibited.
+    Prohibit,
 }
 
 /// A next hop: a gateway, or an interface on whose link the destination is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HopConfig {
     /// Gateway; on-link if absent.
-    pub via: Option<Ip>,
+    pub via: Option<IpAddr>,
     /// Interface; found from the gateway if absent.
     pub dev: Option<String>,
 }
@@ -132,8 +468,10 @@ pub struct HopConfig {
 /// Kernel settings of a host (`net.ipv4.*`, `net.ipv4.conf.all.*`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sysctl {
-    /// Forward packets that are not for this host.
+    /// Forward IPv4 packets that are not for this host.
     pub ip_forward: bool,
+    /// Forward IPv6 packets that are not for this host (`net.ipv6.conf.all.forwarding`).
+    pub forwarding_v6: bool,
     /// `conf.all.*`.
     pub all: InterfaceSysctl,
     /// Time to live of packets this host makes.
@@ -154,6 +492,8 @@ pub struct InterfaceSysctl {
     pub rp_filter: u8,
     /// Send ICMP redirects when forwarding back out of the interface a packet came in by.
     pub send_redirects: bool,
+    /// Obey ICMP redirects (on a host that forwards, only if `all` agrees).
+    pub accept_redirects: bool,
     /// Answer ARP for addresses that are routed elsewhere.
     pub proxy_arp: bool,
     /// Accept packets whose source is an own address.
@@ -164,13 +504,14 @@ pub struct InterfaceSysctl {
 }
 
 impl Default for InterfaceSysctl {
-    /// Linux: everything off but `send_redirects`.
+    /// Linux: everything off but redirects.
     fn default() -> Self {
         Self {
             arp_ignore: 0,
             arp_announce: 0,
             rp_filter: 0,
             send_redirects: true,
+            accept_redirects: true,
             proxy_arp: false,
             accept_local: false,
             arp_notify: false,
@@ -180,7 +521,12 @@ impl Default for InterfaceSysctl {
 
 impl Default for Sysctl {
     fn default() -> Self {
-        Self { ip_forward: false, all: InterfaceSysctl::default(), default_ttl: 64 }
+        Self {
+            ip_forward: false,
+            forwarding_v6: false,
+            all: InterfaceSysctl::default(),
+            default_ttl: 64,
+        }
     }
 }
 
@@ -325,9 +671,43 @@ pub struct IpvsConfig {
     pub sysctl: IpvsSysctl,
 }
 
-/// `net.ipv4.vs.*`, kernel defaults.
+/// `net.ipv4.vs.*`. The default is the kernel's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IpvsSysctl {
+    /// Pages of free memory below which the automatic defences begin. Memory is never short here.
+    pub amemthresh: u32,
+    /// `drop_packet` 3 drops one of this many new connections.
+    pub am_droprate: u32,
+    /// A director whose sync daemon is only a backup leaves all packets alone.
+    pub backup_only: bool,
+    /// A fwmark service without a destination sends packets to where they were going.
+    pub cache_bypass: bool,
+    /// Connections take part in connection tracking.
+    pub conntrack: bool,
+    /// Drop old entries: 0 never, 1 and 2 when memory is short, 3 always.
+    pub drop_entry: u8,
+    /// Drop new connections: 0 never, 1 and 2 when memory is short, 3 always.
+    pub drop_packet: u8,
+    /// TCP state tables of the defence: 0 never, 1 and 2 when memory is short, 3 always.
+    pub secure_tcp: u8,
+    /// A template whose real server has weight 0 is not used.
+    pub expire_quiescent_template: bool,
+    /// Leave packets alone that came out of a tunnel.
+    pub ignore_tunneled: bool,
+    /// Entries of lblc live this long without use.
+    pub lblc_expiration: Span,
+    /// Entries of lblcr live this long without use.
+    pub lblcr_expiration: Span,
+    /// A real server that answers for a NAT service without a connection is told so by ICMP.
+    pub nat_icmp_send: bool,
+    /// The rate estimator runs.
+    pub run_estimation: bool,
+    /// Schedule ICMP errors that belong to no connection.
+    pub schedule_icmp: bool,
+    /// Schedule SCTP packets that are not an INIT.
+    pub sloppy_sctp: bool,
+    /// Route un-translated replies again.
+    pub snat_reroute: bool,
     /// 0: a SYN for an entry goes where the entry points; 1: a closed entry is scheduled anew;
     /// bit 2: also `FIN_WAIT` entries of DR and TUN.
     pub conn_reuse_mode: u8,
@@ -341,7 +721,29 @@ pub struct IpvsSysctl {
 
 impl Default for IpvsSysctl {
     fn default() -> Self {
-        Self { conn_reuse_mode: 1, expire_nodest_conn: false, sloppy_tcp: false, pmtu_disc: true }
+        Self {
+            amemthresh: 1024,
+            am_droprate: 10,
+            backup_only: false,
+            cache_bypass: false,
+            conn_reuse_mode: 1,
+            conntrack: false,
+            drop_entry: 0,
+            drop_packet: 0,
+            secure_tcp: 0,
+            expire_nodest_conn: false,
+            expire_quiescent_template: false,
+            ignore_tunneled: false,
+            lblc_expiration: Span::from_secs(86_400),
+            lblcr_expiration: Span::from_secs(86_400),
+            nat_icmp_send: false,
+            pmtu_disc: true,
+            run_estimation: true,
+            schedule_icmp: false,
+            sloppy_tcp: false,
+            sloppy_sctp: false,
+            snat_reroute: true,
+        }
     }
 }
 
@@ -424,11 +826,11 @@ pub struct ClientConfig {
     /// TCP or UDP.
     pub transport: Transport,
     /// Where to (usually the VIP).
-    pub target: (Ip, u16),
+    pub target: (IpAddr, u16),
     /// When connections start.
     pub load: Load,
     /// Local addresses to use in turn or at random; empty: the address routing selects.
-    pub sources: Vec<Ip>,
+    pub sources: Vec<IpAddr>,
     /// Requests on one connection, rounded, at least 1.
     pub requests: Dist,
     /// Bytes of a request, rounded, at least 1.

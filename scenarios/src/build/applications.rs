@@ -4,12 +4,13 @@ use super::Builder;
 use crate::diagnostic::{At, Problem};
 use crate::format::Record;
 use crate::format::distribution::divided;
+use core::net::IpAddr;
 use sim_core::config::{
-    ClientConfig, Closer, Discipline, HostConfig, InterfaceAddress, Load, ServerConfig, Transport,
+    ClientConfig, Closer, Discipline, HostConfig, Load, Net, ServerConfig, Transport,
 };
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::ServiceKey;
-use sim_core::wire::{Ip, Prefix, proto};
+use sim_core::wire::proto;
 
 fn transport(name: &str) -> Transport {
     if name == "udp" { Transport::Udp } else { Transport::Tcp }
@@ -25,13 +26,13 @@ fn dist(table: &Record, name: &str) -> Dist {
 }
 
 /// All addresses of a host.
-pub(super) fn addresses(host: &HostConfig) -> impl Iterator<Item = Ip> + '_ {
+pub(super) fn addresses(host: &HostConfig) -> impl Iterator<Item = IpAddr> + '_ {
     host.interfaces
         .iter()
         .flat_map(|i| &i.addresses)
         .chain(&host.loopback)
-        .chain(host.tunnel.iter().flatten())
-        .map(|a| a.ip)
+        .chain(host.tunnels.iter().flat_map(|t| &t.addresses))
+        .map(|a| a.addr)
 }
 
 impl Builder<'_> {
@@ -164,11 +165,11 @@ impl Builder<'_> {
             return;
         };
         let Some(load) = table.get::<Load>("load") else { return };
-        let sources: Vec<Ip> =
-            table.list::<Vec<Ip>>("sources").into_iter().flat_map(|s| s.value).collect();
+        let sources: Vec<IpAddr> =
+            table.list::<Vec<IpAddr>>("sources").into_iter().flat_map(|s| s.value).collect();
         let count = hosts.len();
         for (index, name) in hosts.iter().enumerate() {
-            let own: Vec<Ip> = sources.iter().skip(index).step_by(count).copied().collect();
+            let own: Vec<IpAddr> = sources.iter().skip(index).step_by(count).copied().collect();
             if !sources.is_empty() && own.is_empty() {
                 let message = format!("{} addresses for {count} hosts", sources.len());
                 self.wrong(table.place_of("sources"), message, "expected one for each host");
@@ -187,15 +188,11 @@ impl Builder<'_> {
     }
 
     /// Answers find back to a client of the cluster only within its network.
-    fn check_sources(&mut self, table: &Record, name: &str, sources: &[Ip]) {
+    fn check_sources(&mut self, table: &Record, name: &str, sources: &[IpAddr]) {
         let member = self.cluster.as_ref().is_some_and(|c| c.clients.iter().any(|m| m == name));
         let Some(host) = self.host(name).filter(|_| member) else { return };
-        let networks: Vec<Prefix> = host
-            .interfaces
-            .iter()
-            .flat_map(|i| &i.addresses)
-            .map(|a| Prefix::new(a.ip, a.len))
-            .collect();
+        let networks: Vec<Net> =
+            host.interfaces.iter().flat_map(|i| &i.addresses).map(Net::network).collect();
         let stray = sources.iter().find(|s| !networks.iter().any(|n| n.contains(**s)));
         if let (Some(stray), Some(network)) = (stray, networks.first()) {
             let message =
@@ -212,7 +209,7 @@ impl Builder<'_> {
     }
 
     /// Where a client connects to: as written, or the first service.
-    fn target(&self, table: &Record) -> Option<(Transport, (Ip, u16))> {
+    fn target(&self, table: &Record) -> Option<(Transport, (IpAddr, u16))> {
         let written = table.get::<String>("transport").map(|t| transport(&t));
         let services = self.directors.iter().flat_map(|d| &d.rules.config.services);
         let services: Vec<_> = services
@@ -220,10 +217,10 @@ impl Builder<'_> {
                 ServiceKey::Address { protocol, vip, port } => {
                     Some((transport_of(protocol), (vip, port)))
                 }
-                ServiceKey::Fwmark(_) => None,
+                ServiceKey::Fwmark { .. } => None,
             })
             .collect();
-        let Some(target) = table.get::<(Ip, u16)>("target") else {
+        let Some(target) = table.get::<(IpAddr, u16)>("target") else {
             return services.into_iter().find(|(t, _)| written.is_none_or(|w| w == *t));
         };
         let known = services.iter().find(|(_, s)| *s == target).map(|(t, _)| *t);
@@ -232,12 +229,12 @@ impl Builder<'_> {
 }
 
 /// Gives the first interface the addresses it lacks.
-fn give_addresses(host: &mut HostConfig, sources: &[Ip]) {
-    let missing: Vec<Ip> =
+fn give_addresses(host: &mut HostConfig, sources: &[IpAddr]) {
+    let missing: Vec<IpAddr> =
         sources.iter().filter(|s| !addresses(host).any(|a| a == **s)).copied().collect();
     let Some(interface) = host.interfaces.first_mut() else { return };
     let len = interface.addresses.first().map_or(32, |a| a.len);
-    interface.addresses.extend(missing.into_iter().map(|ip| InterfaceAddress { ip, len }));
+    interface.addresses.extend(missing.into_iter().map(|ip| Net::new(ip, len)));
 }
 
 fn server_config(table: &Record, transport: Transport, port: u16) -> ServerConfig {
@@ -260,9 +257,9 @@ fn server_config(table: &Record, transport: Transport, port: u16) -> ServerConfi
 fn client_config(
     table: &Record,
     transport: Transport,
-    target: (Ip, u16),
+    target: (IpAddr, u16),
     load: Load,
-    sources: Vec<Ip>,
+    sources: Vec<IpAddr>,
 ) -> ClientConfig {
     let patience = (transport == Transport::Udp).then(|| Span::from_secs(5));
     ClientConfig {

@@ -4,10 +4,10 @@ use super::Builder;
 use super::applications::addresses;
 use crate::diagnostic::{Place, Problem};
 use crate::format::sections::ALLOWED;
+use core::net::IpAddr;
 use sim_core::config::{HostConfig, WorldConfig};
 use sim_core::ipvs::rules::Forwarding;
 use sim_core::net::topology::{Severity, Topology};
-use sim_core::wire::{Ip, Prefix};
 
 impl Builder<'_> {
     pub(super) fn check(&mut self) {
@@ -161,9 +161,6 @@ impl Builder<'_> {
     }
 }
 
-fn reaches(host: &HostConfig, gateway: Ip) -> bool {
-    host.interfaces
-        .iter()
-        .flat_map(|i| &i.addresses)
-        .any(|a| a.len < 32 && Prefix::new(a.ip, a.len).contains(gateway))
+fn reaches(host: &HostConfig, gateway: IpAddr) -> bool {
+    host.interfaces.iter().flat_map(|i| &i.addresses).any(|a| !a.is_host() && a.contains(gateway))
 }

@@ -11,19 +11,20 @@
 //! A VIP outside the cluster's subnet is routed to the director.
 
 use super::Builder;
-use super::hosts::{bare, cpu, later, patch_sysctl, patch_tcp};
+use super::hosts::{bare, cpu, later, patch_sysctl, patch_tcp, tunl0};
 use crate::diagnostic::{At, Place, Problem};
 use crate::format::Record;
 use crate::format::sections::{CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
 use crate::model::DirectorRules;
+use core::net::IpAddr;
 use schedulers::Algorithm;
 use sim_core::config::{
-    HopConfig, HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, LinkEnd,
-    RouteConfig, SwitchConfig,
+    HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, RouteConfig,
+    SwitchConfig,
 };
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
-use sim_core::wire::{Ip, Prefix, proto};
+use sim_core::wire::proto;
 
 /// The hosts of the cluster.
 #[derive(Clone, Debug, Default)]
@@ -55,11 +56,11 @@ struct Tables {
 
 /// Addresses of the cluster's network.
 struct Plan {
-    subnet: Prefix,
-    router: Ip,
-    director: Ip,
-    real_servers: Vec<Ip>,
-    vips: Vec<Ip>,
+    subnet: Net,
+    router: IpAddr,
+    director: IpAddr,
+    real_servers: Vec<IpAddr>,
+    vips: Vec<IpAddr>,
 }
 
 impl Builder<'_> {
@@ -137,7 +138,7 @@ impl Builder<'_> {
 
     fn plan(&mut self, tables: &Tables, index: usize) -> Option<Plan> {
         let director = &self.directors[index];
-        let mut vips: Vec<Ip> = Vec::new();
+        let mut vips: Vec<IpAddr> = Vec::new();
         for service in &director.rules.config.services {
             if let ServiceKey::Address { vip, .. } = service.key
                 && !vips.contains(&vip)
@@ -145,7 +146,7 @@ impl Builder<'_> {
                 vips.push(vip);
             }
         }
-        if let Some((vip, _)) = tables.cluster.get::<(Ip, u16)>("vip")
+        if let Some((vip, _)) = tables.cluster.get::<(IpAddr, u16)>("vip")
             && !director.given
         {
             vips = vec![vip];
@@ -158,19 +159,24 @@ impl Builder<'_> {
             self.problems.push(problem);
             return None;
         };
-        let subnet = tables.cluster.get("subnet").unwrap_or_else(|| Prefix::new(first, 24));
-        if subnet.len > 29 {
+        let usual = Net::new(first, if first.is_ipv4() { 24 } else { 64 }).network();
+        let subnet = tables.cluster.get("subnet").unwrap_or(usual);
+        if subnet.len + 3 > Net::host(subnet.addr).len {
             let place = tables.cluster.place_of("subnet").clone();
-            self.wrong(&place, "the subnet is too small", "expected /29 or more addresses");
+            self.wrong(
+                &place,
+                "the subnet is too small",
+                "expected /29 (IPv6: /125) or more addresses",
+            );
             return None;
         }
         let real_servers = self.real_addresses(tables, subnet, &vips, index);
         // addresses that nobody gave are the first ones that are free
         let mut taken = self.addresses_of_hosts();
         taken.extend(vips.iter().chain(&real_servers));
-        taken.extend(tables.router.get::<Ip>("address"));
-        taken.extend(tables.director.get::<Ip>("address"));
-        let mut first_free = |given: Option<Ip>| {
+        taken.extend(tables.router.get::<IpAddr>("address"));
+        taken.extend(tables.director.get::<IpAddr>("address"));
+        let mut first_free = |given: Option<IpAddr>| {
             given.unwrap_or_else(|| {
                 let ip = free(subnet, later(subnet.addr, 1), &taken);
                 taken.push(ip);
@@ -185,28 +191,25 @@ impl Builder<'_> {
     }
 
     /// The addresses that [[host]] tables give.
-    fn addresses_of_hosts(&self) -> Vec<Ip> {
+    fn addresses_of_hosts(&self) -> Vec<IpAddr> {
         let hosts = self.record.tables("host");
         let interfaces = hosts.iter().flat_map(|h| h.tables("interfaces"));
-        interfaces
-            .flat_map(|i| i.list::<InterfaceAddress>("addresses"))
-            .map(|a| a.value.ip)
-            .collect()
+        interfaces.flat_map(|i| i.list::<Net>("addresses")).map(|a| a.value.addr).collect()
     }
 
     fn real_addresses(
         &mut self,
         tables: &Tables,
-        subnet: Prefix,
-        vips: &[Ip],
+        subnet: Net,
+        vips: &[IpAddr],
         index: usize,
-    ) -> Vec<Ip> {
+    ) -> Vec<IpAddr> {
         let servers = &tables.servers;
-        let listed = servers.list::<Ip>("addresses");
+        let listed = servers.list::<IpAddr>("addresses");
         if !listed.is_empty() {
             return listed.into_iter().map(|a| a.value).collect();
         }
-        let offset = if subnet.len <= 27 { 11 } else { 3 };
+        let offset = if Net::host(subnet.addr).len - subnet.len >= 5 { 11 } else { 3 };
         let first = servers.get("first_address").unwrap_or_else(|| later(subnet.addr, offset));
         if let Some(count) = servers.get::<u32>("count") {
             let room = (0..count).take_while(|i| subnet.contains(later(first, *i))).count();
@@ -220,7 +223,7 @@ impl Builder<'_> {
         }
         // one for each RIP of the rules that no [[host]] has
         let own = self.addresses_of_hosts();
-        let mut rips: Vec<Ip> = Vec::new();
+        let mut rips: Vec<IpAddr> = Vec::new();
         for server in self.directors[index].rules.config.services.iter().flat_map(|s| &s.servers) {
             if !rips.contains(&server.rip) && !own.contains(&server.rip) {
                 rips.push(server.rip);
@@ -237,8 +240,8 @@ impl Builder<'_> {
     }
 
     fn check_plan(&mut self, tables: &Tables, plan: &Plan) {
-        let mut taken: Vec<(Ip, &str)> = vec![(plan.router, "the router")];
-        let mut check = |builder: &mut Self, ip: Ip, place: &Place, what: &'static str| {
+        let mut taken: Vec<(IpAddr, &str)> = vec![(plan.router, "the router")];
+        let mut check = |builder: &mut Self, ip: IpAddr, place: &Place, what: &'static str| {
             let place = place.clone();
             if !plan.subnet.contains(ip) {
                 let message = format!("{what} {ip} is not in the cluster's subnet {}", plan.subnet);
@@ -266,7 +269,7 @@ impl Builder<'_> {
 
     /// Rules for `vip` and all real servers, if the director has none of its own.
     fn make_rules(&mut self, tables: &Tables, plan: &Plan, index: usize) {
-        let Some((vip, port)) = tables.cluster.get::<(Ip, u16)>("vip") else {
+        let Some((vip, port)) = tables.cluster.get::<(IpAddr, u16)>("vip") else {
             if tables.cluster.has("scheduler") {
                 let place = tables.cluster.place_of("scheduler").clone();
                 let message = "`scheduler` is for the service that `vip` makes";
@@ -288,25 +291,15 @@ impl Builder<'_> {
         let Ok(written) = name.parse::<Algorithm>() else { return };
         let scheduler = crate::model::scheduler_of(self.record).unwrap_or(written);
         let forwarding = crate::model::forwarding_of(self.record).unwrap_or(Forwarding::Dr);
-        let servers = plan.real_servers.iter().map(|rip| ServerRule {
-            rip: *rip,
-            port,
-            forwarding,
-            weight: 1,
-            upper_threshold: 0,
-            lower_threshold: 0,
-        });
+        let servers = plan.real_servers.iter();
+        let servers = servers.map(|rip| ServerRule { forwarding, ..ServerRule::new(*rip, port) });
         let rules = &mut self.directors[index].rules;
         rules.services.push(tables.cluster.place_of("vip").clone());
         rules.servers.push(vec![tables.cluster.place.clone(); plan.real_servers.len()]);
         rules.config.services.push(ServiceRule {
-            key: ServiceKey::Address { protocol: proto::TCP, vip, port },
             scheduler,
-            sched_flags: 0,
-            persistent: None,
-            netmask_len: 32,
-            one_packet: false,
             servers: servers.collect(),
+            ..ServiceRule::new(ServiceKey::Address { protocol: proto::TCP, vip, port })
         });
     }
 
@@ -315,11 +308,12 @@ impl Builder<'_> {
         let t = &tables.clients;
         let name: String = t.value("name");
         let count: u32 = t.value::<u32>("count").max(1);
-        let subnet = t.get("subnet").or_else(|| t.default("subnet")).unwrap_or(Prefix::ALL);
+        let subnet = t.get("subnet").or_else(|| t.default("subnet")).unwrap_or(Net::ALL);
         let shared = t.value::<String>("connect") == "switch";
-        let size = 1_u64 << (32 - subnet.len);
+        let bits = Net::host(subnet.addr).len;
+        let size = 1_u64.checked_shl(u32::from(bits - subnet.len)).unwrap_or(u64::MAX);
         let room = if shared { size.saturating_sub(3) } else { u64::from(count) };
-        if subnet.len > 30 || subnet.len == 0 || u64::from(count) > room {
+        if subnet.len + 2 > bits || subnet.len == 0 || u64::from(count) > room {
             let place = t.place_of("subnet").clone();
             self.wrong(
                 &place,
@@ -353,15 +347,15 @@ impl Builder<'_> {
         let name = &parts.router;
         let mut host = self.cluster_host(name, plan.router, plan.subnet.len, &tables.router);
         let shared = self.switches.iter().any(|s| s.name == CLIENT_SWITCH);
-        let clients: Vec<InterfaceAddress> = parts
+        let clients: Vec<Net> = parts
             .clients
             .iter()
             .filter_map(|c| self.host(c)?.interfaces.first()?.addresses.first().copied())
             .collect();
         let legs = if shared { clients.len().min(1) } else { clients.len() };
         for (index, client) in clients.iter().take(legs).enumerate() {
-            let gateway = later(Prefix::new(client.ip, client.len).addr, 1);
-            let address = InterfaceAddress { ip: gateway, len: client.len };
+            let gateway = later(client.network().addr, 1);
+            let address = Net::new(gateway, client.len);
             host.interfaces.push(self.interface(&format!("eth{}", index + 1), address));
         }
         host.sysctl.ip_forward = true;
@@ -409,7 +403,7 @@ impl Builder<'_> {
         if let Some(director) = self.host_mut(&parts.director) {
             director.sysctl.ip_forward = true;
             no_redirects(director);
-            let vips = plan.vips.iter().map(|ip| InterfaceAddress { ip: *ip, len: 32 });
+            let vips = plan.vips.iter().map(|ip| Net::host(*ip));
             if let Some(interface) = director.interfaces.first_mut() {
                 interface.addresses.extend(vips);
             }
@@ -417,7 +411,7 @@ impl Builder<'_> {
         // a VIP that is no neighbour of the router is reached by way of the director
         let afar = plan.vips.iter().filter(|vip| !plan.subnet.contains(**vip));
         let routes: Vec<RouteConfig> = afar
-            .map(|vip| RouteConfig { to: Prefix::new(*vip, 32), ..default_via(plan.director) })
+            .map(|vip| RouteConfig { to: Net::host(*vip), ..default_via(plan.director) })
             .collect();
         if let Some(router) = self.host_mut(&parts.router) {
             router.routes.extend(routes);
@@ -434,7 +428,7 @@ impl Builder<'_> {
         }
     }
 
-    fn cluster_host(&mut self, name: &str, ip: Ip, len: u8, table: &Record) -> HostConfig {
+    fn cluster_host(&mut self, name: &str, ip: IpAddr, len: u8, table: &Record) -> HostConfig {
         if self.host(name).is_some() {
             let place = table.place.clone();
             self.wrong(&place, format!("two hosts are called `{name}`"), "the second one");
@@ -450,11 +444,11 @@ impl Builder<'_> {
         {
             host.cpu = Some(cpu(t));
         }
-        host.interfaces.push(self.interface("eth0", InterfaceAddress { ip, len }));
+        host.interfaces.push(self.interface("eth0", Net::new(ip, len)));
         host
     }
 
-    fn interface(&self, name: &str, address: InterfaceAddress) -> InterfaceConfig {
+    fn interface(&self, name: &str, address: Net) -> InterfaceConfig {
         InterfaceConfig {
             name: name.to_owned(),
             mac: None,
@@ -470,23 +464,23 @@ impl Builder<'_> {
 }
 
 /// The first address from `start` on that is in the subnet and not taken; `start` if there is none.
-fn free(subnet: Prefix, start: Ip, taken: &[Ip]) -> Ip {
+fn free(subnet: Net, start: IpAddr, taken: &[IpAddr]) -> IpAddr {
     let candidates = (0..=taken.len() as u32).map(|i| later(start, i));
     let mut inside = candidates.take_while(|ip| subnet.contains(*ip));
     inside.find(|ip| !taken.contains(ip)).unwrap_or(start)
 }
 
-fn set_up_server(host: &mut HostConfig, method: Forwarding, vip: Ip, dip: Ip) {
-    let address = InterfaceAddress { ip: vip, len: 32 };
+fn set_up_server(host: &mut HostConfig, method: Forwarding, vip: IpAddr, dip: IpAddr) {
+    let address = Net::host(vip);
     let list = match method {
-        Forwarding::Nat => {
+        Forwarding::Nat | Forwarding::FullNat | Forwarding::LocalNode | Forwarding::Bypass => {
             host.routes = vec![default_via(dip)];
             return;
         }
         Forwarding::Dr => &mut host.loopback,
         Forwarding::Tun => {
             host.sysctl.all.rp_filter = 0;
-            host.tunnel.get_or_insert_default()
+            &mut tunl0(host).addresses
         }
     };
     if !list.contains(&address) {
@@ -501,9 +495,9 @@ fn no_redirects(host: &mut HostConfig) {
     host.interfaces.iter_mut().for_each(|i| i.sysctl.send_redirects = false);
 }
 
-fn default_via(gateway: Ip) -> RouteConfig {
+fn default_via(gateway: IpAddr) -> RouteConfig {
     let hop = HopConfig { via: Some(gateway), dev: None };
-    RouteConfig { to: Prefix::ALL, hops: vec![hop], metric: 0 }
+    RouteConfig::new(if gateway.is_ipv4() { Net::ALL } else { Net::ALL_V6 }, vec![hop])
 }
 
 fn end(host: &str, dev: &str) -> LinkEnd {

@@ -3,28 +3,16 @@
 use super::Builder;
 use crate::diagnostic::At;
 use crate::format::Record;
+use core::net::IpAddr;
 use sim_core::config::{
-    CpuConfig, HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, RouteConfig, Sysctl,
-    TcpConfig,
+    CpuConfig, HostConfig, InterfaceConfig, InterfaceSysctl, Net, RouteConfig, TcpConfig,
+    TunnelConfig,
 };
-use sim_core::wire::{Ip, Mac};
+use sim_core::wire::Mac;
 
 /// A host with nothing on it.
 pub(super) fn bare(name: &str, tcp: TcpConfig) -> HostConfig {
-    HostConfig {
-        name: name.to_owned(),
-        interfaces: Vec::new(),
-        loopback: Vec::new(),
-        tunnel: None,
-        routes: Vec::new(),
-        neighbours: Vec::new(),
-        sysctl: Sysctl::default(),
-        tcp,
-        ipvs: None,
-        servers: Vec::new(),
-        clients: Vec::new(),
-        cpu: None,
-    }
+    HostConfig { name: name.to_owned(), tcp, ..HostConfig::default() }
 }
 
 /// Changes what the table says.
@@ -82,9 +70,18 @@ pub(super) fn patch_sysctl(host: &mut HostConfig, t: &Record) {
     }
 }
 
+/// The device `tunl0` of a host, which is put up if it is not.
+pub(super) fn tunl0(host: &mut HostConfig) -> &mut TunnelConfig {
+    let index = host.tunnels.iter().position(|t| t.name == "tunl0").unwrap_or_else(|| {
+        host.tunnels.push(TunnelConfig::tunl0(Vec::new()));
+        host.tunnels.len() - 1
+    });
+    &mut host.tunnels[index]
+}
+
 /// An address `index` further.
-pub(super) fn later(ip: Ip, index: u32) -> Ip {
-    Ip(ip.0.wrapping_add(index))
+pub(super) fn later(ip: IpAddr, index: u32) -> IpAddr {
+    crate::format::units::later(ip, u128::from(index))
 }
 
 fn later_mac(mac: Mac, index: u32) -> Mac {
@@ -144,7 +141,7 @@ impl Builder<'_> {
             for interface in &mut host.interfaces {
                 interface.mac = interface.mac.map(|m| later_mac(m, index));
                 for address in &mut interface.addresses {
-                    address.ip = later(address.ip, index);
+                    address.addr = later(address.addr, index);
                 }
             }
             members.push(member);
@@ -176,22 +173,22 @@ impl Builder<'_> {
             let interface = &mut host.interfaces[index];
             interface.mac = t.get("mac").or(interface.mac);
             interface.mtu = t.get("mtu").unwrap_or(interface.mtu);
-            let addresses = t.list::<InterfaceAddress>("addresses");
+            let addresses = t.list::<Net>("addresses");
             interface.addresses.extend(addresses.into_iter().map(|a| a.value));
             if let Some(s) = t.table("sysctl") {
                 patch_interface(&mut interface.sysctl, s);
             }
         }
-        let values = |name| table.list::<InterfaceAddress>(name).into_iter().map(|a| a.value);
+        let values = |name| table.list::<Net>(name).into_iter().map(|a| a.value);
         host.loopback.extend(values("loopback"));
         if table.has("tunnel") {
-            host.tunnel.get_or_insert_default().extend(values("tunnel"));
+            tunl0(host).addresses.extend(values("tunnel"));
         }
         if table.has("routes") {
             host.routes =
                 table.list::<RouteConfig>("routes").into_iter().map(|r| r.value).collect();
         }
-        let neighbours = table.list::<(String, Ip, Mac)>("neighbours");
+        let neighbours = table.list::<(String, IpAddr, Mac)>("neighbours");
         host.neighbours.extend(neighbours.into_iter().map(|n| n.value));
         if let Some(t) = table.table("sysctl") {
             patch_sysctl(host, t);

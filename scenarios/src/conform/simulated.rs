@@ -6,12 +6,13 @@ use sim_core::config::{IpvsConfig, IpvsSysctl};
 use sim_core::engine::{Stream, Time};
 use sim_core::ipvs::rules::{ServerRule, ServiceKey, ServiceRule, TimeoutRule};
 use sim_core::ipvs::{Command, Connection, Ipvs, ReplyVerdict, Verdict};
-use sim_core::wire::{self, Flags, Ip, proto};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use sim_core::wire::{self, AddressBook, Flags, Ip, proto};
+use std::net::SocketAddr;
 
 /// [`Ipvs`] with one service.
 pub(super) struct Simulated {
     ipvs: Ipvs,
+    book: AddressBook,
     key: ServiceKey,
     rule: ServiceRule,
 }
@@ -21,16 +22,18 @@ impl Simulated {
     pub(super) fn new(header: &Header) -> Result<Self, String> {
         let key = service_key(header.key)?;
         let rule = ServiceRule {
-            key,
             scheduler: header.scheduler,
             sched_flags: header.flags,
             persistent: header.persistence.map(|p| p.timeout),
             netmask_len: header.persistence.map_or(32, |p| p.prefix),
             one_packet: header.one_packet,
-            servers: Vec::new(),
+            ..ServiceRule::new(key)
         };
-        let ipvs = Ipvs::new(&IpvsConfig::default(), Stream::new(0, "director", "ipvs"));
-        Ok(Self { ipvs: ipvs.map_err(|_| "no director without rules")?, key, rule })
+        let mut book = AddressBook::new();
+        let random = Stream::new(0, "director", "ipvs");
+        let ipvs = Ipvs::new(&IpvsConfig::default(), random, &mut book);
+        let ipvs = ipvs.map_err(|_| "no director without rules")?;
+        Ok(Self { ipvs, book, key, rule })
     }
 
     fn sysctl(&mut self, key: &str, value: u64) -> Result<Option<IpvsSysctl>, String> {
@@ -68,24 +71,30 @@ impl Simulated {
             }
             Admin::Add(server) => Command::AddServer(self.key, server_rule(server)?),
             Admin::Edit(server) => Command::EditServer(self.key, server_rule(server)?),
-            Admin::Delete(at) => Command::DeleteServer(self.key, ip(at.ip())?, at.port()),
+            Admin::Delete(at) => Command::DeleteServer(self.key, at.ip(), at.port()),
             Admin::Mark(_) => return Err("firewall marks are not simulated".to_owned()),
             // The counters of packets are not recorded.
             Admin::Zero => return Ok(None),
         }))
     }
 
+    fn socket(&self, (addr, port): (Ip, u16)) -> SocketAddr {
+        SocketAddr::new(self.book.address(addr), port)
+    }
+
     /// The name of the destination that a connection is bound to.
     fn bound(&self, entry: &Connection) -> SocketAddr {
         let listed = self.ipvs.destinations().find(|d| d.id == entry.destination());
-        listed.map_or_else(|| socket(entry.rip()), |d| socket((d.rip, d.port)))
+        listed.map_or_else(|| self.socket(entry.rip()), |d| SocketAddr::new(d.rip, d.port))
     }
 }
 
 impl Director for Simulated {
     fn apply(&mut self, now: Time, change: &Admin) -> Result<(), String> {
         match self.command(change)? {
-            Some(command) => self.ipvs.apply(now, &command).map_err(|e| e.to_string()),
+            Some(command) => {
+                self.ipvs.apply(now, &command, &mut self.book).map_err(|e| e.to_string())
+            }
             None => Ok(()),
         }
     }
@@ -97,13 +106,13 @@ impl Director for Simulated {
     }
 
     fn request(&mut self, now: Time, packet: &Packet) -> Outcome {
-        let Some(packet) = on_the_wire(packet) else { return Outcome::Passed };
-        match self.ipvs.request(now, &packet) {
+        let Some(packet) = on_the_wire(packet, &mut self.book) else { return Outcome::Passed };
+        match self.ipvs.request(now, &packet, &mut self.book) {
             Verdict::Accept => Outcome::Passed,
             Verdict::Drop(_) => Outcome::Dropped,
             Verdict::Unreachable => Outcome::Refused,
             Verdict::Transmit(sent) => {
-                let there = socket((sent.rip, sent.rport));
+                let there = self.socket((sent.rip, sent.rport));
                 let entry = self.ipvs.connection(sent.connection);
                 let to = entry.map_or(there, |entry| self.bound(entry));
                 Outcome::Sent { to, port: sent.rport }
@@ -112,9 +121,9 @@ impl Director for Simulated {
     }
 
     fn reply(&mut self, now: Time, packet: &Packet) -> SocketAddr {
-        let Some(wire) = on_the_wire(packet) else { return packet.src };
+        let Some(wire) = on_the_wire(packet, &mut self.book) else { return packet.src };
         match self.ipvs.reply(now, &wire) {
-            ReplyVerdict::Translate { vip, vport, .. } => socket((vip, vport)),
+            ReplyVerdict::Translate { vip, vport, .. } => self.socket((vip, vport)),
             ReplyVerdict::Pass | ReplyVerdict::Counted { .. } => packet.src,
         }
     }
@@ -124,7 +133,7 @@ impl Director for Simulated {
             .ipvs
             .destinations()
             .map(|d| Destination {
-                at: socket((d.rip, d.port)),
+                at: SocketAddr::new(d.rip, d.port),
                 weight: d.weight,
                 active: d.active,
                 inactive: d.inactive,
@@ -138,9 +147,9 @@ impl Director for Simulated {
     fn connections(&self, now: Time) -> Vec<Entry> {
         let entry = |(_, entry): (_, &Connection)| Entry {
             protocol: if entry.protocol() == proto::UDP { "UDP" } else { "TCP" }.to_owned(),
-            client: socket(entry.client()),
-            target: socket(entry.vip()),
-            server: socket(entry.rip()),
+            client: self.socket(entry.client()),
+            target: self.socket(entry.vip()),
+            server: self.socket(entry.rip()),
             state: entry.state().name().to_owned(),
             left: entry.remaining(now).as_nanos() / 1_000_000_000,
         };
@@ -158,8 +167,8 @@ impl Director for Simulated {
             .connections()
             .filter(|(_, entry)| {
                 entry.protocol() == protocol
-                    && socket(entry.client()) == client
-                    && socket(entry.vip()) == target
+                    && self.socket(entry.client()) == client
+                    && self.socket(entry.vip()) == target
             })
             .max_by_key(|(_, entry)| entry.expires())
             .map(|(_, entry)| entry.state().name())
@@ -176,10 +185,10 @@ const fn number(protocol: Protocol) -> Option<u8> {
 
 fn service_key(key: Key) -> Result<ServiceKey, String> {
     match key {
-        Key::Mark(mark) => Ok(ServiceKey::Fwmark(mark)),
+        Key::Mark(mark) => Ok(ServiceKey::Fwmark { mark, v6: false }),
         Key::Address(protocol, at) => Ok(ServiceKey::Address {
             protocol: number(protocol).ok_or("SCTP is not simulated")?,
-            vip: ip(at.ip())?,
+            vip: at.ip(),
             port: at.port(),
         }),
     }
@@ -187,29 +196,17 @@ fn service_key(key: Key) -> Result<ServiceKey, String> {
 
 fn server_rule(server: &Server) -> Result<ServerRule, String> {
     Ok(ServerRule {
-        rip: ip(server.at.ip())?,
-        port: server.at.port(),
         forwarding: server.forwarding,
         weight: server.weight.try_into().map_err(|_| "weights end at 65535")?,
         upper_threshold: server.upper,
         lower_threshold: server.lower,
+        ..ServerRule::new(server.at.ip(), server.at.port())
     })
 }
 
-fn ip(addr: IpAddr) -> Result<Ip, String> {
-    match addr {
-        IpAddr::V4(addr) => Ok(Ip::from(addr)),
-        IpAddr::V6(_) => Err("IPv6 is not simulated".to_owned()),
-    }
-}
-
-fn socket((addr, port): (Ip, u16)) -> SocketAddr {
-    SocketAddr::new(Ipv4Addr::from(addr).into(), port)
-}
-
 /// The packet as it arrives; `None` for what the simulator has no packets for.
-fn on_the_wire(packet: &Packet) -> Option<wire::Packet> {
-    let (src, dst) = (ip(packet.src.ip()).ok()?, ip(packet.dst.ip()).ok()?);
+fn on_the_wire(packet: &Packet, book: &mut AddressBook) -> Option<wire::Packet> {
+    let (src, dst) = (book.number(packet.src.ip()), book.number(packet.dst.ip()));
     let mut wire = wire::Packet::ipv4(src, dst, number(packet.protocol)?, 40);
     (wire.sport, wire.dport) = (packet.src.port(), packet.dst.port());
     wire.flags = match packet.kind {

@@ -6,9 +6,10 @@ use super::tree::{Node, Raw};
 use super::units::{self, Allowed};
 use super::{record::Record, words};
 use crate::diagnostic::{At, Problem};
-use sim_core::config::{InterfaceAddress, LinkEnd, Load, QueueLimit, RouteConfig};
+use core::net::IpAddr;
+use sim_core::config::{LinkEnd, Load, Net, QueueLimit, RouteConfig};
 use sim_core::engine::{Dist, Span};
-use sim_core::wire::{Ip, Mac, Prefix};
+use sim_core::wire::Mac;
 
 /// A table of a scenario file.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ pub enum Kind {
     Dist(Quantity),
     /// When connections start.
     Load,
-    /// An IPv4 address.
+    /// An IP address.
     Address,
     /// An address with a prefix length.
     InterfaceAddress,
@@ -110,14 +111,13 @@ pub enum Value {
     Queue(QueueLimit),
     Dist(Dist),
     Load(Load),
-    Address(Ip),
-    InterfaceAddress(InterfaceAddress),
-    Addresses(Vec<Ip>),
-    Prefix(Prefix),
-    Endpoint((Ip, u16)),
+    Address(IpAddr),
+    Net(Net),
+    Addresses(Vec<IpAddr>),
+    Endpoint((IpAddr, u16)),
     Mac(Mac),
     Route(RouteConfig),
-    Neighbour((String, Ip, Mac)),
+    Neighbour((String, IpAddr, Mac)),
     LinkEnd(LinkEnd),
     List(Vec<At<Self>>),
     Table(Record),
@@ -139,7 +139,7 @@ impl Kind {
             Self::Queue => units::QUEUE.to_owned(),
             Self::Dist(quantity) => distribution::allowed(quantity),
             Self::Load => distribution::LOAD.to_owned(),
-            Self::Address => "an IPv4 address such as \"192.168.10.11\"".to_owned(),
+            Self::Address => "an IP address such as \"192.168.10.11\"".to_owned(),
             Self::InterfaceAddress => "an address such as \"192.168.10.11/24\"".to_owned(),
             Self::Addresses => {
                 "\"10.0.0.10\", \"10.0.0.10-10.0.0.99\" or \"10.0.0.0/24\"".to_owned()
@@ -233,9 +233,9 @@ impl Kind {
             Self::Dist(quantity) => distribution::dist(text, quantity).map(Value::Dist),
             Self::Load => distribution::load(text).map(Value::Load),
             Self::Address => units::address(text).map(Value::Address),
-            Self::InterfaceAddress => units::interface_address(text).map(Value::InterfaceAddress),
+            Self::InterfaceAddress => units::interface_address(text).map(Value::Net),
             Self::Addresses => units::address_range(text).map(Value::Addresses),
-            Self::Prefix => units::prefix(text).map(Value::Prefix),
+            Self::Prefix => units::prefix(text).map(Value::Net),
             Self::Endpoint => units::endpoint(text).map(Value::Endpoint),
             Self::Mac => units::mac(text).map(Value::Mac),
             Self::Route => units::route(text).map(Value::Route),

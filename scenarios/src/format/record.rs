@@ -4,9 +4,10 @@ use super::field::{Absent, Field, Section, Value};
 use super::tree::Table;
 use super::words;
 use crate::diagnostic::{At, Place, Problem};
-use sim_core::config::{InterfaceAddress, LinkEnd, Load, QueueLimit, RouteConfig};
+use core::net::IpAddr;
+use sim_core::config::{LinkEnd, Load, Net, QueueLimit, RouteConfig};
 use sim_core::engine::{Dist, Span};
-use sim_core::wire::{Ip, Mac, Prefix};
+use sim_core::wire::Mac;
 
 /// The decoded keys of a table.
 ///
@@ -188,14 +189,13 @@ from_value! {
     QueueLimit = Queue,
     Dist = Dist,
     Load = Load,
-    Ip = Address,
-    InterfaceAddress = InterfaceAddress,
-    Vec<Ip> = Addresses,
-    Prefix = Prefix,
-    (Ip, u16) = Endpoint,
+    IpAddr = Address,
+    Net = Net,
+    Vec<IpAddr> = Addresses,
+    (IpAddr, u16) = Endpoint,
     Mac = Mac,
     RouteConfig = Route,
-    (String, Ip, Mac) = Neighbour,
+    (String, IpAddr, Mac) = Neighbour,
     LinkEnd = LinkEnd,
     super::tree::Node = Any,
 }

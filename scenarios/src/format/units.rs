@@ -3,10 +3,10 @@
 //! Every function takes the text of one value and returns it, or says in a few words what is
 //! allowed there.
 
-use sim_core::config::{HopConfig, InterfaceAddress, LinkEnd, QueueLimit, RouteConfig};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use sim_core::config::{HopConfig, LinkEnd, Net, QueueLimit, RouteConfig};
 use sim_core::engine::Span;
-use sim_core::wire::{Ip, Mac, Prefix};
-use std::net::Ipv4Addr;
+use sim_core::wire::Mac;
 
 /// What is allowed, in a few words.
 pub type Allowed = String;
@@ -181,27 +181,26 @@ pub fn queue(text: &str) -> Result<QueueLimit, Allowed> {
     }
 }
 
-/// An IPv4 address.
+/// An IPv4 or IPv6 address.
 ///
 /// # Errors
-/// Not four numbers with dots.
-pub fn address(text: &str) -> Result<Ip, Allowed> {
-    text.trim()
-        .parse::<Ipv4Addr>()
-        .map(Ip::from)
-        .map_err(|_| "an IPv4 address such as 192.168.10.11".to_owned())
+/// Neither four numbers with dots nor groups of hexadecimal digits with colons.
+pub fn address(text: &str) -> Result<IpAddr, Allowed> {
+    text.trim().parse().map_err(|_| "an IP address such as 192.168.10.11 or fd00:10::11".to_owned())
 }
 
-/// An address with the length of its prefix; 32 if none is given.
+/// An address with the length of its prefix; all of its bits if none is given.
 ///
 /// # Errors
-/// Not an address, or a length above 32.
-pub fn interface_address(text: &str) -> Result<InterfaceAddress, Allowed> {
+/// Not an address, or a length above 32 (IPv6: 128).
+pub fn interface_address(text: &str) -> Result<Net, Allowed> {
     let allowed = || "an address with a prefix length such as 192.168.10.11/24".to_owned();
-    let (ip, len) = text.trim().split_once('/').unwrap_or((text.trim(), "32"));
+    let Some((ip, len)) = text.trim().split_once('/') else {
+        return address(text).map(Net::host).map_err(|_| allowed());
+    };
     let ip = address(ip).map_err(|_| allowed())?;
     match len.parse::<u8>() {
-        Ok(len) if len <= 32 => Ok(InterfaceAddress { ip, len }),
+        Ok(len) if len <= Net::host(ip).len => Ok(Net::new(ip, len)),
         _ => Err(allowed()),
     }
 }
@@ -210,57 +209,82 @@ pub fn interface_address(text: &str) -> Result<InterfaceAddress, Allowed> {
 ///
 /// # Errors
 /// Not a block, or bits set beyond the length.
-pub fn prefix(text: &str) -> Result<Prefix, Allowed> {
+pub fn prefix(text: &str) -> Result<Net, Allowed> {
     let allowed = || "a block such as 192.168.10.0/24".to_owned();
     if !text.contains('/') {
         return Err(allowed());
     }
     let a = interface_address(text).map_err(|_| allowed())?;
-    let block = Prefix::new(a.ip, a.len);
-    if block.addr == a.ip {
+    let block = a.network();
+    if block == a {
         Ok(block)
     } else {
         Err(format!("a block; the one that holds this address is {block}"))
     }
 }
 
-/// `address:port`.
+/// `address:port`, an IPv6 address in brackets.
 ///
 /// # Errors
 /// Not an address and a port from 1 to 65535.
-pub fn endpoint(text: &str) -> Result<(Ip, u16), Allowed> {
-    let allowed = || "an address and a port such as 192.168.10.200:80".to_owned();
+pub fn endpoint(text: &str) -> Result<(IpAddr, u16), Allowed> {
+    let allowed =
+        || "an address and a port such as 192.168.10.200:80 or [fd00:10::c8]:80".to_owned();
     let (ip, port) = text.trim().rsplit_once(':').ok_or_else(allowed)?;
-    let ip = address(ip).map_err(|_| allowed())?;
+    let ip = match ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')) {
+        Some(v6) => v6.parse().map(IpAddr::V6).map_err(|_| allowed())?,
+        None => ip.parse().map(IpAddr::V4).map_err(|_| allowed())?,
+    };
     match port.parse::<u16>() {
         Ok(port) if port > 0 => Ok((ip, port)),
         _ => Err(allowed()),
     }
 }
 
+/// Most addresses of a range.
+const LARGEST_RANGE: u128 = 65_536;
+
 /// One address, a range `a-b`, or a block `a/len` without its first and last address.
 ///
 /// # Errors
 /// Neither of them, or more than 65536 addresses.
-pub fn address_range(text: &str) -> Result<Vec<Ip>, Allowed> {
+pub fn address_range(text: &str) -> Result<Vec<IpAddr>, Allowed> {
     let allowed = || "an address, a range such as 10.0.0.10-10.0.0.99, or a block".to_owned();
     let (first, last) = if let Some((a, b)) = text.split_once('-') {
         (address(a).map_err(|_| allowed())?, address(b).map_err(|_| allowed())?)
     } else if text.contains('/') {
-        let p = prefix(text)?;
-        let size = (1_u64 << (32 - p.len)) as u32;
-        if p.len >= 31 {
+        let block = prefix(text)?;
+        let bits = Net::host(block.addr).len;
+        if block.len + 2 > bits {
             return Err(allowed());
         }
-        (Ip(p.addr.0 + 1), Ip(p.addr.0.wrapping_add(size).wrapping_sub(2)))
+        let size = 1_u128.checked_shl(u32::from(bits - block.len)).unwrap_or(0);
+        (later(block.addr, 1), later(block.addr, size.wrapping_sub(2)))
     } else {
         let a = address(text).map_err(|_| allowed())?;
         (a, a)
     };
-    if first > last || last.0 - first.0 >= 65_536 {
+    let distance = bits_of(last).wrapping_sub(bits_of(first));
+    if first.is_ipv4() != last.is_ipv4() || first > last || distance >= LARGEST_RANGE {
         return Err("a range from low to high of at most 65536 addresses".to_owned());
     }
-    Ok((first.0..=last.0).map(Ip).collect())
+    Ok((0..=distance).map(|n| later(first, n)).collect())
+}
+
+/// An address as a number.
+const fn bits_of(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(a) => a.to_bits() as u128,
+        IpAddr::V6(a) => a.to_bits(),
+    }
+}
+
+/// The address `distance` after `ip`, round the end of the address space.
+pub const fn later(ip: IpAddr, distance: u128) -> IpAddr {
+    match ip {
+        IpAddr::V4(a) => IpAddr::V4(Ipv4Addr::from_bits(a.to_bits().wrapping_add(distance as u32))),
+        IpAddr::V6(a) => IpAddr::V6(Ipv6Addr::from_bits(a.to_bits().wrapping_add(distance))),
+    }
 }
 
 /// An Ethernet address, six bytes in hex with colons, not a group address.
@@ -292,11 +316,11 @@ pub fn route(text: &str) -> Result<RouteConfig, Allowed> {
     let allowed = || ROUTE.to_owned();
     let mut words = text.split_whitespace();
     let to = match words.next().ok_or_else(allowed)? {
-        "default" => Prefix::ALL,
+        "default" => Net::ALL,
         block if block.contains('/') => prefix(block)?,
-        host => Prefix::new(address(host).map_err(|_| allowed())?, 32),
+        host => Net::host(address(host).map_err(|_| allowed())?),
     };
-    let mut route = RouteConfig { to, hops: Vec::new(), metric: 0 };
+    let mut route = RouteConfig::new(to, Vec::new());
     let mut hop: Option<HopConfig> = None;
     while let Some(word) = words.next() {
         if word == "nexthop" {
@@ -322,7 +346,7 @@ pub fn route(text: &str) -> Result<RouteConfig, Allowed> {
 ///
 /// # Errors
 /// Anything else.
-pub fn neighbour(text: &str) -> Result<(String, Ip, Mac), Allowed> {
+pub fn neighbour(text: &str) -> Result<(String, IpAddr, Mac), Allowed> {
     let words: Vec<&str> = text.split_whitespace().collect();
     match words[..] {
         [dev, ip, m] => Ok((dev.to_owned(), address(ip)?, mac(m)?)),
@@ -378,7 +402,7 @@ mod tests {
 
     #[test]
     fn addresses_routes_and_ends_are_read_as_people_write_them() {
-        assert_eq!(route("default via 10.0.0.1").map(|r| r.to), Ok(Prefix::ALL));
+        assert_eq!(route("default via 10.0.0.1").map(|r| r.to), Ok(Net::ALL));
         let ecmp = route("default nexthop via 10.0.0.1 nexthop via 10.0.0.2");
         assert_eq!(ecmp.map(|r| r.hops.len()), Ok(2));
         assert!(route("default").is_err());

@@ -40,6 +40,7 @@ pub(super) fn read(record: &Record, reading: &mut Reading<'_>) -> Vec<DirectorRu
                 expire_nodest_conn: sysctl.value("expire_nodest_conn"),
                 sloppy_tcp: sysctl.value("sloppy_tcp"),
                 pmtu_disc: sysctl.value("pmtu_disc"),
+                ..IpvsSysctl::default()
             };
         }
         let host = table.get("host");

@@ -1,8 +1,8 @@
 use super::*;
 use crate::diagnostic::render;
+use sim_core::config::v4;
 use sim_core::config::{HostConfig, LinkEnd, Transport};
 use sim_core::ipvs::rules::Forwarding;
-use sim_core::wire::Ip;
 
 fn load_text(text: &str) -> Scenario {
     load_set(text, &[])
@@ -35,31 +35,31 @@ fn a_small_scenario_is_small() {
     assert_eq!(director.services[0].servers.len(), 2);
     assert_eq!(host(config, "rs1").servers[0].port, 80);
     let client = &host(config, "client").clients[0];
-    assert_eq!(client.target, (Ip::new(192, 168, 10, 200), 80));
+    assert_eq!(client.target, (v4(192, 168, 10, 200), 80));
     assert_eq!(client.transport, Transport::Tcp);
 }
 
 #[test]
 fn real_servers_are_set_up_for_the_forwarding_method() {
-    let vip = Ip::new(192, 168, 10, 200);
+    let vip = v4(192, 168, 10, 200);
     let with = |method: &str| {
         let text = format!("forwarding = \"{method}\"\n{SMALL}");
         load_text(&text).variants.remove(0).config
     };
     let nat = with("NAT");
     let rs = host(&nat, "rs1");
-    assert_eq!(rs.routes[0].hops[0].via, Some(Ip::new(192, 168, 10, 2)));
+    assert_eq!(rs.routes[0].hops[0].via, Some(v4(192, 168, 10, 2)));
     assert!(rs.loopback.is_empty() && rs.sysctl.all.arp_ignore == 0);
     let dr = with("DR");
     let rs = host(&dr, "rs1");
-    assert_eq!(rs.routes[0].hops[0].via, Some(Ip::new(192, 168, 10, 1)));
-    assert_eq!((rs.loopback[0].ip, rs.loopback[0].len), (vip, 32));
+    assert_eq!(rs.routes[0].hops[0].via, Some(v4(192, 168, 10, 1)));
+    assert_eq!((rs.loopback[0].addr, rs.loopback[0].len), (vip, 32));
     assert_eq!((rs.sysctl.all.arp_ignore, rs.sysctl.all.arp_announce), (1, 2));
     let tun = with("TUN");
-    assert_eq!(host(&tun, "rs1").tunnel.as_ref().unwrap()[0].ip, vip);
+    assert_eq!(host(&tun, "rs1").tunnels[0].addresses[0].addr, vip);
     let director = host(&tun, "director");
     assert!(director.sysctl.ip_forward);
-    assert_eq!(director.interfaces[0].addresses[1].ip, vip);
+    assert_eq!(director.interfaces[0].addresses[1].addr, vip);
     assert_eq!(director.ipvs.as_ref().unwrap().services[0].servers[0].forwarding, Forwarding::Tun);
 }
 
@@ -104,7 +104,7 @@ fn variants_and_settings_override_by_path() {
 fn a_setting_of_the_command_is_stronger_than_a_variant() {
     let text = format!("{SMALL}[[run]]\nname = \"a\"\nforwarding = \"NAT\"\n");
     let config = load_set(&text, &["forwarding=TUN"]).variants.remove(0).config;
-    assert!(host(&config, "rs1").tunnel.is_some());
+    assert!(host(&config, "rs1").tunnels.len() == 1);
 }
 
 #[test]
@@ -150,7 +150,7 @@ up = false
 "#;
     let config = load_text(text).variants.remove(0).config;
     let web = host(&config, "web3");
-    assert_eq!(web.interfaces[0].addresses[0].ip, Ip::new(10, 0, 0, 13));
+    assert_eq!(web.interfaces[0].addresses[0].addr, v4(10, 0, 0, 13));
     assert_eq!(web.interfaces[0].mac.map(|m| m.0), Some([2, 0, 0, 0, 1, 0]));
     assert_eq!(config.links.len(), 4);
     let uplink = &config.links[3];
@@ -167,7 +167,7 @@ fn clients_on_links_of_their_own_give_the_router_as_many_legs() {
     let config = load_text(&text).variants.remove(0).config;
     let router = host(&config, "router");
     assert_eq!(router.interfaces.len(), 65);
-    assert_eq!(host(&config, "client64").interfaces[0].addresses[0].ip, Ip::new(172, 16, 63, 2));
+    assert_eq!(host(&config, "client64").interfaces[0].addresses[0].addr, v4(172, 16, 63, 2));
     assert_eq!(config.links.len(), 64 + 4);
 }
 

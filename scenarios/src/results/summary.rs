@@ -217,7 +217,8 @@ pub fn service_name(key: ServiceKey) -> String {
             let transport = if protocol == proto::UDP { "udp" } else { "tcp" };
             format!("{vip}:{port}/{transport}")
         }
-        ServiceKey::Fwmark(mark) => format!("fwmark {mark}"),
+        ServiceKey::Fwmark { mark, v6: false } => format!("fwmark {mark}"),
+        ServiceKey::Fwmark { mark, v6: true } => format!("fwmark {mark} (IPv6)"),
     }
 }
 

@@ -127,7 +127,7 @@ const MISTAKES: &[Mistake] = &[
         "address",
         "[cluster]",
         "[cluster]\nrouter.address = \"192.168.10\"",
-        &["an IPv4 address such as"],
+        &["an IP address such as"],
     ),
     mistake("subnet", "[cluster]", "[cluster]\nsubnet = \"192.168.10.5/24\"", &["192.168.10.0/24"]),
     mistake(

@@ -7,7 +7,8 @@ use crate::engine::rng::{CounterStream, mix, name_hash};
 use crate::engine::{Sampler, Span, Stream, Time};
 use crate::observe::{ConnectionRow, Failure};
 use crate::tcp::Conn;
-use crate::wire::Ip;
+use crate::wire::{AddressBook, Ip};
+use core::net::IpAddr;
 
 /// Limits of a run that all clients share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +80,9 @@ pub struct Session {
 pub struct ClientApplication {
     /// Its configuration.
     pub config: ClientConfig,
+    /// Where to, in the form of packets.
+    pub target: (Ip, u16),
+    sources: Vec<Ip>,
     /// Index of what it saw in [`Fabric::clients`].
     pub row: u32,
     /// Connections started.
@@ -113,7 +117,12 @@ impl ClientApplication {
     ///
     /// # Errors
     /// A distribution without meaning, or a load that never lets time pass.
-    pub fn new(config: &ClientConfig, entity: &str, seed: u64) -> Result<Self, String> {
+    pub fn new(
+        config: &ClientConfig,
+        entity: &str,
+        seed: u64,
+        book: &mut AddressBook,
+    ) -> Result<Self, String> {
         let sampler = |d| Sampler::new(d).map_err(|e| e.to_string());
         if let Load::Open { gap } | Load::OnOff { gap, .. } = &config.load
             && gap.mean().is_some_and(|mean| mean < 1e-9)
@@ -139,6 +148,8 @@ impl ClientApplication {
         let key = seed ^ name_hash(entity, "connection");
         let first_port = PORTS.0 + (key % u64::from(PORTS.1 - PORTS.0)) as u16;
         Ok(Self {
+            target: (book.number(config.target.0), config.target.1),
+            sources: config.sources.iter().map(|a| book.number(*a)).collect(),
             row: 0,
             started: 0,
             served: 0,
@@ -225,12 +236,12 @@ impl ClientApplication {
 
     /// The next source address, in turn; `fallback` if none is configured.
     pub fn next_source(&mut self, fallback: Ip) -> (usize, Ip) {
-        if self.config.sources.is_empty() {
+        if self.sources.is_empty() {
             return (0, fallback);
         }
         let slot = self.next_source;
-        self.next_source = (slot + 1) % self.config.sources.len();
-        (slot, self.config.sources[slot])
+        self.next_source = (slot + 1) % self.sources.len();
+        (slot, self.sources[slot])
     }
 
     /// The next ephemeral port of a source address.
@@ -302,14 +313,14 @@ impl ClientApplication {
 pub fn row(
     s: &Session,
     client: u32,
-    target: (Ip, u16),
+    (source, target): ((IpAddr, u16), (IpAddr, u16)),
     now: Time,
     failure: Option<Failure>,
 ) -> ConnectionRow {
     ConnectionRow {
         id: s.id,
         client,
-        source: s.source,
+        source,
         target,
         server: None,
         start: s.start,

@@ -217,7 +217,7 @@ impl Host {
     /// free port.
     fn open_tcp(&mut self, fab: &mut Fabric, session: &mut Session) -> Result<(), Failure> {
         let client = &mut self.clients[session.application as usize];
-        let target = client.config.target;
+        let target = client.target;
         let fallback = self.ip.source_for(target.0).ok_or(Failure::Unreachable)?;
         let (source, ip) = client.next_source(fallback);
         let mtu = self.ip.mtu_towards(target.0);
@@ -412,7 +412,8 @@ impl Host {
             && s.counted
         {
             let target = client.config.target;
-            let mut row = client::row(s, client.row, target, fab.now, failure);
+            let source = (fab.book.address(s.source.0), s.source.1);
+            let mut row = client::row(s, client.row, (source, target), fab.now, failure);
             row.server = fab.answered_by.remove(&s.source);
             rows.push(row);
         }

@@ -48,7 +48,7 @@ impl Host {
         session: &mut Session,
     ) -> Result<(), Failure> {
         let client = &mut self.clients[session.application as usize];
-        let target = client.config.target;
+        let target = client.target;
         let fallback = self.ip.source_for(target.0).ok_or(Failure::Unreachable)?;
         let (source, ip) = client.next_source(fallback);
         let free = (0..28_232)
@@ -128,7 +128,7 @@ impl Host {
     fn answered(&mut self, fab: &mut Fabric, slot: u32, p: &Packet) {
         let s = &mut self.sessions[slot as usize];
         let client = &mut self.clients[s.application as usize];
-        if (p.src, p.sport) != client.config.target {
+        if (p.src, p.sport) != client.target {
             return;
         }
         s.answered = fab.now;

@@ -59,7 +59,7 @@ impl Host {
         if p.proto == proto::ICMP {
             return self.director_icmp(fab, packet);
         }
-        let verdict = director.ipvs.request(fab.now, p);
+        let verdict = director.ipvs.request(fab.now, p, &mut fab.book);
         director.arm(fab, self.number);
         match verdict {
             Verdict::Transmit(transmit) => {
@@ -117,13 +117,15 @@ impl Host {
             return;
         }
         match to.forwarding {
-            Forwarding::Nat => {
+            Forwarding::Nat | Forwarding::FullNat => {
                 if !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
                 }
                 self.ip.output_to(fab, target, packet);
             }
-            Forwarding::Dr => self.ip.output_to(fab, target, packet),
+            Forwarding::Dr | Forwarding::LocalNode | Forwarding::Bypass => {
+                self.ip.output_to(fab, target, packet);
+            }
             Forwarding::Tun => {
                 let Some(source) = self.ip.source_for(to.rip) else {
                     fab.drop(Place::Host(self.number), Reason::NoRoute, packet);

@@ -6,7 +6,7 @@ use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
 use crate::observe::{ClientObservation, ConnectionRow};
-use crate::wire::{Ip, Kind, Mac, Packet, PacketId};
+use crate::wire::{AddressBook, Ip, Kind, Mac, Packet, PacketId};
 use std::collections::BTreeMap;
 
 /// Something that will happen.
@@ -216,6 +216,8 @@ pub struct Fabric {
     pub dropped: u64,
     /// Open captures.
     pub capture: Option<Box<Capture>>,
+    /// IPv6 addresses by number.
+    pub book: AddressBook,
     /// Ethernet addresses by number.
     pub macs: Vec<Mac>,
     /// Connections started by client applications so far.
@@ -253,6 +255,7 @@ impl Fabric {
             delivered: 0,
             dropped: 0,
             capture: None,
+            book: AddressBook::new(),
             macs: Vec::new(),
             connections: 0,
             talking: 0,

@@ -336,9 +336,10 @@ impl Host {
     pub(super) fn work_of(&mut self, forwarding: crate::ipvs::rules::Forwarding) {
         use crate::ipvs::rules::Forwarding;
         self.note_work(match forwarding {
-            Forwarding::Nat => Work::Nat,
+            Forwarding::Nat | Forwarding::FullNat => Work::Nat,
             Forwarding::Dr => Work::Dr,
             Forwarding::Tun => Work::Tun,
+            Forwarding::LocalNode | Forwarding::Bypass => Work::Other,
         });
     }
 }

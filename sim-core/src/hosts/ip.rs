@@ -4,7 +4,7 @@
 //! applications; here is what all of them need to send a packet on its way.
 
 use super::fabric::{Event, Fabric, NO_TAP, Place, Reason, Tap};
-use crate::config::{InterfaceAddress, InterfaceSysctl, Sysctl};
+use crate::config::{InterfaceSysctl, Sysctl};
 use crate::engine::Time;
 use crate::net::arp::{self, Action, NeighbourId};
 use crate::net::fragment;
@@ -15,6 +15,15 @@ use crate::wire::{Ip, Kind, MacId, Packet, PacketId, Prefix};
 
 /// No direction: the interface has no link.
 pub const NO_LINK: u32 = u32::MAX;
+
+/// An own address with its connected prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnAddress {
+    /// The address.
+    pub ip: Ip,
+    /// Leading bits of the connected prefix.
+    pub len: u8,
+}
 
 /// An interface of a host. What every packet needs of it stands first, in one cache line.
 #[derive(Debug)]
@@ -33,7 +42,7 @@ pub struct Interface {
     /// Settings, already joined with the host's.
     pub sysctl: InterfaceSysctl,
     /// Addresses, the primary one first.
-    pub addresses: Vec<InterfaceAddress>,
+    pub addresses: Vec<OwnAddress>,
     /// Name: `eth0`.
     pub name: String,
 }
@@ -102,7 +111,7 @@ pub struct IpStack {
     pub held: Option<Vec<(u16, PacketId)>>,
     actions: Vec<Action>,
     /// Addresses on `lo` and `tunl0`.
-    pub inner_addresses: Vec<InterfaceAddress>,
+    pub inner_addresses: Vec<OwnAddress>,
     /// Routing table.
     pub routes: Routes,
     /// Limits the rate of ICMP errors.
@@ -447,7 +456,7 @@ impl IpStack {
     fn ask(&mut self, fab: &mut Fabric, interface: u16, target: Ip, to: MacId, source: Ip) {
         let i = &self.interfaces[interface as usize];
         // the target knows a source of its own subnet, be it an address of this interface or not
-        let known = |a: &InterfaceAddress| {
+        let known = |a: &OwnAddress| {
             let prefix = Prefix::new(a.ip, a.len);
             prefix.contains(target) && prefix.contains(source)
         };

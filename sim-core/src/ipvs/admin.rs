@@ -6,8 +6,9 @@ use super::service::Refused;
 use super::state::Timeouts;
 use crate::config::{IpvsConfig, IpvsSysctl};
 use crate::engine::{Span, Time};
-use crate::wire::{Ip, Prefix, proto};
+use crate::wire::{AddressBook, proto};
 use core::fmt;
+use core::net::IpAddr;
 
 /// A change of the rules.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,7 +26,7 @@ pub enum Command {
     /// `ipvsadm -e`. Connections keep the method they began with.
     EditServer(ServiceKey, ServerRule),
     /// `ipvsadm -d`: service, RIP, port. Its connections stay in the table.
-    DeleteServer(ServiceKey, Ip, u16),
+    DeleteServer(ServiceKey, IpAddr, u16),
     /// `ipvsadm --set`.
     SetTimeouts(TimeoutRule),
     /// `sysctl -w net.ipv4.vs.*`.
@@ -40,15 +41,15 @@ pub enum IpvsError {
     /// There is no such service.
     NoService(ServiceKey),
     /// The service has a destination with this address and port already.
-    ServerExists(ServiceKey, Ip, u16),
+    ServerExists(ServiceKey, IpAddr, u16),
     /// The service has no such destination.
-    NoServer(ServiceKey, Ip, u16),
+    NoServer(ServiceKey, IpAddr, u16),
     /// The lower threshold is above the upper one.
     Thresholds {
         /// Service.
         service: ServiceKey,
         /// RIP.
-        rip: Ip,
+        rip: IpAddr,
         /// Port.
         port: u16,
         /// `-y` as given.
@@ -57,7 +58,7 @@ pub enum IpvsError {
         upper: u32,
     },
     /// A real server's address must be a unicast address.
-    Address(ServiceKey, Ip),
+    Address(ServiceKey, IpAddr),
     /// The service key itself is wrong; the text says what is allowed.
     Key(ServiceKey, &'static str),
     /// The `mh` table has fewer slots than the service has destinations. The destination was added,
@@ -102,7 +103,8 @@ impl fmt::Display for Name<'_> {
             ServiceKey::Address { protocol, vip, port } => {
                 write!(f, "protocol {protocol} {vip}:{port}")
             }
-            ServiceKey::Fwmark(mark) => write!(f, "FWM {mark}"),
+            ServiceKey::Fwmark { mark, v6: false } => write!(f, "FWM {mark}"),
+            ServiceKey::Fwmark { mark, v6: true } => write!(f, "FWM {mark} IPv6"),
         }
     }
 }
@@ -144,7 +146,11 @@ impl core::error::Error for IpvsError {}
 
 impl Ipvs {
     /// Applies the rules of a fresh director and collects what is wrong.
-    pub(super) fn configure(&mut self, config: &IpvsConfig) -> Vec<IpvsError> {
+    pub(super) fn configure(
+        &mut self,
+        config: &IpvsConfig,
+        book: &mut AddressBook,
+    ) -> Vec<IpvsError> {
         let mut errors = Vec::new();
         if let Err(span) = self.timeouts.set(&config.timeouts) {
             errors.push(IpvsError::Timeout(span));
@@ -155,7 +161,7 @@ impl Ipvs {
                 continue;
             }
             for server in &rule.servers {
-                errors.extend(self.add_server(rule.key, server).err());
+                errors.extend(self.add_server(rule.key, server, book).err());
             }
         }
         errors
@@ -166,11 +172,16 @@ impl Ipvs {
     /// # Errors
     /// What the kernel refuses, see [`IpvsError`]. Of [`Command::AddService`] with several servers
     /// the ones before the wrong one stay, as after the single commands.
-    pub fn apply(&mut self, now: Time, command: &Command) -> Result<(), IpvsError> {
+    pub fn apply(
+        &mut self,
+        now: Time,
+        command: &Command,
+        book: &mut AddressBook,
+    ) -> Result<(), IpvsError> {
         match command {
             Command::AddService(rule) => {
                 self.add_service(now, rule)?;
-                rule.servers.iter().try_for_each(|server| self.add_server(rule.key, server))
+                rule.servers.iter().try_for_each(|server| self.add_server(rule.key, server, book))
             }
             Command::EditService(rule) => {
                 check_service(rule)?;
@@ -183,11 +194,11 @@ impl Ipvs {
             }
             Command::Clear => {
                 for key in self.services().map(|s| s.key).collect::<Vec<_>>() {
-                    self.apply(now, &Command::DeleteService(key))?;
+                    self.apply(now, &Command::DeleteService(key), book)?;
                 }
                 Ok(())
             }
-            Command::AddServer(key, server) => self.add_server(*key, server),
+            Command::AddServer(key, server) => self.add_server(*key, server, book),
             Command::EditServer(key, server) => {
                 check_server(*key, server)?;
                 let edited = self.services.edit_destination(*key, server);
@@ -212,9 +223,14 @@ impl Ipvs {
         self.services.add_service(now, rule).map_err(|e| about_service(rule.key, e))
     }
 
-    fn add_server(&mut self, key: ServiceKey, server: &ServerRule) -> Result<(), IpvsError> {
+    fn add_server(
+        &mut self,
+        key: ServiceKey,
+        server: &ServerRule,
+        book: &mut AddressBook,
+    ) -> Result<(), IpvsError> {
         check_server(key, server)?;
-        let added = self.services.add_destination(key, server);
+        let added = self.services.add_destination(key, server, book.number(server.rip));
         added.map(drop).map_err(|e| about_server(key, server.rip, server.port, e))
     }
 
@@ -229,7 +245,7 @@ impl Ipvs {
 fn check_service(rule: &ServiceRule) -> Result<(), IpvsError> {
     let key = rule.key;
     match key {
-        ServiceKey::Fwmark(_) => return Err(IpvsError::Unsupported(key, "fwmark services")),
+        ServiceKey::Fwmark { .. } => return Err(IpvsError::Unsupported(key, "fwmark services")),
         ServiceKey::Address { protocol, .. } if !matches!(protocol, proto::TCP | proto::UDP) => {
             return Err(IpvsError::Key(key, "a service is TCP or UDP"));
         }
@@ -248,8 +264,11 @@ fn check_service(rule: &ServiceRule) -> Result<(), IpvsError> {
 }
 
 fn check_server(key: ServiceKey, server: &ServerRule) -> Result<(), IpvsError> {
-    let multicast_and_reserved = Prefix::new(Ip::new(224, 0, 0, 0), 3);
-    if server.rip == Ip::ANY || multicast_and_reserved.contains(server.rip) {
+    let host = match server.rip {
+        IpAddr::V4(rip) => !rip.is_unspecified() && rip.octets()[0] < 224,
+        IpAddr::V6(rip) => !rip.is_unspecified() && !rip.is_multicast(),
+    };
+    if !host {
         return Err(IpvsError::Address(key, server.rip));
     }
     Ok(())
@@ -264,7 +283,7 @@ fn about_service(key: ServiceKey, refused: Refused) -> IpvsError {
     }
 }
 
-fn about_server(service: ServiceKey, rip: Ip, port: u16, refused: Refused) -> IpvsError {
+fn about_server(service: ServiceKey, rip: IpAddr, port: u16, refused: Refused) -> IpvsError {
     match refused {
         Refused::Exists => IpvsError::ServerExists(service, rip, port),
         Refused::NoDestination => IpvsError::NoServer(service, rip, port),

@@ -181,7 +181,7 @@ impl Connection {
     pub const fn reply_tuple(&self) -> Tuple {
         let from = match self.forwarding {
             Forwarding::Nat => (self.daddr, self.dport),
-            Forwarding::Dr | Forwarding::Tun => (self.vaddr, self.vport),
+            _ => (self.vaddr, self.vport),
         };
         Tuple::new(from, (self.caddr, self.cport), self.protocol)
     }

@@ -9,7 +9,7 @@ use super::table::Table;
 use super::verdict::{DropReason, ReplyVerdict, Transmit, Verdict};
 use crate::config::{IpvsConfig, IpvsSysctl};
 use crate::engine::{Span, Stream, Time, Uniform};
-use crate::wire::{Flags, Kind, Packet, proto};
+use crate::wire::{AddressBook, Flags, Kind, Packet, proto};
 use schedulers::{Flow, RandomSource};
 
 /// The kernel's clock tick at `HZ` = 100. Deferred work runs one tick later.
@@ -56,11 +56,15 @@ enum Found {
 
 impl Ipvs {
     /// A director with the rules of `config`, added in their order. `random` serves the scheduler
-    /// `twos` and nothing else.
+    /// `twos` and nothing else; `book` is that of the packets it will see.
     ///
     /// # Errors
     /// Everything that is wrong with the rules, in their order.
-    pub fn new(config: &IpvsConfig, random: Stream) -> Result<Self, Vec<IpvsError>> {
+    pub fn new(
+        config: &IpvsConfig,
+        random: Stream,
+        book: &mut AddressBook,
+    ) -> Result<Self, Vec<IpvsError>> {
         let mut ipvs = Self {
             table: Table::new(),
             services: ServiceTable::default(),
@@ -71,7 +75,7 @@ impl Ipvs {
             no_destination: 0,
             random: Draws(random),
         };
-        let errors = ipvs.configure(config);
+        let errors = ipvs.configure(config, book);
         if errors.is_empty() { Ok(ipvs) } else { Err(errors) }
     }
 
@@ -85,13 +89,13 @@ impl Ipvs {
     ///
     /// ICMP is not looked at: see [`Ipvs::icmp_in`]. Packets of other protocols than TCP and UDP,
     /// and fragments, are accepted.
-    pub fn request(&mut self, now: Time, pkt: &Packet) -> Verdict {
+    pub fn request(&mut self, now: Time, pkt: &Packet, book: &mut AddressBook) -> Verdict {
         if !is_balanced(pkt) || self.services.is_empty() {
             return Verdict::Accept;
         }
         let tuple = Tuple::of(pkt);
         let Some(slot) = self.table.find_request(tuple) else {
-            return self.schedule(now, tuple, pkt);
+            return self.schedule(now, tuple, pkt, book);
         };
         let entry = self.table.get_mut(slot);
         let destination = self.services.destination_mut(entry.destination);
@@ -102,7 +106,7 @@ impl Ipvs {
                 Found::Drop(reason) => return Verdict::Drop(reason),
                 Found::Renew => {
                     self.expire_now(now, slot);
-                    return self.schedule(now, tuple, pkt);
+                    return self.schedule(now, tuple, pkt, book);
                 }
             }
         }
@@ -166,25 +170,27 @@ impl Ipvs {
     }
 
     /// A packet without a connection (`tcp_conn_schedule`, `ip_vs_schedule`, `ip_vs_leave`).
-    fn schedule(&mut self, now: Time, tuple: Tuple, pkt: &Packet) -> Verdict {
+    fn schedule(
+        &mut self,
+        now: Time,
+        tuple: Tuple,
+        pkt: &Packet,
+        book: &mut AddressBook,
+    ) -> Verdict {
         if pkt.proto == proto::TCP {
             let opens = pkt.flags.has(Flags::SYN) || self.sysctl.sloppy_tcp;
             if !opens || pkt.flags.has(Flags::RST) {
                 return Verdict::Accept;
             }
         }
-        let Some(index) = self.services.find(pkt.proto, pkt.dst, pkt.dport) else {
+        let vip = book.address(pkt.dst);
+        let Some(index) = self.services.find(pkt.proto, vip, pkt.dport) else {
             return Verdict::Accept;
         };
         if pkt.sport == FTP_DATA {
             return Verdict::Accept;
         }
-        let flow = Flow::new(
-            core::net::Ipv4Addr::from(pkt.src).into(),
-            pkt.sport,
-            core::net::Ipv4Addr::from(pkt.dst).into(),
-            pkt.dport,
-        );
+        let flow = Flow::new(book.address(pkt.src), pkt.sport, vip, pkt.dport);
         let scheduler = &mut self.services.service_mut(index).scheduler;
         let chosen = scheduler.schedule(&flow, now.as_nanos(), &mut self.random);
         let Some(id) = chosen.and_then(|id| self.services.of_pool(index, id)) else {
@@ -221,7 +227,7 @@ impl Ipvs {
         self.services.destination_mut(entry.destination).packet_out(pkt.len);
         let verdict = match (entry.forwarding, entry.vip()) {
             (Forwarding::Nat, (vip, vport)) => ReplyVerdict::Translate { vip, vport, connection },
-            (Forwarding::Dr | Forwarding::Tun, _) => ReplyVerdict::Counted { connection },
+            _ => ReplyVerdict::Counted { connection },
         };
         self.advance(now, connection, pkt, Direction::Output);
         verdict

@@ -87,8 +87,8 @@ pub fn check(
     }
     pkt.ttl -= 1;
     let (mtu, df_counts) = match method {
-        Forwarding::Nat | Forwarding::Dr => (mtu, true),
         Forwarding::Tun => (mtu.saturating_sub(TUNNEL_OVERHEAD), pmtu_disc),
+        _ => (mtu, true),
     };
     if method == Forwarding::Tun && mtu < MIN_MTU {
         return Err(Refusal::TunnelTooNarrow);

@@ -6,7 +6,7 @@ use super::rules::{Forwarding, ServiceKey};
 use super::service::{Service, Stats};
 use super::state::Timeouts;
 use crate::config::IpvsSysctl;
-use crate::wire::Ip;
+use core::net::IpAddr;
 use schedulers::Algorithm;
 
 /// A virtual service, as `ipvsadm -Ln` lists it.
@@ -28,7 +28,7 @@ pub struct DestinationEntry {
     /// Number of the destination.
     pub id: DestinationId,
     /// RIP.
-    pub rip: Ip,
+    pub rip: IpAddr,
     /// Port.
     pub port: u16,
     /// Method of new connections.
@@ -89,7 +89,7 @@ impl Ipvs {
         Some(DestinationEntry {
             service: service.key,
             id,
-            rip: destination.rip,
+            rip: destination.address,
             port: destination.port,
             forwarding: destination.forwarding,
             weight: counted.weight,

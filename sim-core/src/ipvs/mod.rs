@@ -15,34 +15,25 @@
 //! are put together before. Time passes by [`Ipvs::next_deadline`] and [`Ipvs::on_deadline`].
 //!
 //! ```
+//! use sim_core::config::{IpvsConfig, v4};
 //! use sim_core::engine::{Stream, Time};
 //! use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
 //! use sim_core::ipvs::{Ipvs, Verdict, forwarding};
-//! use sim_core::wire::{Flags, Ip, Packet, proto};
+//! use sim_core::wire::{AddressBook, Flags, Ip, Packet, proto};
 //!
-//! let vip = Ip::new(192, 168, 10, 200);
-//! let mut config = sim_core::config::IpvsConfig::default();
-//! config.services.push(ServiceRule {
-//!     key: ServiceKey::Address { protocol: proto::TCP, vip, port: 80 },
-//!     scheduler: schedulers::Algorithm::Rr,
-//!     sched_flags: 0,
-//!     persistent: None,
-//!     netmask_len: 32,
-//!     one_packet: false,
-//!     servers: vec![ServerRule {
-//!         rip: Ip::new(192, 168, 10, 11),
-//!         port: 8080,
-//!         forwarding: Forwarding::Nat,
-//!         weight: 1,
-//!         upper_threshold: 0,
-//!         lower_threshold: 0,
-//!     }],
-//! });
-//! let mut director = Ipvs::new(&config, Stream::new(1, "director", "ipvs")).expect("good rules");
+//! let web = ServiceKey::Address { protocol: proto::TCP, vip: v4(192, 168, 10, 200), port: 80 };
+//! let server = ServerRule { forwarding: Forwarding::Nat, ..ServerRule::new(v4(192, 168, 10, 11), 8080) };
+//! let service = ServiceRule { servers: vec![server], ..ServiceRule::new(web) };
+//! let config = IpvsConfig { services: vec![service], ..IpvsConfig::default() };
+//! let mut book = AddressBook::new();
+//! let random = Stream::new(1, "director", "ipvs");
+//! let mut director = Ipvs::new(&config, random, &mut book).expect("good rules");
 //!
-//! let mut syn = Packet::ipv4(Ip::new(172, 16, 0, 10), vip, proto::TCP, 60);
+//! let (client, vip) = (Ip::new(172, 16, 0, 10), Ip::new(192, 168, 10, 200));
+//! let mut syn = Packet::ipv4(client, vip, proto::TCP, 60);
 //! (syn.sport, syn.dport, syn.flags) = (40_000, 80, Flags::SYN);
-//! let Verdict::Transmit(to) = director.request(Time::ZERO, &syn) else { unreachable!() };
+//! let verdict = director.request(Time::ZERO, &syn, &mut book);
+//! let Verdict::Transmit(to) = verdict else { unreachable!() };
 //! forwarding::check(&mut syn, 1500, to.forwarding, true).expect("fits");
 //! forwarding::nat_request(&mut syn, to.rip, to.rport);
 //! assert_eq!((syn.dst, syn.dport, syn.ttl), (Ip::new(192, 168, 10, 11), 8080, 63));

@@ -9,7 +9,7 @@ use super::connection::DestinationId;
 use super::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
 use crate::engine::{FxMap, Span, Time};
 use crate::wire::Ip;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 use core::ops::{AddAssign, SubAssign};
 use schedulers::{Algorithm, Counting, DestEdit, DestId, DestSpec, Flags};
 
@@ -57,6 +57,8 @@ pub(super) struct Destination {
     /// Its name in the service's pool.
     pub(super) id: DestId,
     pub(super) rip: Ip,
+    /// As the rule states it.
+    pub(super) address: IpAddr,
     pub(super) port: u16,
     pub(super) forwarding: Forwarding,
     /// Listed, the kernel's flag `AVAILABLE`.
@@ -160,10 +162,6 @@ const SWEEP_INTERVAL: Span = Span::from_secs(60);
 /// The schedulers lblc and lblcr look through their tables this often (`CHECK_EXPIRE_INTERVAL`).
 const SCHEDULER_INTERVAL: Span = Span::from_secs(60);
 
-fn pool_address(ip: Ip) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::from(ip))
-}
-
 impl ServiceTable {
     /// Whether no service is configured: then the kernel's hooks are not registered.
     #[inline]
@@ -172,7 +170,7 @@ impl ServiceTable {
     }
 
     /// The service of a packet without a connection (`ip_vs_service_find`).
-    pub(super) fn find(&self, protocol: u8, vip: Ip, port: u16) -> Option<u32> {
+    pub(super) fn find(&self, protocol: u8, vip: IpAddr, port: u16) -> Option<u32> {
         self.live(ServiceKey::Address { protocol, vip, port })
     }
 
@@ -288,16 +286,18 @@ impl ServiceTable {
         Ok(())
     }
 
-    /// Adds a destination; one that waits in the trash is taken back with its connections.
+    /// Adds a destination; one that waits in the trash is taken back with its connections. `rip` is
+    /// the rule's in the form of packets.
     pub(super) fn add_destination(
         &mut self,
         key: ServiceKey,
         rule: &ServerRule,
+        rip: Ip,
     ) -> Result<DestinationId, Refused> {
         let index = self.live(key).ok_or(Refused::NoService)?;
         let service = self.service_mut(index);
         let added = service.scheduler.add_dest(DestSpec {
-            addr: pool_address(rule.rip),
+            addr: rule.rip,
             port: rule.port,
             weight: u32::from(rule.weight),
             upper_threshold: rule.upper_threshold,
@@ -308,18 +308,14 @@ impl ServiceTable {
         let id = match added {
             Ok(id) => id,
             Err(e) if full.is_none() => return Err(e.into()),
-            Err(e) => service
-                .scheduler
-                .pool()
-                .find(pool_address(rule.rip), rule.port)
-                .ok_or(Refused::Pool(e))?,
+            Err(e) => service.scheduler.pool().find(rule.rip, rule.port).ok_or(Refused::Pool(e))?,
         };
-        let destination = self.list(index, id, rule);
+        let destination = self.list(index, id, rule, rip);
         full.map_or(Ok(destination), |e| Err(Refused::Pool(e)))
     }
 
     /// Lists a destination that the pool of service `index` knows as `id`.
-    fn list(&mut self, index: u32, id: DestId, rule: &ServerRule) -> DestinationId {
+    fn list(&mut self, index: u32, id: DestId, rule: &ServerRule, rip: Ip) -> DestinationId {
         let service = &mut self.services[index as usize];
         let epoch = service.epoch;
         let known = service.ids.get(&id).copied();
@@ -340,7 +336,8 @@ impl ServiceTable {
                 stats: Stats::default(),
                 service: index,
                 id,
-                rip: rule.rip,
+                rip,
+                address: rule.rip,
                 port: rule.port,
                 forwarding: rule.forwarding,
                 available: true,
@@ -365,12 +362,12 @@ impl ServiceTable {
     }
 
     /// The listed destination of a live service.
-    fn listed(&self, key: ServiceKey, rip: Ip, port: u16) -> Result<DestinationId, Refused> {
+    fn listed(&self, key: ServiceKey, rip: IpAddr, port: u16) -> Result<DestinationId, Refused> {
         let index = self.live(key).ok_or(Refused::NoService)?;
         let service = self.service(index);
         let found = service.order.iter().find(|&&id| {
             let destination = self.destination(id);
-            (destination.rip, destination.port) == (rip, port)
+            (destination.address, destination.port) == (rip, port)
         });
         found.copied().ok_or(Refused::NoDestination)
     }
@@ -399,7 +396,7 @@ impl ServiceTable {
         &mut self,
         now: Time,
         key: ServiceKey,
-        (rip, port): (Ip, u16),
+        (rip, port): (IpAddr, u16),
     ) -> Result<(), Refused> {
         let id = self.listed(key, rip, port)?;
         self.discard(now, id)

@@ -7,9 +7,7 @@ mod check;
 
 pub use check::{Finding, MAX_HOSTS, Problem, Severity};
 
-use crate::config::{
-    HostConfig, InterfaceAddress, LinkConfig, LinkDirection, LinkEnd, WorldConfig,
-};
+use crate::config::{HostConfig, LinkConfig, LinkDirection, LinkEnd, Net, WorldConfig};
 use crate::ipvs::rules::ServiceKey;
 use crate::wire::proto;
 use core::fmt::Write as _;
@@ -221,10 +219,10 @@ fn quoted(text: &str) -> String {
 
 fn host_node(out: &mut String, number: usize, host: &HostConfig) {
     let mut label = format!("{}\\n", quoted(&host.name));
-    let mut addresses = |name: &str, list: &[InterfaceAddress]| {
+    let mut addresses = |name: &str, list: &[Net]| {
         label.push_str(&quoted(name));
         for a in list.iter().take(ADDRESSES_SHOWN) {
-            write!(label, " {}/{}", a.ip, a.len).expect("a String takes everything");
+            write!(label, " {a}").expect("a String takes everything");
         }
         if list.len() > ADDRESSES_SHOWN {
             write!(label, " and {} more", list.len() - ADDRESSES_SHOWN)
@@ -238,8 +236,8 @@ fn host_node(out: &mut String, number: usize, host: &HostConfig) {
     if !host.loopback.is_empty() {
         addresses("lo", &host.loopback);
     }
-    if let Some(tunnel) = &host.tunnel {
-        addresses("tunl0", tunnel);
+    for tunnel in &host.tunnels {
+        addresses(&tunnel.name, &tunnel.addresses);
     }
     for service in host.ipvs.iter().flat_map(|i| &i.services) {
         label.push_str(&service_name(service.key));
@@ -260,7 +258,8 @@ fn service_name(key: ServiceKey) -> String {
             };
             format!("VIP {vip}:{port} {name}")
         }
-        ServiceKey::Fwmark(mark) => format!("fwmark {mark}"),
+        ServiceKey::Fwmark { mark, v6: false } => format!("fwmark {mark}"),
+        ServiceKey::Fwmark { mark, v6: true } => format!("fwmark {mark} (IPv6)"),
     }
 }
 

@@ -4,8 +4,8 @@ use super::Histogram;
 use crate::engine::Time;
 use crate::ipvs::DestinationEntry;
 use crate::ipvs::rules::{Forwarding, ServiceKey};
-use crate::wire::Ip;
 use core::fmt;
+use core::net::IpAddr;
 
 /// Everything a run observed.
 #[derive(Clone, Debug, Default)]
@@ -198,7 +198,7 @@ pub struct DestinationObservation {
     /// Virtual service.
     pub service: ServiceKey,
     /// RIP.
-    pub rip: Ip,
+    pub rip: IpAddr,
     /// Port.
     pub port: u16,
     /// Forwarding method.
@@ -304,9 +304,9 @@ pub struct ConnectionRow {
     /// Index into [`Observations::clients`].
     pub client: u32,
     /// Client address.
-    pub source: (Ip, u16),
+    pub source: (IpAddr, u16),
     /// Address connected to.
-    pub target: (Ip, u16),
+    pub target: (IpAddr, u16),
     /// Index into [`Observations::servers`] of the application that answered, if any.
     pub server: Option<u32>,
     /// Start.

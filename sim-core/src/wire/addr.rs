@@ -1,7 +1,8 @@
-//! Addresses: Ethernet ([`Mac`], [`MacId`]) and IPv4 ([`Ip`], [`Prefix`]).
+//! Addresses: Ethernet ([`Mac`], [`MacId`]) and IP ([`Ip`], [`AddressBook`], [`Prefix`]).
 
+use crate::engine::FxMap;
 use core::fmt;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An Ethernet address as it stands on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +21,12 @@ impl MacId {
     pub const ZERO: Self = Self(u32::MAX - 1);
 }
 
-/// An IPv4 address in host order.
+/// An IP address in 32 bits: an IPv4 address in host order, or the number of an IPv6 address in the
+/// world's [`AddressBook`].
+///
+/// A packet is looked up by its addresses on every hop, and a run has few IPv6 addresses compared with
+/// its packets, so a packet carries the number. Numbers lie in the reserved block 240.0.0.0/4, which no
+/// host has an address of; 255.255.255.255 stays the broadcast address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Ip(pub u32);
 
@@ -33,6 +39,77 @@ impl Ip {
     /// The address `a.b.c.d`.
     pub const fn new(a: u8, b: u8, c: u8, d: u8) -> Self {
         Self(u32::from_be_bytes([a, b, c, d]))
+    }
+
+    /// Whether this is the number of an IPv6 address.
+    #[inline]
+    pub const fn is_v6(self) -> bool {
+        self.0 >= AddressBook::FIRST && self.0 != u32::MAX
+    }
+}
+
+/// The IPv6 addresses of a world by number, in the order in which they were first heard of.
+///
+/// ```
+/// use sim_core::wire::{AddressBook, Ip};
+///
+/// let mut book = AddressBook::new();
+/// let vip = book.number("fd00::c8".parse().unwrap());
+/// assert!(vip.is_v6());
+/// assert_eq!(book.address(vip).to_string(), "fd00::c8");
+/// assert_eq!(book.number("10.0.0.1".parse().unwrap()), Ip::new(10, 0, 0, 1));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct AddressBook {
+    addresses: Vec<Ipv6Addr>,
+    numbers: FxMap<Ipv6Addr, u32>,
+}
+
+impl AddressBook {
+    /// The first number: 240.0.0.0.
+    const FIRST: u32 = 0xf000_0000;
+
+    /// An empty book.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The 32-bit form of an address; an IPv6 address gets a number if it has none. An IPv4 address of
+    /// the reserved block (240.0.0.0/4) is numbered as the IPv6 address it maps to.
+    ///
+    /// # Panics
+    /// After 2^28 - 1 different IPv6 addresses, which take more than 5 GiB.
+    pub fn number(&mut self, address: IpAddr) -> Ip {
+        let v6 = match address {
+            IpAddr::V4(a) if !Ip(a.to_bits()).is_v6() => return Ip(a.to_bits()),
+            IpAddr::V4(a) => a.to_ipv6_mapped(),
+            IpAddr::V6(a) => a,
+        };
+        let next = self.addresses.len() as u32;
+        let number = *self.numbers.entry(v6).or_insert(next);
+        if number == next {
+            assert!(next < u32::MAX - Self::FIRST, "a run has fewer than 2^28 IPv6 addresses");
+            self.addresses.push(v6);
+        }
+        Ip(Self::FIRST + number)
+    }
+
+    /// The 32-bit form of an address that has one.
+    pub fn find(&self, address: IpAddr) -> Option<Ip> {
+        match address {
+            IpAddr::V4(a) if !Ip(a.to_bits()).is_v6() => Some(Ip(a.to_bits())),
+            IpAddr::V4(a) => self.numbers.get(&a.to_ipv6_mapped()).map(|n| Ip(Self::FIRST + n)),
+            IpAddr::V6(a) => self.numbers.get(&a).map(|n| Ip(Self::FIRST + n)),
+        }
+    }
+
+    /// The address that `ip` stands for; `::` for a number that the book did not give out.
+    pub fn address(&self, ip: Ip) -> IpAddr {
+        if !ip.is_v6() {
+            return IpAddr::V4(Ipv4Addr::from_bits(ip.0));
+        }
+        let known = self.addresses.get((ip.0 - Self::FIRST) as usize);
+        known.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |a| IpAddr::V6(*a))
     }
 }
 
@@ -72,12 +149,6 @@ impl From<Ipv4Addr> for Ip {
     }
 }
 
-impl From<Ip> for Ipv4Addr {
-    fn from(a: Ip) -> Self {
-        Self::from_bits(a.0)
-    }
-}
-
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, byte) in self.0.iter().enumerate() {
@@ -96,7 +167,10 @@ impl fmt::Debug for Mac {
 
 impl fmt::Display for Ip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&Ipv4Addr::from(*self), f)
+        if self.is_v6() {
+            return write!(f, "v6#{}", self.0 - AddressBook::FIRST);
+        }
+        fmt::Display::fmt(&Ipv4Addr::from_bits(self.0), f)
     }
 }
 
@@ -121,6 +195,23 @@ impl fmt::Debug for Prefix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_keeps_its_number() {
+        let mut book = AddressBook::new();
+        let ips = ["fd00::1", "10.1.2.3", "fd00::2", "240.0.0.1", "255.255.255.255", "::"];
+        let numbers = ips.map(|a| book.number(a.parse().unwrap()));
+        assert_eq!(numbers, ips.map(|a| book.number(a.parse().unwrap())));
+        assert_eq!(numbers.map(Ip::is_v6), [true, false, true, true, false, true]);
+        for (text, number) in ips.iter().zip(numbers) {
+            let address: IpAddr = text.parse().unwrap();
+            assert_eq!(book.find(address), Some(number));
+            assert_eq!(book.address(number).to_canonical(), address);
+        }
+        assert_eq!(book.find("fd00::3".parse().unwrap()), None);
+        assert_eq!(book.address(Ip(0xf123_4567)).to_string(), "::", "an unknown number");
+        assert_eq!(numbers[0].to_string(), "v6#0");
+    }
 
     #[test]
     fn a_prefix_holds_its_block_and_nothing_else() {

@@ -85,7 +85,7 @@ pub fn frame<B: Bodies>(out: &mut Vec<u8>, now: Time, packet: &Packet, bodies: &
     out.extend(mac(packet.dst_mac).0);
     out.extend(mac(packet.src_mac).0);
     let operation: u16 = match packet.kind {
-        Kind::Ipv4 => {
+        Kind::Ipv4 | Kind::Ipv6 => {
             out.extend([0x08, 0x00]);
             return Encoder { now, bodies }.ipv4(out, packet, 0);
         }

@@ -5,5 +5,5 @@ pub mod decode;
 pub mod encode;
 pub mod packet;
 
-pub use addr::{Ip, Mac, MacId, Prefix};
+pub use addr::{AddressBook, Ip, Mac, MacId, Prefix};
 pub use packet::{Flags, Kind, Packet, PacketId, Segment, icmp, proto};

@@ -15,6 +15,14 @@ pub mod proto {
     pub const TCP: u8 = 6;
     /// UDP.
     pub const UDP: u8 = 17;
+    /// IPv6 in IPv4 or in IPv6 (RFC 4213, RFC 2473).
+    pub const IPV6: u8 = 41;
+    /// Generic routing encapsulation (RFC 2784).
+    pub const GRE: u8 = 47;
+    /// `ICMPv6` (RFC 4443).
+    pub const ICMPV6: u8 = 58;
+    /// SCTP (RFC 9260).
+    pub const SCTP: u8 = 132;
 }
 
 /// ICMP types and codes (RFC 792).
@@ -61,6 +69,8 @@ pub enum Kind {
     ArpReply,
     /// An IPv4 datagram or a fragment of one.
     Ipv4,
+    /// An IPv6 packet or a fragment of one: `ttl` is the hop limit, `tos` the traffic class.
+    Ipv6,
 }
 
 /// TCP flags as on the wire.
@@ -139,6 +149,8 @@ pub struct Packet {
     pub body: PacketId,
     /// Which connection of which client this belongs to, for observers; never decides anything.
     pub tag: u32,
+    /// The firewall mark that the host gave it (`skb->mark`); 0 on a link.
+    pub mark: u32,
     /// TCP or UDP source port; ICMP type.
     pub sport: u16,
     /// TCP or UDP destination port; ICMP code.
@@ -151,7 +163,7 @@ pub struct Packet {
     pub frag: u16,
     /// TCP MSS option, only in a SYN; 0 if absent.
     pub mss: u16,
-    /// ARP or IPv4.
+    /// ARP, IPv4 or IPv6.
     pub kind: Kind,
     /// IP protocol, see [`proto`].
     pub proto: u8,
@@ -187,6 +199,7 @@ impl Packet {
             window: 0,
             body: PacketId::NONE,
             tag: u32::MAX,
+            mark: 0,
             sport: 0,
             dport: 0,
             len,

@@ -2,7 +2,7 @@
 
 use super::{Link, World, sample};
 use crate::config::{
-    HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Transport, WorldConfig,
+    HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, Transport, TunnelKind, WorldConfig,
 };
 use crate::engine::{Stream, Time};
 use crate::hosts::Host;
@@ -10,7 +10,7 @@ use crate::hosts::client::{ClientApplication, Plan};
 use crate::hosts::cpu::Cpu;
 use crate::hosts::director::Director;
 use crate::hosts::fabric::{Event, Fabric, NO_TAP};
-use crate::hosts::ip::{Interface, IpStack, NO_LINK};
+use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
 use crate::hosts::server::ServerApplication;
 use crate::ipvs::Ipvs;
 use crate::net::link::{Direction, Endpoint};
@@ -157,8 +157,9 @@ impl Builder<'_> {
             }
             ip.interfaces.push(built);
         }
-        let inner = config.loopback.iter().chain(config.tunnel.iter().flatten());
-        ip.inner_addresses = inner.copied().collect();
+        let inner = config.tunnels.iter().flat_map(|t| &t.addresses);
+        let inner: Vec<Net> = config.loopback.iter().chain(inner).copied().collect();
+        ip.inner_addresses = self.own(&inner);
         for a in ip.inner_addresses.clone() {
             ip.routes.add_local(a.ip);
         }
@@ -189,13 +190,19 @@ impl Builder<'_> {
         Interface {
             name: config.name.clone(),
             mac: MacId(self.fabric.macs.len() as u32 - 1),
-            addresses: config.addresses.clone(),
+            addresses: self.own(&config.addresses),
             mtu: config.mtu,
             sysctl: effective(&host.sysctl.all, &config.sysctl),
             direction: NO_LINK,
             tap: NO_TAP,
             plain: false,
         }
+    }
+
+    /// Own addresses in the form of packets.
+    fn own(&mut self, addresses: &[Net]) -> Vec<OwnAddress> {
+        let own = |a: &Net| OwnAddress { ip: self.fabric.book.number(a.addr), len: a.len };
+        addresses.iter().map(own).collect()
     }
 
     fn routes(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
@@ -213,7 +220,9 @@ impl Builder<'_> {
                         continue;
                     }
                     (None, Some(via)) => {
-                        let Some(interface) = ip.routes.interface_towards(via) else {
+                        let Some(interface) =
+                            ip.routes.interface_towards(self.fabric.book.number(via))
+                        else {
                             let to = route.to;
                             let what =
                                 format!("route to {to}: gateway {via} is on no connected prefix");
@@ -230,10 +239,12 @@ impl Builder<'_> {
                         continue;
                     }
                 };
-                hops.push(Hop { interface, via: hop.via });
+                let via = hop.via.map(|via| self.fabric.book.number(via));
+                hops.push(Hop { interface, via });
             }
             if !hops.is_empty() {
-                ip.routes.add(route.to, route.metric, hops);
+                let to = Prefix::new(self.fabric.book.number(route.to.addr), route.to.len);
+                ip.routes.add(to, route.metric, hops);
             }
         }
     }
@@ -249,7 +260,8 @@ impl Builder<'_> {
                 self.fabric.macs.push(*mac);
                 self.fabric.macs.len() - 1
             });
-            ip.neighbours.set_permanent(index as u16, *addr, MacId(id as u32));
+            let addr = self.fabric.book.number(*addr);
+            ip.neighbours.set_permanent(index as u16, addr, MacId(id as u32));
         }
     }
 
@@ -262,10 +274,10 @@ impl Builder<'_> {
         let key = seed ^ crate::engine::rng::name_hash(&config.name, "isn");
         let tcp = TcpStack::new(config.tcp, config.sysctl.default_ttl, key);
         let mut host = Host::new(config.name.clone(), ip, tcp, plan);
-        host.tunnel = config.tunnel.is_some();
+        host.tunnel = config.tunnels.iter().any(|t| t.kind == TunnelKind::Ipip);
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         if let Some(rules) = &config.ipvs {
-            match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs")) {
+            match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
                 Ok(ipvs) => host.director = Some(Box::new(Director::new(ipvs))),
                 Err(errors) => errors.iter().for_each(|e| self.wrong(place, e.to_string())),
             }
@@ -291,7 +303,7 @@ impl Builder<'_> {
         }
         for (index, client) in config.clients.iter().take(MOST_CLIENTS).enumerate() {
             let entity = format!("{}/{index}", config.name);
-            match ClientApplication::new(client, &entity, seed) {
+            match ClientApplication::new(client, &entity, seed, &mut self.fabric.book) {
                 Ok(application) => host.clients.push(application),
                 Err(what) => self.wrong(place, format!("client {}: {what}", client.name)),
             }
@@ -430,6 +442,7 @@ fn effective(all: &InterfaceSysctl, own: &InterfaceSysctl) -> InterfaceSysctl {
         arp_announce: all.arp_announce.max(own.arp_announce),
         rp_filter: all.rp_filter.max(own.rp_filter),
         send_redirects: all.send_redirects || own.send_redirects,
+        accept_redirects: all.accept_redirects && own.accept_redirects,
         proxy_arp: all.proxy_arp || own.proxy_arp,
         accept_local: all.accept_local || own.accept_local,
         arp_notify: all.arp_notify || own.arp_notify,

@@ -9,7 +9,7 @@ use crate::observe::{
     ClientObservation, DestinationObservation, DirectorObservation, DropObservation,
     LinkObservation, Observations, PacketAccount, ServerObservation,
 };
-use crate::wire::Ip;
+use core::net::IpAddr;
 
 /// Takes a world apart.
 pub(super) fn gather(mut world: World) -> Observations {
@@ -75,9 +75,11 @@ fn servers(hosts: &[Host], window: &Window) -> Vec<ServerObservation> {
 
 fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObservation> {
     let ipvs = &host.director.as_ref()?.ipvs;
-    let owner = |ip: Ip| {
-        let has =
-            |h: &&Host| h.ip.interfaces.iter().any(|i| i.addresses.iter().any(|a| a.ip == ip));
+    let owner = |ip: IpAddr| {
+        let ip = world.fabric.book.find(ip);
+        let has = |h: &&Host| {
+            h.ip.interfaces.iter().any(|i| i.addresses.iter().any(|a| Some(a.ip) == ip))
+        };
         world.hosts.iter().find(has).map(|h| h.name.clone()).unwrap_or_default()
     };
     let destinations = ipvs

@@ -1,18 +1,17 @@
 use super::World;
 use crate::config::{
-    HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, LinkConfig, LinkDirection,
-    LinkEnd, QueueLimit, Sysctl, TcpConfig, WorldConfig,
+    HostConfig, InterfaceConfig, InterfaceSysctl, LinkConfig, LinkDirection, LinkEnd, Net,
+    QueueLimit, WorldConfig, v4,
 };
 use crate::engine::Span;
 use crate::hosts::fabric::Event;
 use crate::wire::{Ip, Packet, icmp, proto};
 
 const A: Ip = Ip::new(10, 0, 0, 1);
-const B: Ip = Ip::new(10, 0, 0, 2);
 
-fn host(name: &str, ip: Ip, vip: Option<Ip>) -> HostConfig {
-    let mut addresses = vec![InterfaceAddress { ip, len: 24 }];
-    addresses.extend(vip.map(|ip| InterfaceAddress { ip, len: 32 }));
+fn host(name: &str, last: u8, vip: Option<Net>) -> HostConfig {
+    let mut addresses = vec![Net::new(v4(10, 0, 0, last), 24)];
+    addresses.extend(vip);
     HostConfig {
         name: name.into(),
         interfaces: vec![InterfaceConfig {
@@ -22,16 +21,7 @@ fn host(name: &str, ip: Ip, vip: Option<Ip>) -> HostConfig {
             mtu: 1500,
             sysctl: InterfaceSysctl::default(),
         }],
-        loopback: Vec::new(),
-        tunnel: None,
-        routes: Vec::new(),
-        neighbours: Vec::new(),
-        sysctl: Sysctl::default(),
-        tcp: TcpConfig::default(),
-        ipvs: None,
-        servers: Vec::new(),
-        clients: Vec::new(),
-        cpu: None,
+        ..HostConfig::default()
     }
 }
 
@@ -49,11 +39,11 @@ fn a_director_answers_a_ping_of_its_virtual_address_itself() {
         overhead: 18,
     };
     let end = |h: &str| LinkEnd::Interface(h.into(), "eth0".into());
-    let mut director = host("director", B, Some(vip));
+    let mut director = host("director", 2, Some(Net::host(v4(10, 0, 0, 200))));
     director.ipvs = Some(crate::config::IpvsConfig::default());
     let config = WorldConfig {
         duration: Span::from_secs(1),
-        hosts: vec![host("client", A, None), director],
+        hosts: vec![host("client", 1, None), director],
         links: vec![LinkConfig {
             name: "cable".into(),
             ends: [end("client"), end("director")],

@@ -179,7 +179,7 @@ fn starts_come_when_they_are_told_to() {
 #[test]
 fn many_addresses_behind_one_client_take_turns() {
     let mut config = pair(Transport::Udp, &[0, 10, 20, 30, 40]);
-    let other = sim_core::wire::Ip::new(10, 0, 0, 9);
+    let other = v4(10, 0, 0, 9);
     config.hosts[0].interfaces[0].addresses.push(address(other, 24));
     config.hosts[0].clients[0].sources = vec![CLIENT, other];
     let o = run(&config);

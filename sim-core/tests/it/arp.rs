@@ -2,30 +2,29 @@
 
 use crate::frames::{texts, watch};
 use crate::network::*;
+use core::net::IpAddr;
 use sim_core::config::*;
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::Forwarding;
-use sim_core::wire::{Ip, Prefix};
 
-const ON_LO: Ip = Ip::new(10, 0, 0, 50);
-const ELSEWHERE: Ip = Ip::new(10, 5, 0, 1);
+const ON_LO: IpAddr = v4(10, 0, 0, 50);
+const ELSEWHERE: IpAddr = v4(10, 5, 0, 1);
 
 /// Whether a server with addresses on `eth0`, `lo` and `eth1` answers a client at `asker` on `eth0`.
-fn reached(arp_ignore: u8, asker: Ip, target: Ip) -> bool {
+fn reached(arp_ignore: u8, asker: IpAddr, target: IpAddr) -> bool {
     let mut config = pair(Transport::Udp, &[0]);
     let on_link = |to| RouteConfig {
-        to,
-        hops: vec![HopConfig { via: None, dev: Some("eth0".into()) }],
         metric: 1,
+        ..RouteConfig::new(to, vec![HopConfig { via: None, dev: Some("eth0".into()) }])
     };
     let c = &mut config.hosts[0];
     c.interfaces[0].addresses = vec![address(asker, 24)];
-    c.routes = vec![on_link(Prefix::new(SERVER, 24)), on_link(Prefix::new(ELSEWHERE, 24))];
+    c.routes = vec![on_link(Net::new(SERVER, 24)), on_link(Net::new(ELSEWHERE, 24))];
     c.clients[0].target.0 = target;
     let s = &mut config.hosts[1];
     s.loopback = vec![address(ON_LO, 32)];
     s.interfaces.push(interface("eth1", vec![address(ELSEWHERE, 24)]));
-    s.routes = vec![on_link(Prefix::new(asker, 24))];
+    s.routes = vec![on_link(Net::new(asker, 24))];
     s.sysctl.all.arp_ignore = arp_ignore;
     let o = run(&config);
     assert_eq!(o.clients[0].connections_offered, 1);
@@ -34,7 +33,7 @@ fn reached(arp_ignore: u8, asker: Ip, target: Ip) -> bool {
 
 #[test]
 fn arp_ignore_decides_which_addresses_are_answered_for() {
-    let stranger = Ip::new(10, 7, 0, 1);
+    let stranger = v4(10, 7, 0, 1);
     for (ignore, own, lo, other, stranger_asks) in [
         (0, true, true, true, true),
         (1, true, false, false, true),
@@ -54,13 +53,13 @@ fn a_question_from_a_source_that_routing_refuses_is_not_answered() {
     for (filter, served) in [(0, 1), (1, 0), (2, 1)] {
         let mut config = pair(Transport::Udp, &[0]);
         introduce(&mut config, 1, 0);
-        config.hosts[0].interfaces[0].addresses = vec![address(Ip::new(10, 7, 0, 1), 24)];
+        config.hosts[0].interfaces[0].addresses = vec![address(v4(10, 7, 0, 1), 24)];
         let hop = |dev: &str| vec![HopConfig { via: None, dev: Some(dev.into()) }];
-        let to = |ip| Prefix::new(ip, 24);
-        config.hosts[0].routes = vec![RouteConfig { to: to(SERVER), hops: hop("eth0"), metric: 0 }];
+        let to = |ip| Net::new(ip, 24);
+        config.hosts[0].routes = vec![RouteConfig::new(to(SERVER), hop("eth0"))];
         let s = &mut config.hosts[1];
         s.interfaces.push(interface("eth1", vec![address(ELSEWHERE, 24)]));
-        s.routes = vec![RouteConfig { to: to(Ip::new(10, 7, 0, 0)), hops: hop("eth1"), metric: 0 }];
+        s.routes = vec![RouteConfig::new(to(v4(10, 7, 0, 0)), hop("eth1"))];
         s.sysctl.all.rp_filter = filter;
         let (_, frames) = watch(&config, "server");
         let answered = texts(&frames, |f| f.out && f.text.contains("is-at"));
@@ -71,7 +70,7 @@ fn a_question_from_a_source_that_routing_refuses_is_not_answered() {
 #[test]
 fn arp_announce_decides_with_which_address_a_real_server_asks() {
     let near = VIP;
-    let far = Ip::new(203, 0, 113, 80);
+    let far = v4(203, 0, 113, 80);
     // 1 avoids only addresses outside the subnet of the target
     for (announce, vip, sender) in [
         (0, near, near),
@@ -84,8 +83,8 @@ fn arp_announce_decides_with_which_address_a_real_server_asks() {
         let mut config = cluster(Forwarding::Dr, Transport::Udp, 53);
         let c = &mut config.hosts[0].clients[0];
         (c.target.0, c.limit) = (vip, 1);
-        config.hosts[1].routes = vec![route(Prefix::new(far, 32), &[DIP])];
-        config.hosts[2].interfaces[0].addresses[1].ip = vip;
+        config.hosts[1].routes = vec![route(Net::new(far, 32), &[DIP])];
+        config.hosts[2].interfaces[0].addresses[1].addr = vip;
         let mut rules = rules(Forwarding::Dr, 17, 53, 2);
         rules.services[0].key =
             sim_core::ipvs::rules::ServiceKey::Address { protocol: 17, vip, port: 53 };
@@ -210,8 +209,8 @@ fn a_proxy_answers_for_what_it_would_forward_by_another_interface() {
     // recorded: the director with a /16 asks for a real server behind the router: rs3
     for (proxy_arp, answer) in [(true, "rs3"), (false, "unreachable")] {
         let mut config = cluster(Forwarding::Tun, Transport::Tcp, 80);
-        let gateway = Ip::new(192, 168, 20, 1);
-        let far = Ip::new(192, 168, 20, 13);
+        let gateway = v4(192, 168, 20, 1);
+        let far = v4(192, 168, 20, 13);
         config.hosts.truncate(3);
         config.hosts[0].clients[0].limit = 1;
         config.hosts[0].clients[0].timeout = None;
@@ -221,7 +220,7 @@ fn a_proxy_answers_for_what_it_would_forward_by_another_interface() {
         config.hosts[2].ipvs = Some(rules(Forwarding::Tun, 6, 80, 1));
         config.hosts[2].ipvs.as_mut().expect("rules").services[0].servers[0].rip = far;
         let mut rs3 = host("rs3", vec![interface("eth0", vec![address(far, 24)])], Some(gateway));
-        rs3.tunnel = Some(vec![address(VIP, 32)]);
+        rs3.tunnels = vec![TunnelConfig::tunl0(vec![address(VIP, 32)])];
         rs3.servers.push(server(Transport::Tcp, 80));
         config.hosts.push(rs3);
         config.links.truncate(3);

@@ -6,7 +6,6 @@ use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::Forwarding;
 use sim_core::observe::Observations;
-use sim_core::wire::{Ip, Prefix};
 
 /// Direction, TTL and text of the IP frames at a host.
 fn lines(frames: &[Frame]) -> Vec<String> {
@@ -103,20 +102,20 @@ fn a_tunnel_packet_is_cut_on_the_outside() {
 /// servers answer with 2542 bytes.
 fn narrow(forwarding: Forwarding, mtu: u16) -> WorldConfig {
     let mut config = cluster(forwarding, Transport::Tcp, 80);
-    let (home, gateway) = (Ip::new(172, 17, 0, 10), Ip::new(172, 17, 0, 1));
+    let (home, gateway) = (v4(172, 17, 0, 10), v4(172, 17, 0, 1));
     let c = &mut config.hosts[0];
     c.interfaces[0].addresses = vec![address(home, 24)];
     c.routes = vec![default_route(gateway)];
     c.clients[0].limit = 1;
-    let mut wan = interface("i-r", vec![address(Ip::new(172, 16, 0, 10), 24)]);
+    let mut wan = interface("i-r", vec![address(v4(172, 16, 0, 10), 24)]);
     wan.mtu = mtu;
     let near = interface("i-c", vec![address(gateway, 24)]);
-    let mut isp = host("isp", vec![near, wan], Some(Ip::new(172, 16, 0, 1)));
+    let mut isp = host("isp", vec![near, wan], Some(v4(172, 16, 0, 1)));
     isp.sysctl.ip_forward = true;
     config.hosts.push(isp);
     let router = &mut config.hosts[1];
     router.interfaces[0].mtu = mtu;
-    router.routes = vec![route(Prefix::new(home, 24), &[Ip::new(172, 16, 0, 10)])];
+    router.routes = vec![route(Net::new(home, 24), &[v4(172, 16, 0, 10)])];
     for rs in &mut config.hosts[3..5] {
         rs.servers[0].response = Dist::Constant(2542.0);
     }

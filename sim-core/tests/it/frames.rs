@@ -1,8 +1,8 @@
 //! What passes the interfaces of a host, read back from its captures.
 
+use sim_core::config::v4;
 use sim_core::config::{CaptureConfig, WorldConfig};
 use sim_core::observe::Observations;
-use sim_core::wire::Ip;
 use sim_core::world::World;
 
 /// A frame.
@@ -66,7 +66,7 @@ fn read(mut bytes: &[u8], host: u8) -> Vec<Frame> {
 
 fn frame(ns: u64, out: bool, b: &[u8]) -> Frame {
     let two = |at: usize| u16::from_be_bytes([b[at], b[at + 1]]);
-    let ip = |at: usize| Ip::new(b[at], b[at + 1], b[at + 2], b[at + 3]);
+    let ip = |at: usize| v4(b[at], b[at + 1], b[at + 2], b[at + 3]);
     let mut frame = Frame {
         ns,
         out,

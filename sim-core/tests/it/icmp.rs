@@ -11,7 +11,7 @@ fn a_real_server_without_a_tunnel_refuses_and_the_director_passes_it_on() {
     let mut config = cluster(Forwarding::Tun, Transport::Tcp, 80);
     config.hosts[0].clients[0].limit = 1;
     for rs in &mut config.hosts[3..] {
-        rs.tunnel = None;
+        rs.tunnels.clear();
         rs.loopback = vec![address(VIP, 32)];
     }
     let (o, frames) = watch(&config, "director");

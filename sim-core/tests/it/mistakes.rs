@@ -6,9 +6,9 @@ use crate::network::{
     run, server,
 };
 use sim_core::config::{Load, Transport, WorldConfig};
+use sim_core::config::{Net, v4};
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::Forwarding;
-use sim_core::wire::{Ip, Prefix};
 
 #[test]
 fn real_servers_that_answer_arp_for_the_vip_take_all_traffic_past_the_director() {
@@ -48,7 +48,7 @@ fn a_real_server_without_the_vip_drops_what_dr_sends_it() {
 fn a_tunnelled_packet_for_a_server_without_a_tunnel_is_refused() {
     let mut config = cluster(Forwarding::Tun, Transport::Udp, 53);
     for rs in &mut config.hosts[3..] {
-        rs.tunnel = None;
+        rs.tunnels.clear();
     }
     let o = run(&config);
     // ICMP port unreachable goes to the director, which tells the client
@@ -144,9 +144,9 @@ fn replies_of_direct_routing_by_way_of_the_director_are_martians() {
 #[test]
 fn a_director_without_a_route_to_its_server_says_so_at_once() {
     let mut config = one_server(Forwarding::Nat);
-    config.hosts[2].routes = vec![route(Prefix::new(Ip::new(172, 16, 0, 0), 24), &[ROUTER])];
+    config.hosts[2].routes = vec![route(Net::new(v4(172, 16, 0, 0), 24), &[ROUTER])];
     let service = &mut config.hosts[2].ipvs.as_mut().expect("rules").services[0];
-    service.servers[0].rip = Ip::new(192, 168, 20, 13);
+    service.servers[0].rip = v4(192, 168, 20, 13);
     let (o, frames) = watch(&config, "client");
     assert_eq!(answers(&o), ["unreachable"]);
     assert_eq!(lengths(&o)[0] / 1_000_000, 0);

@@ -1,26 +1,27 @@
 //! The network that the recordings were made in: a client behind a router, director and real servers
 //! on one switch.
 
+use core::net::IpAddr;
 use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
 use sim_core::observe::{ConnectionRow, Observations};
-use sim_core::wire::{Ip, Mac, Prefix, proto};
+use sim_core::wire::{Mac, proto};
 use sim_core::world::World;
 
-pub(crate) const VIP: Ip = Ip::new(192, 168, 10, 200);
-pub(crate) const ROUTER: Ip = Ip::new(192, 168, 10, 1);
-pub(crate) const DIP: Ip = Ip::new(192, 168, 10, 100);
+pub(crate) const VIP: IpAddr = v4(192, 168, 10, 200);
+pub(crate) const ROUTER: IpAddr = v4(192, 168, 10, 1);
+pub(crate) const DIP: IpAddr = v4(192, 168, 10, 100);
 
-pub(crate) fn rip(n: u8) -> Ip {
-    Ip::new(192, 168, 10, 10 + n)
+pub(crate) fn rip(n: u8) -> IpAddr {
+    v4(192, 168, 10, 10 + n)
 }
 
-pub(crate) fn address(ip: Ip, len: u8) -> InterfaceAddress {
-    InterfaceAddress { ip, len }
+pub(crate) fn address(ip: IpAddr, len: u8) -> Net {
+    Net::new(ip, len)
 }
 
-pub(crate) fn interface(name: &str, addresses: Vec<InterfaceAddress>) -> InterfaceConfig {
+pub(crate) fn interface(name: &str, addresses: Vec<Net>) -> InterfaceConfig {
     InterfaceConfig {
         name: name.into(),
         mac: None,
@@ -30,29 +31,22 @@ pub(crate) fn interface(name: &str, addresses: Vec<InterfaceAddress>) -> Interfa
     }
 }
 
-pub(crate) fn default_route(via: Ip) -> RouteConfig {
-    RouteConfig { to: Prefix::ALL, hops: vec![HopConfig { via: Some(via), dev: None }], metric: 0 }
+pub(crate) fn default_route(via: IpAddr) -> RouteConfig {
+    RouteConfig::new(Net::ALL, vec![HopConfig { via: Some(via), dev: None }])
 }
 
 pub(crate) fn host(
     name: &str,
     interfaces: Vec<InterfaceConfig>,
-    gateway: Option<Ip>,
+    gateway: Option<IpAddr>,
 ) -> HostConfig {
     let all = InterfaceSysctl { send_redirects: false, ..InterfaceSysctl::default() };
     HostConfig {
         name: name.into(),
         interfaces,
-        loopback: Vec::new(),
-        tunnel: None,
         routes: gateway.map(default_route).into_iter().collect(),
-        neighbours: Vec::new(),
         sysctl: Sysctl { all, ..Sysctl::default() },
-        tcp: TcpConfig::default(),
-        ipvs: None,
-        servers: Vec::new(),
-        clients: Vec::new(),
-        cpu: None,
+        ..HostConfig::default()
     }
 }
 
@@ -120,33 +114,22 @@ pub(crate) fn client(transport: Transport, port: u16, at: &[u64]) -> ClientConfi
 }
 
 pub(crate) fn rules(forwarding: Forwarding, protocol: u8, port: u16, servers: u8) -> IpvsConfig {
-    let server = |n| ServerRule {
-        rip: rip(n),
-        port,
-        forwarding,
-        weight: 1,
-        upper_threshold: 0,
-        lower_threshold: 0,
-    };
+    let server = |n| ServerRule { forwarding, ..ServerRule::new(rip(n), port) };
     IpvsConfig {
         services: vec![ServiceRule {
-            key: ServiceKey::Address { protocol, vip: VIP, port },
             scheduler: schedulers::Algorithm::Rr,
-            sched_flags: 0,
-            persistent: None,
-            netmask_len: 32,
-            one_packet: false,
             servers: (1..=servers).map(server).collect(),
+            ..ServiceRule::new(ServiceKey::Address { protocol, vip: VIP, port })
         }],
         ..IpvsConfig::default()
     }
 }
 
-pub(crate) const CLIENT: Ip = Ip::new(10, 0, 0, 1);
-pub(crate) const SERVER: Ip = Ip::new(10, 0, 0, 2);
+pub(crate) const CLIENT: IpAddr = v4(10, 0, 0, 1);
+pub(crate) const SERVER: IpAddr = v4(10, 0, 0, 2);
 
 /// A host with one interface `eth0` and a server on it.
-pub(crate) fn serving(name: &str, ip: Ip, transport: Transport, port: u16) -> HostConfig {
+pub(crate) fn serving(name: &str, ip: IpAddr, transport: Transport, port: u16) -> HostConfig {
     let mut h = host(name, vec![interface("eth0", vec![address(ip, 24)])], None);
     h.servers.push(server(transport, port));
     h
@@ -179,7 +162,7 @@ pub(crate) fn quiet_pair(transport: Transport, at: &[u64]) -> WorldConfig {
 
 /// Gives host `who` a permanent entry for the first address of host `whom`, both on `eth0`.
 pub(crate) fn introduce(config: &mut WorldConfig, who: usize, whom: usize) {
-    let ip = config.hosts[whom].interfaces[0].addresses[0].ip;
+    let ip = config.hosts[whom].interfaces[0].addresses[0].addr;
     config.hosts[who].neighbours.push(("eth0".into(), ip, mac(whom)));
 }
 
@@ -197,9 +180,9 @@ pub(crate) fn event(ms: u64, link: &str, up: bool) -> LinkEvent {
 }
 
 /// A route to a prefix by a gateway.
-pub(crate) fn route(to: Prefix, via: &[Ip]) -> RouteConfig {
+pub(crate) fn route(to: Net, via: &[IpAddr]) -> RouteConfig {
     let hops = via.iter().map(|&ip| HopConfig { via: Some(ip), dev: None }).collect();
-    RouteConfig { to, hops, metric: 0 }
+    RouteConfig::new(to, hops)
 }
 
 /// Packets dropped at a place for a reason.
@@ -230,14 +213,14 @@ pub(crate) fn cluster(forwarding: Forwarding, transport: Transport, port: u16) -
     let protocol = if transport == Transport::Tcp { proto::TCP } else { proto::UDP };
     let mut c = host(
         "client",
-        vec![interface("c0", vec![address(Ip::new(172, 16, 0, 10), 24)])],
-        Some(Ip::new(172, 16, 0, 1)),
+        vec![interface("c0", vec![address(v4(172, 16, 0, 10), 24)])],
+        Some(v4(172, 16, 0, 1)),
     );
     c.clients.push(client(transport, port, &[0, 300]));
     let mut router = host(
         "router",
         vec![
-            interface("r-c", vec![address(Ip::new(172, 16, 0, 1), 24)]),
+            interface("r-c", vec![address(v4(172, 16, 0, 1), 24)]),
             interface("r-l", vec![address(ROUTER, 24)]),
         ],
         None,
@@ -257,8 +240,11 @@ pub(crate) fn cluster(forwarding: Forwarding, transport: Transport, port: u16) -
         let mut rs = host(&format!("rs{n}"), vec![eth0], Some(gateway));
         match forwarding {
             Forwarding::Nat => {}
+            Forwarding::LocalNode | Forwarding::Bypass | Forwarding::FullNat => {
+                unreachable!("not a method of this network")
+            }
             Forwarding::Dr => rs.loopback.push(address(VIP, 32)),
-            Forwarding::Tun => rs.tunnel = Some(vec![address(VIP, 32)]),
+            Forwarding::Tun => rs.tunnels = vec![TunnelConfig::tunl0(vec![address(VIP, 32)])],
         }
         rs.sysctl.all.arp_ignore = 1;
         rs.sysctl.all.arp_announce = 2;

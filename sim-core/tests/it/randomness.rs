@@ -5,7 +5,6 @@ use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::Forwarding;
 use sim_core::observe::{ConnectionRow, Histogram, Observations};
-use sim_core::wire::Ip;
 
 /// A cluster with random gaps, sizes, work and numbers of requests, far from saturation.
 fn random(forwarding: Forwarding) -> WorldConfig {
@@ -71,7 +70,7 @@ fn another_client_changes_nothing_for_the_first() {
     let mut second = config.hosts[0].clone();
     second.name = "other".into();
     second.clients[0].name = "other".into();
-    let (home, gateway) = (Ip::new(172, 17, 0, 10), Ip::new(172, 17, 0, 1));
+    let (home, gateway) = (v4(172, 17, 0, 10), v4(172, 17, 0, 1));
     second.interfaces[0].addresses = vec![address(home, 24)];
     second.routes = vec![default_route(gateway)];
     config.hosts.push(second);

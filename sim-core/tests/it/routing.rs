@@ -2,35 +2,35 @@
 
 use crate::frames::{Frame, texts, watch};
 use crate::network::*;
+use core::net::IpAddr;
 use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::Forwarding;
-use sim_core::wire::{Ip, Prefix};
 use std::collections::BTreeSet;
 
-const FAR: Ip = Ip::new(10, 9, 0, 100);
-const HOME: Ip = Ip::new(10, 1, 0, 2);
+const FAR: IpAddr = v4(10, 9, 0, 100);
+const HOME: IpAddr = v4(10, 1, 0, 2);
 
-fn net(a: u8, b: u8, c: u8, len: u8) -> Prefix {
-    Prefix::new(Ip::new(a, b, c, 0), len)
+fn net(a: u8, b: u8, c: u8, len: u8) -> Net {
+    Net::new(v4(a, b, c, 0), len)
 }
 
 /// A client on two links, each with a router, to a server on the network behind both:
 /// 10.1.0.2 - r1 - 10.9.0.1 and 10.2.0.2 - r2 - 10.9.0.2, the server is 10.9.0.100.
-fn diamond(transport: Transport, via: &[Ip]) -> WorldConfig {
+fn diamond(transport: Transport, via: &[IpAddr]) -> WorldConfig {
     let mut config = pair(transport, &[]);
-    let ips = |n: u8| (address(Ip::new(10, n, 0, 2), 24), address(Ip::new(10, n, 0, 1), 24));
+    let ips = |n: u8| (address(v4(10, n, 0, 2), 24), address(v4(10, n, 0, 1), 24));
     config.hosts[0].interfaces =
         vec![interface("eth1", vec![ips(1).0]), interface("eth2", vec![ips(2).0])];
     config.hosts[0].routes = vec![route(net(10, 9, 0, 24), via)];
     config.hosts[0].clients[0].target.0 = FAR;
     config.hosts[1].interfaces[0].addresses = vec![address(FAR, 24)];
     config.hosts[1].routes = vec![
-        route(net(10, 1, 0, 24), &[Ip::new(10, 9, 0, 1)]),
-        route(net(10, 2, 0, 24), &[Ip::new(10, 9, 0, 2)]),
+        route(net(10, 1, 0, 24), &[v4(10, 9, 0, 1)]),
+        route(net(10, 2, 0, 24), &[v4(10, 9, 0, 2)]),
     ];
     for n in 1..=2 {
-        let far = address(Ip::new(10, 9, 0, n), 24);
+        let far = address(v4(10, 9, 0, n), 24);
         let interfaces = vec![interface("near", vec![ips(n).1]), interface("far", vec![far])];
         let mut r = host(&format!("r{n}"), interfaces, None);
         r.sysctl.ip_forward = true;
@@ -47,8 +47,8 @@ fn diamond(transport: Transport, via: &[Ip]) -> WorldConfig {
     config
 }
 
-const R1: Ip = Ip::new(10, 1, 0, 1);
-const R2: Ip = Ip::new(10, 2, 0, 1);
+const R1: IpAddr = v4(10, 1, 0, 1);
+const R2: IpAddr = v4(10, 2, 0, 1);
 
 fn once(config: &mut WorldConfig) {
     config.hosts[0].clients[0].load = Load::At(vec![Span::ZERO]);
@@ -67,7 +67,7 @@ fn the_longer_prefix_and_then_the_lower_metric_decides() {
     let mut config = diamond(Transport::Udp, &[R1]);
     once(&mut config);
     assert_eq!(by_link(&config), (2, 0));
-    config.hosts[0].routes.push(route(Prefix::new(FAR, 32), &[R2]));
+    config.hosts[0].routes.push(route(Net::new(FAR, 32), &[R2]));
     // answers still come by r1, to the address of that link
     assert_eq!(by_link(&config).1, 2);
     config.hosts[0].routes[1].to.len = 24;
@@ -127,8 +127,8 @@ fn a_router_without_a_route_says_so() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut config = diamond(transport, &[]);
         once(&mut config);
-        config.hosts[0].routes = vec![route(Prefix::ALL, &[R1])];
-        config.hosts[0].clients[0].target.0 = Ip::new(10, 77, 0, 1);
+        config.hosts[0].routes = vec![route(Net::ALL, &[R1])];
+        config.hosts[0].clients[0].target.0 = v4(10, 77, 0, 1);
         let (o, frames) = watch(&config, "client");
         assert_eq!(answers(&o), ["unreachable"]);
         assert_eq!(dropped(&o, "r1", "no_route"), 1);
@@ -155,7 +155,7 @@ fn a_client_without_a_route_fails_at_once() {
 /// A client behind `ra`, which sends everything to `rb`, which sends everything back.
 fn loop_of_routers(transport: Transport, ttl: u8) -> WorldConfig {
     let mut config = pair(transport, &[0]);
-    let between = |n| Ip::new(10, 8, 0, n);
+    let between = |n| v4(10, 8, 0, n);
     config.hosts[0].interfaces[0].addresses = vec![address(HOME, 24)];
     config.hosts[0].routes = vec![default_route(R1)];
     config.hosts[0].sysctl.default_ttl = ttl;
@@ -207,7 +207,7 @@ fn a_strict_reverse_path_filter_drops_what_came_another_way() {
         config.hosts[0].neighbours.push(("eth2".into(), R2, mac(3)));
         config.hosts[3].sysctl.all.rp_filter = filter;
         if known {
-            config.hosts[3].routes = vec![route(net(10, 1, 0, 24), &[Ip::new(10, 9, 0, 1)])];
+            config.hosts[3].routes = vec![route(net(10, 1, 0, 24), &[v4(10, 9, 0, 1)])];
         }
         let o = run(&config);
         assert_eq!(answers(&o), [answer], "rp_filter {filter}, route {known}");
@@ -221,7 +221,7 @@ fn any_of_several_equal_routes_satisfies_the_reverse_path_filter() {
         let mut config = diamond(Transport::Udp, &via);
         config.hosts[0].clients[0].load = Load::Open { gap: Dist::Constant(0.001) };
         config.hosts[0].clients[0].limit = 50;
-        config.hosts[0].clients[0].sources = vec![HOME, Ip::new(10, 2, 0, 2)];
+        config.hosts[0].clients[0].sources = vec![HOME, v4(10, 2, 0, 2)];
         config.hosts[0].sysctl.all.rp_filter = 1;
         assert_eq!(run(&config).clients[0].connections_served, 50);
     }

@@ -4,12 +4,11 @@ use crate::frames::{texts, watch};
 use crate::network::*;
 use sim_core::config::*;
 use sim_core::engine::Span;
-use sim_core::wire::Ip;
 
 /// Client, server and a third host on the switch `sw`; neighbours are known.
 fn star(at: &[u64]) -> WorldConfig {
     let mut config = quiet_pair(Transport::Udp, at);
-    config.hosts.push(serving("third", Ip::new(10, 0, 0, 3), Transport::Udp, 80));
+    config.hosts.push(serving("third", v4(10, 0, 0, 3), Transport::Udp, 80));
     config.switches.push(switch("sw"));
     let names = ["client:eth0", "server:eth0", "third:eth0"];
     config.links = names.map(|n| link(n, "sw")).into();

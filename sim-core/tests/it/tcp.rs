@@ -2,11 +2,11 @@
 
 use crate::frames::watch;
 use crate::network::*;
+use core::net::IpAddr;
 use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::Forwarding;
 use sim_core::observe::Observations;
-use sim_core::wire::Ip;
 
 #[test]
 fn the_last_added_server_answers_first_by_every_method() {
@@ -64,7 +64,7 @@ fn connect_seconds(o: &Observations) -> Vec<u64> {
 #[test]
 fn a_syn_into_a_black_hole_is_repeated_until_127_seconds() {
     let mut config = quiet_pair(Transport::Tcp, &[0]);
-    let nobody = Ip::new(10, 0, 0, 77);
+    let nobody = v4(10, 0, 0, 77);
     config.hosts[0].neighbours.push(("eth0".into(), nobody, mac(1)));
     config.hosts[0].clients[0].target.0 = nobody;
     config.hosts[0].clients[0].timeout = None;
@@ -120,7 +120,7 @@ fn keepalive_finds_out_that_a_peer_has_gone() {
 }
 
 /// Short connections one after the other, closed by the client, from these addresses.
-fn churn(count: u64, sources: &[Ip]) -> WorldConfig {
+fn churn(count: u64, sources: &[IpAddr]) -> WorldConfig {
     let mut config = quiet_pair(Transport::Tcp, &[]);
     let c = &mut config.hosts[0];
     c.interfaces[0].addresses = sources.iter().map(|&ip| address(ip, 24)).collect();
@@ -142,7 +142,7 @@ fn a_source_address_has_28232_ports_a_minute_for_one_target() {
     let o = run(&churn(28_242, &[CLIENT]));
     assert_eq!(o.clients[0].connections_served, 28_232);
     assert_eq!(o.clients[0].connections_failed[4], 10);
-    let other = Ip::new(10, 0, 0, 9);
+    let other = v4(10, 0, 0, 9);
     let o = run(&churn(28_242, &[CLIENT, other]));
     assert_eq!(o.clients[0].connections_served, 28_242);
 }

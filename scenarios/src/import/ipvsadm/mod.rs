@@ -9,6 +9,7 @@ mod options;
 mod service;
 
 use crate::diagnostic::{FileId, Place, Problem, Sources};
+use core::net::SocketAddr;
 use line::{Command, Line};
 use schedulers::Algorithm;
 use service::{Address, Target};
@@ -67,7 +68,7 @@ pub fn set_forwarding(config: &mut IpvsConfig, method: Forwarding) {
     for service in &mut config.services {
         let port = match service.key {
             ServiceKey::Address { port, .. } => Some(port),
-            ServiceKey::Fwmark(_) => None,
+            ServiceKey::Fwmark { .. } => None,
         };
         for server in &mut service.servers {
             server.forwarding = method;
@@ -155,9 +156,10 @@ pub fn key_text(key: ServiceKey) -> String {
     match key {
         ServiceKey::Address { protocol, vip, port } => {
             let option = if protocol == proto::UDP { "-u" } else { "-t" };
-            format!("{option} {vip}:{port}")
+            format!("{option} {}", SocketAddr::new(vip, port))
         }
-        ServiceKey::Fwmark(mark) => format!("-f {mark}"),
+        ServiceKey::Fwmark { mark, v6: false } => format!("-f {mark}"),
+        ServiceKey::Fwmark { mark, v6: true } => format!("-f {mark} -6"),
     }
 }
 

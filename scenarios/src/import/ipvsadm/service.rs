@@ -4,9 +4,9 @@ use super::line::{Given, Line};
 use super::{Forwarding, ServerRule, ServiceKey, ServiceRule, proto};
 use crate::diagnostic::{Place, Problem};
 use crate::format::words::{list, nearest};
+use core::net::IpAddr;
 use schedulers::Algorithm;
 use sim_core::engine::Span;
-use sim_core::wire::Ip;
 
 /// The service a line is about.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Target {
 /// An address with a port that may be absent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Address {
-    pub(super) ip: Ip,
+    pub(super) ip: IpAddr,
     pub(super) port: Option<u16>,
 }
 
@@ -73,7 +73,7 @@ pub(super) fn target(line: &Line<'_>, given: &Given<'_>) -> Result<Target, Vec<P
         "sctp-service" => return Err(vec![not_simulated(&given.place, "SCTP")]),
         _ => proto::TCP,
     };
-    if address.ip == Ip::ANY || address.ip.0 >= Ip::new(224, 0, 0, 0).0 {
+    if address.ip.is_unspecified() || address.ip.is_multicast() {
         return Err(vec![Problem::new(&place, wrong, "not an address of a host")]);
     }
     let key = ServiceKey::Address { protocol, vip: address.ip, port: address.port.unwrap_or(0) };
@@ -110,15 +110,9 @@ pub(super) fn service(line: &Line<'_>, target: &Target) -> Result<ServiceRule, V
         ));
     }
     match scheduler {
-        Some(scheduler) if problems.is_empty() => Ok(ServiceRule {
-            key: target.key,
-            scheduler,
-            sched_flags,
-            persistent: None,
-            netmask_len: 32,
-            one_packet: false,
-            servers: Vec::new(),
-        }),
+        Some(scheduler) if problems.is_empty() => {
+            Ok(ServiceRule { scheduler, sched_flags, ..ServiceRule::new(target.key) })
+        }
         _ => Err(problems),
     }
 }
@@ -202,7 +196,7 @@ pub(super) fn server(line: &Line<'_>, target: &Target) -> Result<ServerRule, Vec
     let mut problems = Vec::new();
     let service_port = match target.key {
         ServiceKey::Address { port, .. } => port,
-        ServiceKey::Fwmark(_) => 0,
+        ServiceKey::Fwmark { .. } => 0,
     };
     let forwarding = if line.given("masquerading").is_some() {
         Forwarding::Nat
@@ -231,12 +225,11 @@ pub(super) fn server(line: &Line<'_>, target: &Target) -> Result<ServerRule, Vec
     };
     if problems.is_empty() {
         Ok(ServerRule {
-            rip: address.ip,
-            port,
             forwarding,
             weight: weight as u16,
             upper_threshold: upper as u32,
             lower_threshold: lower as u32,
+            ..ServerRule::new(address.ip, port)
         })
     } else {
         Err(problems)

@@ -5,7 +5,7 @@ use crate::ipvs::rules::TimeoutRule;
 use crate::ipvs::{Command, DropReason, IpvsError, Stats, Timeouts};
 
 fn apply(ipvs: &mut Ipvs, seconds: u64, command: &Command) -> Result<(), IpvsError> {
-    ipvs.apply(at(seconds), command)
+    ipvs.apply(at(seconds), command, &mut AddressBook::new())
 }
 
 #[test]
@@ -13,9 +13,9 @@ fn the_kernels_errors() {
     let mut ipvs = director(Forwarding::Dr);
     let before: Vec<_> = ipvs.destinations().collect();
     let (known, unknown) = (server(11, 80, Forwarding::Dr), server(99, 80, Forwarding::Dr));
-    let nobody = ServiceKey::Address { protocol: proto::TCP, vip: VIP, port: 81 };
+    let nobody = ServiceKey::Address { protocol: proto::TCP, vip: VIP_RULE, port: 81 };
     let bad = ServerRule { lower_threshold: 1, ..unknown };
-    let broadcast = ServerRule { rip: Ip::BROADCAST, ..unknown };
+    let broadcast = ServerRule { rip: v4(255, 255, 255, 255), ..unknown };
     let week = Span::from_secs(25 * 86_400);
     let long = TimeoutRule { udp: Some(week), ..TimeoutRule::default() };
     for (command, error, errno) in [
@@ -23,20 +23,28 @@ fn the_kernels_errors() {
         (Command::EditService(service(nobody, vec![])), IpvsError::NoService(nobody), "ESRCH"),
         (Command::DeleteService(nobody), IpvsError::NoService(nobody), "ESRCH"),
         (Command::AddServer(nobody, known), IpvsError::NoService(nobody), "ESRCH"),
-        (Command::AddServer(WEB, known), IpvsError::ServerExists(WEB, rip(11), 80), "EEXIST"),
+        (Command::AddServer(WEB, known), IpvsError::ServerExists(WEB, rip_rule(11), 80), "EEXIST"),
         (Command::EditServer(nobody, known), IpvsError::NoService(nobody), "ESRCH"),
-        (Command::EditServer(WEB, unknown), IpvsError::NoServer(WEB, rip(99), 80), "ENOENT"),
-        (Command::DeleteServer(WEB, rip(11), 81), IpvsError::NoServer(WEB, rip(11), 81), "ENOENT"),
-        (Command::DeleteServer(nobody, rip(11), 80), IpvsError::NoService(nobody), "ESRCH"),
+        (Command::EditServer(WEB, unknown), IpvsError::NoServer(WEB, rip_rule(99), 80), "ENOENT"),
+        (
+            Command::DeleteServer(WEB, rip_rule(11), 81),
+            IpvsError::NoServer(WEB, rip_rule(11), 81),
+            "ENOENT",
+        ),
+        (Command::DeleteServer(nobody, rip_rule(11), 80), IpvsError::NoService(nobody), "ESRCH"),
         (
             Command::AddServer(WEB, bad),
-            IpvsError::Thresholds { service: WEB, rip: rip(99), port: 80, lower: 1, upper: 0 },
+            IpvsError::Thresholds { service: WEB, rip: rip_rule(99), port: 80, lower: 1, upper: 0 },
             "ERANGE",
         ),
-        (Command::AddServer(WEB, broadcast), IpvsError::Address(WEB, Ip::BROADCAST), "EINVAL"),
+        (
+            Command::AddServer(WEB, broadcast),
+            IpvsError::Address(WEB, v4(255, 255, 255, 255)),
+            "EINVAL",
+        ),
         (Command::SetTimeouts(long), IpvsError::Timeout(week), "EINVAL"),
     ] {
-        assert_eq!(ipvs.apply(at(0), &command), Err(error), "{command:?}");
+        assert_eq!(ipvs.apply(at(0), &command, &mut AddressBook::new()), Err(error), "{command:?}");
         assert_eq!(error.errno(), Some(errno));
         assert!(!error.to_string().is_empty());
     }
@@ -47,10 +55,10 @@ fn the_kernels_errors() {
 #[test]
 fn every_mistake_of_a_configuration_is_reported() {
     let mut config = config(Forwarding::Dr);
-    let sctp = ServiceKey::Address { protocol: 132, vip: VIP, port: 80 };
-    let any = ServiceKey::Address { protocol: proto::TCP, vip: VIP, port: 0 };
-    let mark = ServiceKey::Fwmark(1);
-    let other = |port| ServiceKey::Address { protocol: proto::TCP, vip: VIP, port };
+    let sctp = ServiceKey::Address { protocol: 132, vip: VIP_RULE, port: 80 };
+    let any = ServiceKey::Address { protocol: proto::TCP, vip: VIP_RULE, port: 0 };
+    let mark = ServiceKey::Fwmark { mark: 1, v6: false };
+    let other = |port| ServiceKey::Address { protocol: proto::TCP, vip: VIP_RULE, port };
     config.services[0].servers.push(server(11, 80, Forwarding::Dr));
     config.services.push(service(WEB, vec![]));
     for key in [sctp, any, mark] {
@@ -59,7 +67,8 @@ fn every_mistake_of_a_configuration_is_reported() {
     let persistent = Some(Span::from_secs(300));
     config.services.push(ServiceRule { persistent, ..service(other(81), vec![]) });
     config.services.push(ServiceRule { one_packet: true, ..service(other(82), vec![]) });
-    let errors = Ipvs::new(&config, Stream::new(1, "director", "ipvs")).expect_err("wrong rules");
+    let errors = Ipvs::new(&config, Stream::new(1, "director", "ipvs"), &mut AddressBook::new())
+        .expect_err("wrong rules");
     let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(
         said,
@@ -106,11 +115,11 @@ fn without_any_service_packets_bypass_ipvs() {
     let reply = answer(&tcp(1, SYN), &to, SYN_ACK);
     assert_eq!(apply(&mut ipvs, 1, &Command::DeleteService(WEB)), Ok(()));
     let gone = Verdict::Drop(DropReason::DestinationGone);
-    assert_eq!(ipvs.request(at(1), &tcp(1, ACK)), gone);
-    assert_eq!(ipvs.request(at(1), &tcp(2, SYN)), Verdict::Accept);
+    assert_eq!(ipvs.request(at(1), &tcp(1, ACK), &mut AddressBook::new()), gone);
+    assert_eq!(ipvs.request(at(1), &tcp(2, SYN), &mut AddressBook::new()), Verdict::Accept);
     assert_eq!(apply(&mut ipvs, 1, &Command::Clear), Ok(()));
     assert_eq!((ipvs.services().count(), ipvs.destinations().count()), (0, 0));
-    assert_eq!(ipvs.request(at(1), &tcp(1, ACK)), Verdict::Accept);
+    assert_eq!(ipvs.request(at(1), &tcp(1, ACK), &mut AddressBook::new()), Verdict::Accept);
     assert_eq!(ipvs.reply(at(1), &reply), crate::ipvs::ReplyVerdict::Pass);
     assert_eq!(ipvs.entries(), 1, "the entry stays until its time");
 }
@@ -142,7 +151,7 @@ fn a_service_keeps_the_statistics_of_a_server_that_comes_and_goes() {
     let stats = |ipvs: &Ipvs| ipvs.services().next().map(|s| s.stats.connections);
     assert_eq!(stats(&ipvs), Some(2));
     for seconds in 1..4 {
-        let delete = Command::DeleteServer(WEB, rip(12), 80);
+        let delete = Command::DeleteServer(WEB, rip_rule(12), 80);
         assert_eq!(apply(&mut ipvs, seconds, &delete), Ok(()));
         assert_eq!(stats(&ipvs), Some(2));
         let add = Command::AddServer(WEB, server(12, 80, Forwarding::Dr));
@@ -158,11 +167,11 @@ fn an_idle_deleted_server_is_forgotten_after_two_minutes() {
     let mut ipvs = director(Forwarding::Dr);
     let id = web(&ipvs, 12).id;
     sent(&mut ipvs, at(0), &tcp(1, SYN));
-    assert_eq!(apply(&mut ipvs, 10, &Command::DeleteServer(WEB, rip(12), 80)), Ok(()));
+    assert_eq!(apply(&mut ipvs, 10, &Command::DeleteServer(WEB, rip_rule(12), 80)), Ok(()));
     // The connection ends at 60; the sweeps of 70, 130, 190 find it idle; 120 s have passed at 190.
     pass(&mut ipvs, at(189));
     let add = Command::AddServer(WEB, server(12, 80, Forwarding::Dr));
-    let delete = Command::DeleteServer(WEB, rip(12), 80);
+    let delete = Command::DeleteServer(WEB, rip_rule(12), 80);
     assert_eq!(apply(&mut ipvs, 189, &add), Ok(()));
     assert_eq!((web(&ipvs, 12).id, web(&ipvs, 12).stats.connections), (id, 1));
     assert_eq!(apply(&mut ipvs, 189, &delete), Ok(()));

@@ -36,7 +36,7 @@ fn nat_translates_both_ways_and_sees_both_sides() {
     );
     assert_eq!(web(&ipvs, 11).stats, Stats::default());
     let seen = crate::observe::DestinationObservation::from(web(&ipvs, 12));
-    assert_eq!((seen.service, seen.rip, seen.port), (WEB, rip(12), 8080));
+    assert_eq!((seen.service, seen.rip, seen.port), (WEB, rip_rule(12), 8080));
     assert_eq!((seen.connections, seen.active, seen.inactive), (1, 0, 1));
     assert_eq!((seen.packets_in, seen.bytes_in), (4, 208));
     assert_eq!((seen.packets_out, seen.bytes_out), (3, 120));
@@ -196,7 +196,10 @@ fn set_timeouts_act_from_the_next_packet() {
     let slot = sent(&mut ipvs, at(0), &tcp(40_000, SYN)).connection;
     sent(&mut ipvs, at(0), &tcp(40_000, ACK));
     let tcp_30 = TimeoutRule { tcp: Some(Span::from_secs(30)), ..TimeoutRule::default() };
-    assert_eq!(ipvs.apply(at(0), &crate::ipvs::Command::SetTimeouts(tcp_30)), Ok(()));
+    assert_eq!(
+        ipvs.apply(at(0), &crate::ipvs::Command::SetTimeouts(tcp_30), &mut AddressBook::new()),
+        Ok(())
+    );
     assert_eq!(ipvs.connection(slot).map(Connection::expires), Some(at(900)));
     sent(&mut ipvs, at(1), &tcp(40_000, ACK));
     assert_eq!(ipvs.connection(slot).map(Connection::expires), Some(at(31)));
@@ -217,7 +220,7 @@ fn secure_tcp_keeps_the_handshake_in_synack() {
 
 #[test]
 fn one_client_port_to_two_vips_on_one_real_server() {
-    let other = ServiceKey::Address { protocol: proto::TCP, vip: rip(201), port: 80 };
+    let other = ServiceKey::Address { protocol: proto::TCP, vip: rip_rule(201), port: 80 };
     let only = vec![server(11, 80, Forwarding::Nat)];
     let services = vec![service(WEB, only.clone()), service(other, only)];
     let mut ipvs = build(&IpvsConfig { services, ..IpvsConfig::default() });

@@ -9,15 +9,18 @@ mod scheduling;
 
 use super::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
 use super::{DestinationEntry, Ipvs, Slot, Transmit, Verdict};
-use crate::config::IpvsConfig;
+use crate::config::{IpvsConfig, v4};
 use crate::engine::{Span, Stream, Time};
-use crate::wire::{Flags, Ip, Packet, proto};
+use crate::wire::{AddressBook, Flags, Ip, Packet, proto};
+use core::net::IpAddr;
 use schedulers::Algorithm;
 
 const VIP: Ip = Ip::new(192, 168, 10, 200);
+/// The VIP and the address of a real server as rules state them.
+const VIP_RULE: IpAddr = v4(192, 168, 10, 200);
 const CLIENT: Ip = Ip::new(172, 16, 0, 10);
-const WEB: ServiceKey = ServiceKey::Address { protocol: proto::TCP, vip: VIP, port: 80 };
-const DNS: ServiceKey = ServiceKey::Address { protocol: proto::UDP, vip: VIP, port: 53 };
+const WEB: ServiceKey = ServiceKey::Address { protocol: proto::TCP, vip: VIP_RULE, port: 80 };
+const DNS: ServiceKey = ServiceKey::Address { protocol: proto::UDP, vip: VIP_RULE, port: 53 };
 
 const SYN: Flags = Flags::SYN;
 const SYN_ACK: Flags = Flags(0x12);
@@ -37,27 +40,21 @@ fn rip(host: u8) -> Ip {
     Ip::new(192, 168, 10, host)
 }
 
+fn rip_rule(host: u8) -> IpAddr {
+    v4(192, 168, 10, host)
+}
+
+/// An address of a packet as a rule states it.
+fn stated(ip: Ip) -> IpAddr {
+    AddressBook::new().address(ip)
+}
+
 fn server(host: u8, port: u16, forwarding: Forwarding) -> ServerRule {
-    ServerRule {
-        rip: rip(host),
-        port,
-        forwarding,
-        weight: 1,
-        upper_threshold: 0,
-        lower_threshold: 0,
-    }
+    ServerRule { forwarding, ..ServerRule::new(rip_rule(host), port) }
 }
 
 fn service(key: ServiceKey, servers: Vec<ServerRule>) -> ServiceRule {
-    ServiceRule {
-        key,
-        scheduler: Algorithm::Rr,
-        sched_flags: 0,
-        persistent: None,
-        netmask_len: 32,
-        one_packet: false,
-        servers,
-    }
+    ServiceRule { scheduler: Algorithm::Rr, servers, ..ServiceRule::new(key) }
 }
 
 /// TCP 80 and UDP 53 with two real servers each; NAT maps the ports to 8080 and 5353.
@@ -73,7 +70,8 @@ fn config(forwarding: Forwarding) -> IpvsConfig {
 }
 
 fn build(config: &IpvsConfig) -> Ipvs {
-    Ipvs::new(config, Stream::new(1, "director", "ipvs")).expect("good rules")
+    Ipvs::new(config, Stream::new(1, "director", "ipvs"), &mut AddressBook::new())
+        .expect("good rules")
 }
 
 fn director(forwarding: Forwarding) -> Ipvs {
@@ -106,7 +104,7 @@ fn answer(request: &Packet, to: &Transmit, flags: Flags) -> Packet {
 
 /// Where the director sends the packet; it must.
 fn sent(director: &mut Ipvs, now: Time, pkt: &Packet) -> Transmit {
-    match director.request(now, pkt) {
+    match director.request(now, pkt, &mut AddressBook::new()) {
         Verdict::Transmit(to) => to,
         other => panic!("{other:?} for {pkt:?}"),
     }
@@ -127,5 +125,5 @@ fn state(director: &Ipvs, slot: Slot) -> super::State {
 /// The destination of the web service at `host`.
 fn web(director: &Ipvs, host: u8) -> DestinationEntry {
     let mut all = director.destinations();
-    all.find(|d| d.service == WEB && d.rip == rip(host)).expect("listed")
+    all.find(|d| d.service == WEB && d.rip == rip_rule(host)).expect("listed")
 }

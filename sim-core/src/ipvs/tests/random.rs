@@ -45,7 +45,7 @@ fn command() -> impl Strategy<Value = Command> {
             match what {
                 0..2 => Command::AddServer(key, rule),
                 2 => Command::EditServer(key, rule),
-                3..5 => Command::DeleteServer(key, rip(host), port),
+                3..5 => Command::DeleteServer(key, rip_rule(host), port),
                 5 => Command::AddService(ServiceRule { scheduler, ..service(key, vec![rule]) }),
                 6 => Command::EditService(ServiceRule { scheduler, ..service(key, vec![]) }),
                 _ => Command::DeleteService(key),
@@ -96,7 +96,9 @@ impl World {
     fn play(&mut self, step: Step) {
         match step {
             Step::Request(pkt) => {
-                if let Verdict::Transmit(to) = self.ipvs.request(self.now, &pkt) {
+                if let Verdict::Transmit(to) =
+                    self.ipvs.request(self.now, &pkt, &mut AddressBook::new())
+                {
                     self.last = Some((pkt, to));
                     self.sent += 1;
                     self.found_both_ways(&pkt, &to);
@@ -108,7 +110,9 @@ impl World {
                 }
             }
             Step::Error(about_request) => self.error(about_request),
-            Step::Command(command) => drop(self.ipvs.apply(self.now, &command)),
+            Step::Command(command) => {
+                let _refused = self.ipvs.apply(self.now, &command, &mut AddressBook::new());
+            }
             Step::Pass(ms) => {
                 self.now += Span::from_millis(ms);
                 pass(&mut self.ipvs, self.now);
@@ -199,7 +203,7 @@ proptest! {
         for (i, (a, b, call)) in packets.into_iter().enumerate() {
             let now = at(i as u64);
             match call {
-                0 => drop(ipvs.request(now, &a)),
+                0 => drop(ipvs.request(now, &a, &mut AddressBook::new())),
                 1 => drop(ipvs.reply(now, &a)),
                 2 => drop((ipvs.icmp_in(&a, &b), ipvs.icmp_out(&a, &b))),
                 _ => drop(ipvs.icmp_tunnel(&a, &b, &a)),

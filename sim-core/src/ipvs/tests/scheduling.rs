@@ -7,7 +7,7 @@ use crate::ipvs::{Command, Connection, DropReason, ReplyVerdict, State};
 fn what_is_not_for_ipvs_goes_to_the_own_stack() {
     let mut ipvs = director(Forwarding::Nat);
     let accepted = |ipvs: &mut Ipvs, pkt: Packet| {
-        assert_eq!(ipvs.request(at(0), &pkt), Verdict::Accept, "{pkt:?}");
+        assert_eq!(ipvs.request(at(0), &pkt, &mut AddressBook::new()), Verdict::Accept, "{pkt:?}");
     };
     for flags in [ACK, FIN, RST, SYN.with(RST), Flags::NONE] {
         accepted(&mut ipvs, tcp(40_000, flags));
@@ -19,7 +19,10 @@ fn what_is_not_for_ipvs_goes_to_the_own_stack() {
     accepted(&mut ipvs, tcp(20, SYN));
     accepted(&mut ipvs, udp(20));
     assert_eq!((ipvs.entries(), ipvs.next_deadline()), (0, None));
-    assert!(matches!(ipvs.request(at(0), &tcp(40_000, SYN_ACK)), Verdict::Transmit(_)));
+    assert!(matches!(
+        ipvs.request(at(0), &tcp(40_000, SYN_ACK), &mut AddressBook::new()),
+        Verdict::Transmit(_)
+    ));
 }
 
 #[test]
@@ -27,7 +30,7 @@ fn sloppy_tcp_schedules_any_packet_but_rst() {
     let mut config = config(Forwarding::Dr);
     config.sysctl.sloppy_tcp = true;
     let mut ipvs = build(&config);
-    assert_eq!(ipvs.request(at(0), &tcp(1, RST)), Verdict::Accept);
+    assert_eq!(ipvs.request(at(0), &tcp(1, RST), &mut AddressBook::new()), Verdict::Accept);
     let slot = sent(&mut ipvs, at(0), &tcp(2, ACK)).connection;
     assert_eq!(state(&ipvs, slot), State::Established);
     let slot = sent(&mut ipvs, at(0), &tcp(3, Flags::PSH)).connection;
@@ -39,12 +42,21 @@ fn no_destination_is_answered_by_port_unreachable() {
     let mut config = config(Forwarding::Nat);
     config.services[0].servers.clear();
     let mut ipvs = build(&config);
-    assert_eq!(ipvs.request(at(0), &tcp(40_000, SYN)), Verdict::Unreachable);
-    assert_eq!(ipvs.request(at(0), &tcp(40_000, ACK)), Verdict::Accept);
+    assert_eq!(
+        ipvs.request(at(0), &tcp(40_000, SYN), &mut AddressBook::new()),
+        Verdict::Unreachable
+    );
+    assert_eq!(ipvs.request(at(0), &tcp(40_000, ACK), &mut AddressBook::new()), Verdict::Accept);
     assert_eq!((ipvs.no_destination(), ipvs.entries()), (1, 0));
     let quiesced = ServerRule { weight: 0, ..server(11, 80, Forwarding::Nat) };
-    assert_eq!(ipvs.apply(at(0), &Command::AddServer(WEB, quiesced)), Ok(()));
-    assert_eq!(ipvs.request(at(0), &tcp(40_000, SYN)), Verdict::Unreachable);
+    assert_eq!(
+        ipvs.apply(at(0), &Command::AddServer(WEB, quiesced), &mut AddressBook::new()),
+        Ok(())
+    );
+    assert_eq!(
+        ipvs.request(at(0), &tcp(40_000, SYN), &mut AddressBook::new()),
+        Verdict::Unreachable
+    );
 }
 
 #[test]
@@ -64,7 +76,7 @@ fn a_server_takes_connections_until_its_upper_threshold() {
         sent(&mut ipvs, at(0), &tcp(port, SYN));
     }
     assert!(web(&ipvs, 11).overloaded);
-    assert_eq!(ipvs.request(at(0), &tcp(3, SYN)), Verdict::Unreachable);
+    assert_eq!(ipvs.request(at(0), &tcp(3, SYN), &mut AddressBook::new()), Verdict::Unreachable);
     sent(&mut ipvs, at(1), &tcp(1, FIN));
     pass(&mut ipvs, at(60));
     assert!(!web(&ipvs, 11).overloaded, "one of two is below three quarters");
@@ -154,9 +166,15 @@ fn without_a_destination_the_replaced_entry_is_gone_all_the_same() {
     in_state(&mut ipvs, State::Close);
     for host in [11, 12] {
         let quiesced = ServerRule { weight: 0, ..server(host, 80, Forwarding::Dr) };
-        assert_eq!(ipvs.apply(at(1), &Command::EditServer(WEB, quiesced)), Ok(()));
+        assert_eq!(
+            ipvs.apply(at(1), &Command::EditServer(WEB, quiesced), &mut AddressBook::new()),
+            Ok(())
+        );
     }
-    assert_eq!(ipvs.request(at(1), &tcp(40_000, SYN)), Verdict::Unreachable);
+    assert_eq!(
+        ipvs.request(at(1), &tcp(40_000, SYN), &mut AddressBook::new()),
+        Verdict::Unreachable
+    );
     pass(&mut ipvs, at(1));
     assert_eq!(ipvs.entries(), 0);
 }
@@ -169,7 +187,10 @@ fn a_quiesced_server_keeps_old_clients_unless_expire_nodest_conn() {
         let mut ipvs = build(&config);
         let before = in_state(&mut ipvs, State::Established);
         let quiesced = ServerRule { weight: 0, ..server(12, 80, Forwarding::Dr) };
-        assert_eq!(ipvs.apply(at(1), &Command::EditServer(WEB, quiesced)), Ok(()));
+        assert_eq!(
+            ipvs.apply(at(1), &Command::EditServer(WEB, quiesced), &mut AddressBook::new()),
+            Ok(())
+        );
         assert_eq!(sent(&mut ipvs, at(1), &tcp(40_000, ACK)), before);
         let after = sent(&mut ipvs, at(1), &tcp(40_000, SYN));
         assert_eq!(after.rip == before.rip, !expire);
@@ -181,9 +202,16 @@ fn a_deleted_server_is_a_black_hole_until_it_is_added_again() {
     let mut ipvs = director(Forwarding::Nat);
     let to = in_state(&mut ipvs, State::Established);
     let stats = web(&ipvs, 12).stats;
-    assert_eq!(ipvs.apply(at(10), &Command::DeleteServer(WEB, rip(12), 8080)), Ok(()));
+    assert_eq!(
+        ipvs.apply(
+            at(10),
+            &Command::DeleteServer(WEB, rip_rule(12), 8080),
+            &mut AddressBook::new()
+        ),
+        Ok(())
+    );
     for flags in [ACK, FIN, SYN] {
-        let verdict = ipvs.request(at(20), &tcp(40_000, flags));
+        let verdict = ipvs.request(at(20), &tcp(40_000, flags), &mut AddressBook::new());
         assert_eq!(verdict, Verdict::Drop(DropReason::DestinationGone));
     }
     assert_eq!(ipvs.connection(to.connection).map(Connection::expires), Some(at(900)));
@@ -193,7 +221,10 @@ fn a_deleted_server_is_a_black_hole_until_it_is_added_again() {
     assert_eq!(ipvs.connection(to.connection).map(Connection::expires), Some(at(930)));
 
     let again = server(12, 8080, Forwarding::Nat);
-    assert_eq!(ipvs.apply(at(40), &Command::AddServer(WEB, again)), Ok(()));
+    assert_eq!(
+        ipvs.apply(at(40), &Command::AddServer(WEB, again), &mut AddressBook::new()),
+        Ok(())
+    );
     assert_eq!((web(&ipvs, 12).active, web(&ipvs, 12).stats), (1, stats));
     assert_eq!(sent(&mut ipvs, at(40), &tcp(40_000, ACK)), to);
     assert_eq!(state(&ipvs, to.connection), State::Established);
@@ -207,16 +238,30 @@ fn expire_nodest_conn_ends_the_connections_of_a_deleted_server() {
     let to = in_state(&mut ipvs, State::Established);
     let other = sent(&mut ipvs, at(0), &tcp(2, SYN));
     assert_ne!(to.rip, other.rip);
-    assert_eq!(ipvs.apply(at(10), &Command::DeleteServer(WEB, to.rip, 8080)), Ok(()));
+    assert_eq!(
+        ipvs.apply(
+            at(10),
+            &Command::DeleteServer(WEB, stated(to.rip), 8080),
+            &mut AddressBook::new()
+        ),
+        Ok(())
+    );
     // Before the deferred work: a SYN is scheduled anew, anything else is for the own stack.
-    assert_eq!(ipvs.request(at(10), &tcp(40_000, ACK)), Verdict::Accept);
+    assert_eq!(ipvs.request(at(10), &tcp(40_000, ACK), &mut AddressBook::new()), Verdict::Accept);
     assert_eq!(sent(&mut ipvs, at(10), &tcp(40_000, SYN)).rip, other.rip);
     pass(&mut ipvs, at_ms(10_000));
     assert_eq!(ipvs.entries(), 2);
 
     pass(&mut ipvs, at(11));
     sent(&mut ipvs, at(11), &tcp(3, SYN));
-    assert_eq!(ipvs.apply(at(11), &Command::DeleteServer(WEB, other.rip, 8080)), Ok(()));
+    assert_eq!(
+        ipvs.apply(
+            at(11),
+            &Command::DeleteServer(WEB, stated(other.rip), 8080),
+            &mut AddressBook::new()
+        ),
+        Ok(())
+    );
     pass(&mut ipvs, at_ms(11_009));
     assert_eq!(ipvs.entries(), 3, "one tick later, not at once");
     pass(&mut ipvs, at_ms(11_010));
@@ -229,8 +274,18 @@ fn the_own_stacks_rst_revives_a_dr_entry_for_a_moment() {
     config.sysctl.expire_nodest_conn = true;
     let mut ipvs = build(&config);
     let to = in_state(&mut ipvs, State::Established);
-    assert_eq!(ipvs.apply(at(10), &Command::DeleteServer(WEB, to.rip, 80)), Ok(()));
-    assert_eq!(ipvs.request(at_ms(10_002), &tcp(40_000, ACK)), Verdict::Accept);
+    assert_eq!(
+        ipvs.apply(
+            at(10),
+            &Command::DeleteServer(WEB, stated(to.rip), 80),
+            &mut AddressBook::new()
+        ),
+        Ok(())
+    );
+    assert_eq!(
+        ipvs.request(at_ms(10_002), &tcp(40_000, ACK), &mut AddressBook::new()),
+        Verdict::Accept
+    );
     let rst = answer(&tcp(40_000, ACK), &to, RST);
     let counted = ReplyVerdict::Counted { connection: to.connection };
     assert_eq!(ipvs.reply(at_ms(10_002), &rst), counted);

@@ -3,7 +3,8 @@
 use super::{Names, Node, Topology, spanning_tree_with};
 use crate::config::{CaptureConfig, HostConfig, LinkEnd, WorldConfig};
 use crate::ipvs::rules::ServiceKey;
-use crate::wire::{Ip, Mac, Prefix};
+use crate::wire::Mac;
+use core::net::IpAddr;
 use petgraph::unionfind::UnionFind;
 use petgraph::visit::{EdgeRef as _, IntoEdgeReferences as _};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -343,7 +344,7 @@ impl<'a> Checker<'a> {
 
     /// Who answers ARP for what on which wire.
     fn addresses(&mut self) {
-        let mut holders: BTreeMap<(Ip, usize), Vec<Holder<'a>>> = BTreeMap::new();
+        let mut holders: BTreeMap<(IpAddr, usize), Vec<Holder<'a>>> = BTreeMap::new();
         for (h, i, host, number) in self.each_interface() {
             if self.links[number].is_empty() {
                 continue;
@@ -354,7 +355,7 @@ impl<'a> Checker<'a> {
                 // `arp_ignore`: 1 and 2 answer for addresses of the interface only, 8 for none
                 let on_the_wire = on == here.name;
                 let silent = ignore >= 8 || !on_the_wire && matches!(ignore, 1 | 2);
-                if silent || ip.0 >> 24 == 127 {
+                if silent || ip.is_loopback() {
                     continue;
                 }
                 let holder = Holder { host: h, by: &here.name, on, on_the_wire };
@@ -366,7 +367,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn shared_address(&mut self, ip: Ip, holders: &[Holder<'_>]) {
+    fn shared_address(&mut self, ip: IpAddr, holders: &[Holder<'_>]) {
         let config = self.config;
         let hosts = |of: &[&Holder<'_>]| of.iter().map(|h| h.host).collect::<BTreeSet<_>>().len();
         let (wired, elsewhere): (Vec<_>, Vec<_>) = holders.iter().partition(|h| h.on_the_wire);
@@ -430,7 +431,7 @@ impl<'a> Checker<'a> {
 
     fn services(&mut self) {
         let config = self.config;
-        let mut holders: BTreeMap<Ip, BTreeSet<usize>> = BTreeMap::new();
+        let mut holders: BTreeMap<IpAddr, BTreeSet<usize>> = BTreeMap::new();
         for (h, host) in config.hosts.iter().enumerate() {
             for (_, ip) in local(host) {
                 holders.entry(ip).or_default().insert(h);
@@ -442,7 +443,7 @@ impl<'a> Checker<'a> {
                     self.vip(h, vip, holders.get(&vip));
                 }
                 for server in &service.servers {
-                    if holders.contains_key(&server.rip) || server.rip.0 >> 24 == 127 {
+                    if holders.contains_key(&server.rip) || server.rip.is_loopback() {
                         continue;
                     }
                     let explanation =
@@ -454,7 +455,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn vip(&mut self, director: usize, vip: Ip, holders: Option<&BTreeSet<usize>>) {
+    fn vip(&mut self, director: usize, vip: IpAddr, holders: Option<&BTreeSet<usize>>) {
         let config = self.config;
         if holders.is_some_and(|h| h.contains(&director)) {
             return;
@@ -497,8 +498,8 @@ impl<'a> Checker<'a> {
                     .iter()
                     .flat_map(|i| &i.addresses)
                     .chain(&host.loopback)
-                    .chain(host.tunnel.iter().flatten())
-                    .any(|a| Prefix::new(a.ip, a.len).contains(target));
+                    .chain(host.tunnels.iter().flat_map(|t| &t.addresses))
+                    .any(|a| a.contains(target));
                 if connected || host.routes.iter().any(|r| r.to.contains(target)) {
                     continue;
                 }
@@ -524,10 +525,11 @@ struct Holder<'a> {
 }
 
 /// Every address of a host with the interface that has it.
-fn local(host: &HostConfig) -> impl Iterator<Item = (&str, Ip)> {
-    let on = host.interfaces.iter().flat_map(|i| i.addresses.iter().map(|a| (&*i.name, a.ip)));
-    let loopback = host.loopback.iter().map(|a| ("lo", a.ip));
-    on.chain(loopback).chain(host.tunnel.iter().flatten().map(|a| ("tunl0", a.ip)))
+fn local(host: &HostConfig) -> impl Iterator<Item = (&str, IpAddr)> {
+    let on = host.interfaces.iter().flat_map(|i| i.addresses.iter().map(|a| (&*i.name, a.addr)));
+    let loopback = host.loopback.iter().map(|a| ("lo", a.addr));
+    on.chain(loopback)
+        .chain(host.tunnels.iter().flat_map(|t| t.addresses.iter().map(|a| (&*t.name, a.addr))))
 }
 
 /// The names that occur more than once, each once, in order.

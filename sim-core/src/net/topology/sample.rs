@@ -1,15 +1,13 @@
 //! Small networks for tests.
 
 use crate::config::{
-    ClientConfig, Closer, HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl,
-    IpvsConfig, LinkConfig, LinkDirection, LinkEnd, Load, QueueLimit, SwitchConfig, Sysctl,
-    TcpConfig, Transport, WorldConfig,
+    ClientConfig, Closer, HostConfig, InterfaceConfig, InterfaceSysctl, IpvsConfig, LinkConfig,
+    LinkDirection, LinkEnd, Load, Net, QueueLimit, SwitchConfig, Transport, WorldConfig,
 };
 use crate::engine::{Dist, Span};
 use crate::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
-use crate::wire::{Ip, proto};
-use schedulers::Algorithm;
-use std::net::Ipv4Addr;
+use crate::wire::proto;
+use std::net::IpAddr;
 
 pub(crate) fn world() -> WorldConfig {
     WorldConfig {
@@ -27,14 +25,14 @@ pub(crate) fn world() -> WorldConfig {
     }
 }
 
-pub(crate) fn ip(text: &str) -> Ip {
-    text.parse::<Ipv4Addr>().unwrap().into()
+pub(crate) fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
 }
 
 /// `10.0.0.1/24`.
-pub(crate) fn address(text: &str) -> InterfaceAddress {
+pub(crate) fn address(text: &str) -> Net {
     let (ip_text, len) = text.split_once('/').unwrap();
-    InterfaceAddress { ip: ip(ip_text), len: len.parse().unwrap() }
+    Net::new(ip(ip_text), len.parse().unwrap())
 }
 
 pub(crate) fn interface(name: &str, addresses: &[&str]) -> InterfaceConfig {
@@ -52,16 +50,7 @@ pub(crate) fn host(name: &str, addresses: &[&str]) -> HostConfig {
     HostConfig {
         name: name.into(),
         interfaces: vec![interface("eth0", addresses)],
-        loopback: Vec::new(),
-        tunnel: None,
-        routes: Vec::new(),
-        neighbours: Vec::new(),
-        sysctl: Sysctl::default(),
-        tcp: TcpConfig::default(),
-        ipvs: None,
-        servers: Vec::new(),
-        clients: Vec::new(),
-        cpu: None,
+        ..HostConfig::default()
     }
 }
 
@@ -98,22 +87,10 @@ pub(crate) fn connect(w: &mut WorldConfig, host: &str, switch: &str) {
 }
 
 pub(crate) fn service(vip: &str, servers: &[&str], forwarding: Forwarding) -> ServiceRule {
-    let server = |rip: &&str| ServerRule {
-        rip: ip(rip),
-        port: 80,
-        forwarding,
-        weight: 1,
-        upper_threshold: 0,
-        lower_threshold: 0,
-    };
+    let server = |rip: &&str| ServerRule { forwarding, ..ServerRule::new(ip(rip), 80) };
     ServiceRule {
-        key: ServiceKey::Address { protocol: proto::TCP, vip: ip(vip), port: 80 },
-        scheduler: Algorithm::Wlc,
-        sched_flags: 0,
-        persistent: None,
-        netmask_len: 32,
-        one_packet: false,
         servers: servers.iter().map(server).collect(),
+        ..ServiceRule::new(ServiceKey::Address { protocol: proto::TCP, vip: ip(vip), port: 80 })
     }
 }
 

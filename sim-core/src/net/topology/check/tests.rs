@@ -3,9 +3,10 @@ use super::super::sample::{
 };
 use super::Severity::{Error, Warning};
 use super::*;
-use crate::config::{HopConfig, IpvsConfig, LinkEvent, RouteConfig};
+use crate::config::{HopConfig, IpvsConfig, LinkEvent, Net, RouteConfig, TunnelConfig, v4};
 use crate::engine::Span;
 use crate::ipvs::rules::Forwarding;
+use core::net::Ipv4Addr;
 
 fn found(w: &WorldConfig) -> Vec<(Severity, Problem, String)> {
     let findings = Topology::new(w).check();
@@ -167,7 +168,7 @@ fn a_real_server_that_answers_arp_for_the_vip_is_a_warning() {
     one(|w| w.hosts[2].sysctl.all.arp_ignore = 0, Warning, problem, "10.0.0.200");
     let tunnel = |w: &mut WorldConfig| {
         let rs = &mut w.hosts[2];
-        rs.tunnel = Some(std::mem::take(&mut rs.loopback));
+        rs.tunnels = vec![TunnelConfig::tunl0(std::mem::take(&mut rs.loopback))];
         rs.sysctl.all.arp_ignore = 0;
     };
     one(tunnel, Warning, problem, "10.0.0.200");
@@ -245,8 +246,8 @@ fn a_client_needs_a_route_to_its_target() {
     one(far, Warning, Problem::NoRoute, "host client");
     let mut w = dr();
     far(&mut w);
-    let gateway = HopConfig { via: Some(Ip::new(10, 0, 0, 254)), dev: None };
-    let route = RouteConfig { to: Prefix::ALL, hops: vec![gateway], metric: 0 };
+    let gateway = HopConfig { via: Some(v4(10, 0, 0, 254)), dev: None };
+    let route = RouteConfig::new(Net::ALL, vec![gateway]);
     w.hosts[0].routes.push(route);
     assert_eq!(found(&w), []);
 }
@@ -258,7 +259,7 @@ fn sixty_five_thousand_hosts_are_checked_and_one_more_is_too_many() {
     for n in 0..MAX_HOSTS as u32 {
         let mut h = host(&format!("h{n}"), &[]);
         h.interfaces[0].addresses.push(address("10.0.0.0/8"));
-        h.interfaces[0].addresses[0].ip.0 += n + 1;
+        h.interfaces[0].addresses[0].addr = Ipv4Addr::from_bits(0x0a00_0001 + n).into();
         connect(&mut w, &h.name, "sw");
         w.hosts.push(h);
     }
