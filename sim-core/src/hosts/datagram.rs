@@ -66,26 +66,26 @@ impl Host {
         session.left = 1;
         let slot = self.keep_session(fab, *session);
         self.sockets.open.insert(local, slot);
-        self.send_datagram(fab, local, target, bytes, tag);
+        self.send_datagram(fab, local, target, bytes, (tag, None));
         Ok(())
     }
 
     /// Sends a datagram, in pieces if it does not fit the path as far as it is known; DF is set if it
-    /// does (`ip_dont_fragment`).
+    /// does (`ip_dont_fragment`). `ttl` is the time to live, if it is not the usual one.
     pub(super) fn send_datagram(
         &mut self,
         fab: &mut Fabric,
         local: (Ip, u16),
         peer: (Ip, u16),
         bytes: u32,
-        tag: u32,
+        (tag, ttl): (u32, Option<u8>),
     ) {
         let len = bytes.min(LARGEST) as u16 + Packet::IP_HEADER + 8;
         let mut p = Packet::ipv4(local.0, peer.0, proto::UDP, len);
         p.sport = local.1;
         p.dport = peer.1;
         p.tag = tag;
-        p.ttl = self.ip.sysctl.default_ttl;
+        p.ttl = ttl.unwrap_or(self.ip.sysctl.default_ttl);
         let link = self.ip.mtu_towards(peer.0);
         let mtu = self.sockets.mtu(fab.now, peer.0, link);
         if len <= mtu {
@@ -104,6 +104,10 @@ impl Host {
         if let Some(&slot) = self.sockets.open.get(&local) {
             fab.deliver(packet);
             self.answered(fab, slot, &p);
+            return;
+        }
+        if self.datagram_by_hand(fab, &p) {
+            fab.deliver(packet);
             return;
         }
         let application =

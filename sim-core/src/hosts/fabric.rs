@@ -65,6 +65,13 @@ pub enum Event {
         /// Session number.
         session: u32,
     },
+    /// A script wants attention: time-out, end of a sleep.
+    Script {
+        /// Host number.
+        host: u16,
+        /// Script number.
+        script: u32,
+    },
     /// A request has been served.
     Served {
         /// Host number.
@@ -230,6 +237,8 @@ pub struct Fabric {
     pub rows: Option<Vec<ConnectionRow>>,
     /// Which server application accepted the connection of a client address, if rows are kept.
     pub answered_by: FxMap<(Ip, u16), u32>,
+    /// What scripts and the servers led by hand say to each other.
+    pub talks: super::script::Talks,
     /// Frames that left the order of their link: direction and packet.
     late: Vec<(u32, PacketId)>,
     late_free: Vec<u32>,
@@ -262,6 +271,7 @@ impl Fabric {
             clients: Vec::new(),
             rows: None,
             answered_by: FxMap::default(),
+            talks: super::script::Talks::default(),
             late: Vec::new(),
             late_free: Vec::new(),
         }

@@ -12,6 +12,7 @@ pub mod director;
 pub mod fabric;
 mod input;
 pub mod ip;
+pub mod script;
 pub mod server;
 mod sharing;
 
@@ -24,6 +25,7 @@ use datagram::Sockets;
 use director::Director;
 use fabric::{Event, Fabric, NO_TAP, Place, Reason};
 use ip::IpStack;
+use script::Scripts;
 use server::{Reply, Servers};
 
 /// A machine with an IP stack. What every packet needs stands first.
@@ -56,6 +58,8 @@ pub struct Host {
     /// Conversations of the client applications.
     pub sessions: Vec<Session>,
     free_sessions: Vec<u32>,
+    /// What is led by hand.
+    pub scripts: Scripts,
     sockets: Sockets,
     plan: Plan,
     replies: Vec<Reply>,
@@ -78,6 +82,7 @@ impl Host {
             clients: Vec::new(),
             sessions: Vec::new(),
             free_sessions: Vec::new(),
+            scripts: Scripts::default(),
             sockets: Sockets::default(),
             plan,
             out: Output::default(),
@@ -163,6 +168,7 @@ impl Host {
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),
+            Event::Script { script, .. } => self.script_wake(fab, script),
             Event::Served { job, .. } => {
                 let reply = self.servers.served(self.number, fab, job);
                 self.replies.extend(reply);

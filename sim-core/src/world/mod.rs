@@ -142,6 +142,7 @@ impl World {
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
+            | Event::Script { host, .. }
             | Event::Served { host, .. }
             | Event::Close { host, .. }
             | Event::Shared { host, .. } => {
@@ -238,6 +239,7 @@ impl World {
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }
+                | Event::Script { host, .. }
                 | Event::Served { host, .. }
                 | Event::Close { host, .. }
                 | Event::Shared { host, .. },

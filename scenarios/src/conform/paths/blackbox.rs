@@ -10,7 +10,7 @@ use super::pcap::Captured;
 use super::setup;
 use sim_core::config::{
     CaptureConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkConfig, LinkDirection,
-    LinkEnd, QueueLimit, Sysctl, TcpConfig, WorldConfig,
+    LinkEnd, QueueLimit, WorldConfig,
 };
 use sim_core::engine::{Span, Time};
 use sim_core::observe::capture::Direction;
@@ -49,9 +49,7 @@ pub fn boxes(case: &Case) -> Vec<(String, Vec<String>)> {
     let is_box = |name: &str| {
         !name.starts_with("rs")
             && case.typed_on(name).any(|c| {
-                c.starts_with("ipvsadm")
-                    || c.contains("ip_forward=1")
-                    || c.contains("forwarding=1")
+                c.starts_with("ipvsadm") || c.contains("ip_forward=1") || c.contains("forwarding=1")
             })
     };
     case.topology.hosts().into_iter().filter(|(name, _)| is_box(name)).collect()
@@ -205,7 +203,9 @@ impl Bench {
             if let Some((field, recorded, ours)) = difference(&their.bytes, &mine) {
                 return Err(format!(
                     "frame {n} sent ({when}): {field} {recorded}, ours {ours}: recorded {}, ours {} ({})",
-                    summary(&their.bytes), summary(&mine), seconds(time)
+                    summary(&their.bytes),
+                    summary(&mine),
+                    seconds(time)
                 ));
             }
             if mine != their.bytes {
@@ -301,16 +301,7 @@ fn mute_host(name: String) -> HostConfig {
             mtu: u16::MAX,
             sysctl: InterfaceSysctl::default(),
         }],
-        loopback: Vec::new(),
-        tunnel: None,
-        routes: Vec::new(),
-        neighbours: Vec::new(),
-        sysctl: Sysctl::default(),
-        tcp: TcpConfig::default(),
-        ipvs: None,
-        servers: Vec::new(),
-        clients: Vec::new(),
-        cpu: None,
+        ..HostConfig::default()
     }
 }
 

@@ -35,11 +35,7 @@ pub(super) fn difference(recorded: &[u8], ours: &[u8]) -> Option<(String, String
         list.get(i).cloned().unwrap_or_else(|| ("end".to_owned(), "-".to_owned()))
     };
     (0..longest).map(|i| (get(&recorded, i), get(&ours, i))).find(|(r, o)| r != o).map(|(r, o)| {
-        if r.0 == o.0 {
-            (r.0, r.1, o.1)
-        } else {
-            (r.0.clone(), r.1, format!("{} {}", o.0, o.1))
-        }
+        if r.0 == o.0 { (r.0, r.1, o.1) } else { (r.0.clone(), r.1, format!("{} {}", o.0, o.1)) }
     })
 }
 
@@ -174,7 +170,11 @@ impl Dissection {
         }
         let before = self.prefix.clone();
         self.prefix.push_str(prefix);
-        if six { self.ipv6(b, depth + 1) } else { self.ipv4(b, depth + 1) }
+        if six {
+            self.ipv6(b, depth + 1)
+        } else {
+            self.ipv4(b, depth + 1)
+        }
         self.prefix = before;
     }
 
@@ -193,7 +193,8 @@ impl Dissection {
                 self.push("icmp.type", b[0]);
                 self.push("icmp.code", b[1]);
                 self.push("icmp.info", format!("0x{:08x}", be32(b, 4)));
-                let quotes = if protocol == 1 { matches!(b[0], 3 | 5 | 11 | 12) } else { b[0] < 128 };
+                let quotes =
+                    if protocol == 1 { matches!(b[0], 3 | 5 | 11 | 12) } else { b[0] < 128 };
                 if quotes {
                     self.inside("quoted.", protocol == 58, &b[8..], depth);
                 } else {

@@ -1,6 +1,6 @@
 //! Captures: pcap and pcapng files to frames with their times.
 
-use pcap_parser::traits::{PcapNGPacketBlock as _};
+use pcap_parser::traits::PcapNGPacketBlock as _;
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 
 /// A frame with the time at which it was captured, in nanoseconds.

@@ -4,11 +4,9 @@ use super::case::{Case, mac};
 use crate::diagnostic::Sources;
 use crate::import::ipvsadm;
 use sim_core::config::{
-    HopConfig, HostConfig, InterfaceAddress, InterfaceConfig, InterfaceSysctl, IpvsConfig,
-    RouteConfig, Sysctl, TcpConfig,
+    HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, IpvsConfig, Net, RouteConfig,
+    TunnelConfig,
 };
-use sim_core::wire::{Ip, Prefix};
-use std::net::Ipv4Addr;
 
 /// The configuration of a host of a case, with nothing running on it.
 ///
@@ -18,23 +16,16 @@ pub(super) fn host(case: &Case, name: &str, interfaces: &[String]) -> Result<Hos
     let mut host = HostConfig {
         name: name.to_owned(),
         interfaces: interfaces.iter().map(|i| interface(case, name, i)).collect(),
-        loopback: Vec::new(),
-        tunnel: None,
-        routes: Vec::new(),
-        neighbours: Vec::new(),
-        sysctl: Sysctl::default(),
-        tcp: TcpConfig::default(),
-        ipvs: None,
-        servers: Vec::new(),
-        clients: Vec::new(),
-        cpu: None,
+        ..HostConfig::default()
     };
     let mut setup = Setup { host: &mut host, rules: String::new(), tunnel: Vec::new(), up: false };
     for command in case.typed_on(name) {
         setup.run(command).ok_or_else(|| format!("{name}: not understood: {command}"))?;
     }
     let (rules, tunnel, up) = (setup.rules, setup.tunnel, setup.up);
-    host.tunnel = up.then_some(tunnel);
+    if up {
+        host.tunnels.push(TunnelConfig::tunl0(tunnel));
+    }
     if !rules.is_empty() {
         host.ipvs = Some(ipvs(name, &rules, host.ipvs.take())?);
     }
@@ -66,7 +57,7 @@ fn ipvs(host: &str, rules: &str, before: Option<IpvsConfig>) -> Result<IpvsConfi
 struct Setup<'a> {
     host: &'a mut HostConfig,
     rules: String,
-    tunnel: Vec<InterfaceAddress>,
+    tunnel: Vec<Net>,
     up: bool,
 }
 
@@ -82,7 +73,7 @@ impl Setup<'_> {
             }
             ["ip", "route", "add", to, "via", via] => self.route(to, via),
             ["ip", "route", "del", "default"] => {
-                self.host.routes.retain(|r| r.to != Prefix::ALL);
+                self.host.routes.retain(|r| r.to != Net::ALL);
                 Some(())
             }
             ["ip", "link", "set", dev, state @ ("up" | "down")] => {
@@ -97,7 +88,7 @@ impl Setup<'_> {
                 Some(())
             }
             ["ip", "neigh", "replace", ip, "lladdr", address, "dev", dev, "nud", "permanent"] => {
-                let entry = ((*dev).to_owned(), v4(ip)?, mac(address)?);
+                let entry = ((*dev).to_owned(), ip.parse().ok()?, mac(address)?);
                 self.host.neighbours.push(entry);
                 Some(())
             }
@@ -120,7 +111,7 @@ impl Setup<'_> {
 
     fn address(&mut self, address: &str, rest: &[&str]) -> Option<()> {
         let (ip, len) = address.split_once('/')?;
-        let address = InterfaceAddress { ip: v4(ip)?, len: len.parse().ok()? };
+        let address = Net::new(ip.parse().ok()?, len.parse().ok()?);
         let dev = rest.iter().position(|w| *w == "dev")?;
         match *rest.get(dev + 1)? {
             "lo" => self.host.loopback.push(address),
@@ -131,9 +122,9 @@ impl Setup<'_> {
     }
 
     fn route(&mut self, to: &str, via: &str) -> Option<()> {
-        let to = if to == "default" { Prefix::ALL } else { prefix(to)? };
-        let hops = vec![HopConfig { via: Some(v4(via)?), dev: None }];
-        self.host.routes.push(RouteConfig { to, hops, metric: 0 });
+        let to = if to == "default" { Net::ALL } else { prefix(to)? };
+        let hops = vec![HopConfig { via: Some(via.parse().ok()?), dev: None }];
+        self.host.routes.push(RouteConfig::new(to, hops));
         Some(())
     }
 
@@ -171,11 +162,7 @@ impl Setup<'_> {
     }
 }
 
-fn v4(text: &str) -> Option<Ip> {
-    text.parse::<Ipv4Addr>().ok().map(Ip::from)
-}
-
-fn prefix(text: &str) -> Option<Prefix> {
+fn prefix(text: &str) -> Option<Net> {
     let (ip, len) = text.split_once('/')?;
-    Some(Prefix::new(v4(ip)?, len.parse().ok()?))
+    Some(Net::new(ip.parse().ok()?, len.parse().ok()?))
 }
