@@ -9,6 +9,8 @@ pub mod diagnostic;
 pub mod expect;
 pub mod format;
 pub mod import;
+pub mod lint;
 pub mod model;
+pub mod operator;
 pub mod results;
 pub mod study;

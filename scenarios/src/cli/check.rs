@@ -9,8 +9,9 @@ use crate::diagnostic::{Sources, tidy};
 use crate::format::sections::SCENARIO;
 use crate::format::tree;
 use crate::import::ipvsadm;
-use crate::model::{Failure, Scenario, Settings};
-use sim_core::net::topology::Topology;
+use crate::lint;
+use crate::model::{Failure, Scenario, Settings, Variant};
+use sim_core::net::topology::{Problem, Topology};
 use std::path::Path;
 
 pub(super) fn check(files: &[String], kind: Option<Kind>, out: &mut Output) -> io::Result<Answer> {
@@ -67,7 +68,7 @@ fn rules(file: &str, text: &str, out: &mut Output) -> io::Result<Answer> {
     let mut sources = Sources::default();
     let id = sources.add(file, text);
     let mut problems = Vec::new();
-    let rules = ipvsadm::read_file(&sources, id, &mut problems);
+    let rules = ipvsadm::read_file(&sources, id, ipvsadm::Names::NONE, &mut problems);
     if !problems.is_empty() {
         tidy(&mut problems);
         out.problems(&sources, &problems)?;
@@ -92,21 +93,19 @@ fn rules(file: &str, text: &str, out: &mut Output) -> io::Result<Answer> {
     Ok(Answer::of(empty.is_empty() && !nothing))
 }
 
-/// What is doubtful about the networks of a scenario.
+/// What is doubtful about the networks and clusters of a scenario.
 fn findings(file: &str, scenario: &Scenario, out: &mut Output) -> io::Result<Answer> {
     let mut seen: Vec<String> = Vec::new();
     let mut remarks = 0;
     for variant in &scenario.variants {
-        for finding in Topology::new(&variant.config).check() {
-            let name = finding.problem.name();
-            let line = format!("{}: {} ({name})", finding.place, finding.explanation);
-            if seen.contains(&line) {
+        for (name, text) in doubts(variant) {
+            if seen.contains(&text) {
                 continue;
             }
             let meant = variant.allow.iter().any(|a| a == name);
             let remark = if meant { "remark: " } else { "" };
-            out.line(&format!("{file}: {}: {remark}{line}", variant.name))?;
-            seen.push(line);
+            out.line(&format!("{file}: {}: {remark}{text}", variant.name))?;
+            seen.push(text);
             remarks += usize::from(meant);
         }
     }
@@ -117,6 +116,31 @@ fn findings(file: &str, scenario: &Scenario, out: &mut Output) -> io::Result<Ans
     }
     out.line(&format!("{file}: {}", counts.join(", ")))?;
     Ok(Answer::of(found == 0))
+}
+
+/// Everything doubtful about a variant: its name and its text.
+fn doubts(variant: &Variant) -> Vec<(&'static str, String)> {
+    let judgements = lint::judge(&variant.config);
+    // the judgement says more than the finding of the network
+    let said = |place: &str| {
+        judgements.iter().any(|j| j.name == "vip-answered" && j.message.contains(place))
+    };
+    let network = Topology::new(&variant.config).check();
+    let network = network
+        .iter()
+        .filter(|f| f.problem != Problem::ArpForSharedAddress || !said(&f.place))
+        .map(|f| {
+            let name = f.problem.name();
+            (name, format!("{}: {} ({name})", f.place, f.explanation))
+        });
+    let judged = judgements.iter().map(|j| {
+        let text = format!(
+            "{}: {} ({})\n    because {}\n    help: {}",
+            j.place, j.message, j.name, j.reason, j.help
+        );
+        (j.name, text)
+    });
+    network.chain(judged).collect()
 }
 
 /// `1 finding`, `2 findings`.

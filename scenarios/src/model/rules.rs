@@ -3,7 +3,7 @@
 use super::Reading;
 use crate::diagnostic::{Place, Problem};
 use crate::format::Record;
-use crate::import::ipvsadm::{self, Rules};
+use crate::import::ipvsadm::{self, Names, Rules};
 use schedulers::Algorithm;
 use sim_core::config::IpvsSysctl;
 use sim_core::ipvs::rules::Forwarding;
@@ -74,10 +74,10 @@ fn texts(table: &Record, reading: &mut Reading<'_>) -> (Option<Rules>, bool) {
         // a text without escapes stands in the file as it is, and problems can point into it
         let rules = if let Some(offset) = quoted.find(&at.value) {
             let base = at.place.span.start + offset;
-            ipvsadm::read(at.place.file, base, &at.value, &mut reading.problems)
+            ipvsadm::read(at.place.file, base, &at.value, Names::NONE, &mut reading.problems)
         } else {
             let id = reading.sources.add("rules", at.value.as_str());
-            ipvsadm::read(id, 0, &at.value, &mut reading.problems)
+            ipvsadm::read(id, 0, &at.value, Names::NONE, &mut reading.problems)
         };
         return (Some(rules), true);
     }
@@ -85,7 +85,8 @@ fn texts(table: &Record, reading: &mut Reading<'_>) -> (Option<Rules>, bool) {
     match reading.files.read(&file.value) {
         Ok(text) => {
             let id = reading.sources.add_once(&file.value, &text);
-            let rules = ipvsadm::read_file(&reading.sources, id, &mut reading.problems);
+            let rules =
+                ipvsadm::read_file(&reading.sources, id, Names::NONE, &mut reading.problems);
             (Some(rules), true)
         }
         Err(why) => {

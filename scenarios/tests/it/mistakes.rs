@@ -400,7 +400,7 @@ const MISTAKES: &[Mistake] = &[
         "command",
         SERVICE,
         "-D -t 192.168.10.200:80\n",
-        &["--delete-service has no place in rules"],
+        &["No such service", "services so far: none"],
     ),
     mistake("destination twice", "192.168.10.12", "192.168.10.11", &["Destination already exists"]),
 ];

@@ -128,14 +128,25 @@ impl<E: Copy> Queue<E> {
             time >= self.now && time < u64::MAX,
             "an event is pushed no earlier than the last popped one, and not at Time::NEVER"
         );
-        if self.len == self.many {
-            self.enlarge_chunks();
-        }
         self.len += 1;
         let entry = Entry { time, event };
-        if time >= self.end {
+        if time < self.end && self.bottom.len() < self.bottom.capacity() {
+            insert::<E, false>(&mut self.bottom, entry);
+        } else {
+            self.push_far(entry);
+        }
+    }
+
+    /// Adds an entry to a bucket, or to a bottom list that has no room at the moment.
+    #[inline(never)]
+    fn push_far(&mut self, entry: Entry<E>) {
+        if self.len > self.many {
+            self.enlarge_chunks();
+        }
+        if entry.time >= self.end {
             self.place(entry);
         } else if self.bottom.len() < BOTTOM {
+            self.bottom.reserve_exact(BOTTOM - self.bottom.len());
             insert::<E, false>(&mut self.bottom, entry);
         } else {
             self.cut_bottom(entry);
@@ -434,18 +445,16 @@ fn used_level_mut(levels: &mut [Option<Box<Level>>; LEVELS], level: usize) -> &m
 #[inline]
 fn insert<E: Copy, const EARLIER: bool>(list: &mut Vec<Entry<E>>, entry: Entry<E>) {
     list.push(entry);
-    let list = &mut list[..];
-    let mut at = list.len() - 1;
-    while at > 0 {
-        let other = list[at - 1];
+    let Some((mut gap, others)) = list.split_last_mut() else { return };
+    for other in others.iter_mut().rev() {
         let found = if EARLIER { other.time >= entry.time } else { other.time > entry.time };
         if found {
             break;
         }
-        list[at] = other;
-        at -= 1;
+        *gap = *other;
+        gap = other;
     }
-    list[at] = entry;
+    *gap = entry;
 }
 
 impl<E: Copy> Default for Queue<E> {

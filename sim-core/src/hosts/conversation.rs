@@ -29,25 +29,33 @@ impl Host {
     #[inline]
     pub(super) fn tcp_output(&mut self, fab: &mut Fabric) {
         let mut note = 0;
-        while let Some(&(conn, what)) = self.out.notes.get(note) {
+        while let Some(&(conn, what)) = fab.out.notes.get(note) {
             note += 1;
             self.tcp_note(fab, conn, what);
         }
-        let mut out = core::mem::take(&mut self.out);
-        for &(at, slot) in &out.wakes {
+        fab.out.notes.clear();
+        for &(at, slot) in &fab.out.wakes {
             fab.queue.push(at, Event::Tcp { host: self.number, slot });
         }
-        if self.director.is_some() {
-            for &packet in &out.packets {
+        fab.out.wakes.clear();
+        if !fab.out.packets.is_empty() {
+            self.tcp_send(fab);
+        }
+    }
+
+    fn tcp_send(&mut self, fab: &mut Fabric) {
+        let mut packets = core::mem::take(&mut fab.out.packets);
+        if self.ip.balances {
+            for &packet in &packets {
                 self.director_output(fab, packet);
             }
         } else {
-            for packet in &out.packets {
+            for packet in &packets {
                 self.ip.originate(fab, packet);
             }
         }
-        out.clear();
-        self.out = out;
+        packets.clear();
+        fab.out.packets = packets;
     }
 
     fn tcp_note(&mut self, fab: &mut Fabric, conn: Conn, note: Note) {
@@ -108,13 +116,13 @@ impl Host {
             Note::MessageComplete { .. } => {
                 let tag = self.tcp.tag(conn);
                 if !self.servers.request(self.number, fab, visit, tag) {
-                    self.tcp.abort(fab.now, conn, &mut self.out);
+                    self.tcp.abort(fab.now, conn, &mut fab.out);
                 }
             }
             Note::PeerClosed => {
                 v.peer_closed = true;
                 if v.accepted && v.job == super::server::GONE {
-                    self.tcp.close(fab.now, conn, &mut self.out);
+                    self.tcp.close(fab.now, conn, &mut fab.out);
                 }
             }
             note if note.is_final() => {
@@ -134,10 +142,10 @@ impl Host {
         for reply in replies.drain(..) {
             match reply {
                 Reply::Write { conn, visit, bytes, close } => {
-                    self.tcp.write(fab.now, conn, bytes, &mut self.out);
+                    self.tcp.write(fab.now, conn, bytes, &mut fab.out);
                     match close {
                         None => {}
-                        Some(Span::ZERO) => self.tcp.close(fab.now, conn, &mut self.out),
+                        Some(Span::ZERO) => self.tcp.close(fab.now, conn, &mut fab.out),
                         Some(pause) => {
                             let closes = fab.now + pause;
                             self.servers.visit(visit).closes = closes;
@@ -159,7 +167,7 @@ impl Host {
         let v = *self.servers.visit(visit);
         // a later connection may have taken the number
         if v.closes == fab.now && self.tcp.user(v.conn) == SERVER | visit {
-            self.tcp.close(fab.now, v.conn, &mut self.out);
+            self.tcp.close(fab.now, v.conn, &mut fab.out);
             self.tcp_output(fab);
         }
     }
@@ -227,14 +235,14 @@ impl Host {
     fn open_tcp(&mut self, fab: &mut Fabric, session: &mut Session) -> Result<(), Failure> {
         let client = &mut self.clients[session.application as usize];
         let target = client.target;
-        let fallback = self.ip.source_for(target.0).ok_or(Failure::Unreachable)?;
+        let fallback = self.ip.source_for(&fab.book, target.0).ok_or(Failure::Unreachable)?;
         let (source, ip) = client.next_source(fallback);
-        let mtu = self.ip.mtu_towards(target.0);
+        let mtu = self.ip.mtu_towards(&fab.book, target.0);
         let tag = client.tag(session.number);
         for _ in 0..PORT_TRIES {
             let local = (ip, client.next_port(source));
             let iss = self.tcp.initial_sequence(fab.now, local, target);
-            match self.tcp.connect(fab.now, local, target, iss, tag, mtu, &mut self.out) {
+            match self.tcp.connect(fab.now, local, target, iss, tag, mtu, &mut fab.out) {
                 Ok(conn) => {
                     session.source = local;
                     session.conn = conn;
@@ -299,7 +307,7 @@ impl Host {
         s.asked = fab.now;
         s.answered = Time::NEVER;
         fab.clients[client.row as usize].requests_offered += u64::from(s.counted);
-        self.tcp.write(fab.now, s.conn, bytes, &mut self.out);
+        self.tcp.write(fab.now, s.conn, bytes, &mut fab.out);
     }
 
     fn response_complete(&mut self, fab: &mut Fabric, slot: u32, total: u64) {
@@ -327,7 +335,7 @@ impl Host {
         s.phase = Phase::Closing;
         if client.closes() {
             let conn = s.conn;
-            self.tcp.close(fab.now, conn, &mut self.out);
+            self.tcp.close(fab.now, conn, &mut fab.out);
             self.leave(fab, slot, conn);
         }
     }
@@ -346,7 +354,7 @@ impl Host {
 
     fn close_session(&mut self, fab: &mut Fabric, slot: u32) {
         let conn = self.sessions[slot as usize].conn;
-        self.tcp.close(fab.now, conn, &mut self.out);
+        self.tcp.close(fab.now, conn, &mut fab.out);
         self.leave(fab, slot, conn);
     }
 
@@ -382,7 +390,7 @@ impl Host {
         if self.clients[s.application as usize].config.transport == Transport::Udp {
             self.sockets.close(s.source);
         } else {
-            self.tcp.abort(fab.now, s.conn, &mut self.out);
+            self.tcp.abort(fab.now, s.conn, &mut fab.out);
             self.tcp.set_user(s.conn, NOBODY);
         }
         self.end(fab, slot, Failure::TimedOut);

@@ -49,7 +49,7 @@ impl Host {
     ) -> Result<(), Failure> {
         let client = &mut self.clients[session.application as usize];
         let target = client.target;
-        let fallback = self.ip.source_for(target.0).ok_or(Failure::Unreachable)?;
+        let fallback = self.ip.source_for(&fab.book, target.0).ok_or(Failure::Unreachable)?;
         let (source, ip) = client.next_source(fallback);
         let free = (0..28_232)
             .map(|_| (ip, client.next_port(source)))
@@ -86,7 +86,7 @@ impl Host {
         p.dport = peer.1;
         p.tag = tag;
         p.ttl = ttl.unwrap_or(self.ip.sysctl.default_ttl);
-        let link = self.ip.mtu_towards(peer.0);
+        let link = self.ip.mtu_towards(&fab.book, peer.0);
         let mtu = self.sockets.mtu(fab.now, peer.0, link);
         if len <= mtu {
             p.frag = Packet::DF;

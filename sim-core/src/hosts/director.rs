@@ -88,9 +88,11 @@ impl Host {
         self.work_of(to.forwarding);
         let Some(director) = &self.director else { return };
         let pmtu_disc = director.ipvs.sysctl().pmtu_disc;
-        let target = self.ip.target(to.rip, || crate::net::route::flow_hash(&fab.packets[packet]));
+        let target = self
+            .ip
+            .target(&fab.book, to.rip, || crate::net::route::flow_hash(&fab.packets[packet]));
         let mtu = match target {
-            Target::Neighbour { interface, .. } => self.ip.interfaces[interface as usize].mtu,
+            Target::Neighbour { .. } => self.ip.path_mtu(to.rip, target),
             Target::Local => {
                 if to.forwarding == Forwarding::Nat && !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
@@ -98,7 +100,7 @@ impl Host {
                 self.deliver_local(fab, packet);
                 return;
             }
-            Target::Broadcast | Target::Unreachable => {
+            Target::Broadcast | Target::Refused(_) | Target::Unreachable => {
                 self.refuse(fab, packet, icmp::HOST, Reason::NoRoute);
                 return;
             }
@@ -127,7 +129,7 @@ impl Host {
                 self.ip.output_to(fab, target, packet);
             }
             Forwarding::Tun => {
-                let Some(source) = self.ip.source_for(to.rip) else {
+                let Some(source) = self.ip.source_for(&fab.book, to.rip) else {
                     fab.drop(Place::Host(self.number), Reason::NoRoute, packet);
                     return;
                 };

@@ -6,7 +6,10 @@ use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
 use crate::observe::{ClientObservation, ConnectionRow};
-use crate::wire::{AddressBook, Ip, Kind, Mac, Packet, PacketId};
+use crate::tcp::Output;
+use crate::wire::encode::Bodies;
+use crate::wire::{AddressBook, Ip, Mac, Packet, PacketId};
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 /// Something that will happen.
@@ -43,6 +46,11 @@ pub enum Event {
     },
     /// The CPU of a host has finished a packet.
     Cpu {
+        /// Host number.
+        host: u16,
+    },
+    /// What a host learned about ways may expire.
+    Routes {
         /// Host number.
         host: u16,
     },
@@ -211,6 +219,9 @@ pub struct Fabric {
     pub directions: Vec<Direction>,
     /// Fold of what happened.
     pub digest: Digest,
+    /// What the TCP that was called last wants; empty between events. One for all hosts stays in the
+    /// cache.
+    pub out: Output,
     /// Drops by place and reason.
     pub drops: BTreeMap<(Place, Reason), Tally>,
     /// Link traversals of IP packets.
@@ -258,6 +269,7 @@ impl Fabric {
             packets: PacketSlab::new(),
             directions: Vec::new(),
             digest: Digest::new(),
+            out: Output::default(),
             drops: BTreeMap::new(),
             ip_hops: 0,
             arp_hops: 0,
@@ -286,16 +298,22 @@ impl Fabric {
     /// Puts a packet of a known IP length on a link direction.
     #[inline]
     pub fn send_sized(&mut self, direction: u32, packet: PacketId, len: u16) {
-        match self.directions[direction as usize].send(self.now, packet, len) {
-            Sent::Queued { head: None } => {}
-            Sent::Queued { head: Some(at) } => self.queue.push(at, Event::Arrive { direction }),
-            other => self.send_failed(direction, packet, other),
+        match self.directions[direction as usize].send_plain(self.now, packet, len) {
+            Some(Sent::Behind) => {}
+            Some(Sent::Head(at)) => self.queue.push(at, Event::Arrive { direction }),
+            _ => self.send_slow(direction, packet, len),
         }
     }
 
     #[cold]
-    fn send_failed(&mut self, direction: u32, packet: PacketId, sent: Sent) {
-        let reason = match sent {
+    #[inline(never)]
+    fn send_slow(&mut self, direction: u32, packet: PacketId, len: u16) {
+        let reason = match self.directions[direction as usize].send(self.now, packet, len) {
+            Sent::Behind => return,
+            Sent::Head(at) => {
+                self.queue.push(at, Event::Arrive { direction });
+                return;
+            }
             Sent::Overtaken(at) => {
                 let slot = self.late_free.pop().unwrap_or_else(|| {
                     self.late.push((0, PacketId::NONE));
@@ -307,7 +325,7 @@ impl Fabric {
             }
             Sent::Full => Reason::QueueFull,
             Sent::Down => Reason::LinkDown,
-            Sent::Lost | Sent::Queued { .. } => Reason::Lost,
+            Sent::Lost => Reason::Lost,
         };
         self.drop(Place::Link(direction), reason, packet);
     }
@@ -322,7 +340,7 @@ impl Fabric {
     #[inline]
     pub fn count_hop(&mut self, direction: u32, packet: PacketId) -> &Packet {
         let p = &self.packets[packet];
-        let ip = u64::from(p.kind == Kind::Ipv4);
+        let ip = u64::from(p.kind.is_ip());
         self.ip_hops += ip;
         self.arp_hops += 1 - ip;
         let word = (u64::from(p.seq) << 32 | u64::from(p.dst.0)) ^ u64::from(p.len) << 24;
@@ -355,10 +373,26 @@ impl Fabric {
     #[cold]
     pub fn tap(&mut self, tap: Tap, way: Way, packet: PacketId) {
         if let Some(capture) = &mut self.capture {
-            let packets = &self.packets;
-            let body = |id: PacketId| -> Option<Packet> { packets.get(id).copied() };
-            capture.record(tap as usize, self.now, way, &packets[packet], &body, &self.macs);
+            let inside = Inside { packets: &self.packets, book: &self.book };
+            let packet = &self.packets[packet];
+            capture.record(tap as usize, self.now, way, packet, &inside, &self.macs);
         }
+    }
+}
+
+/// What a capture looks up.
+struct Inside<'a> {
+    packets: &'a PacketSlab,
+    book: &'a AddressBook,
+}
+
+impl Bodies for Inside<'_> {
+    fn body(&self, id: PacketId) -> Option<Packet> {
+        self.packets.get(id).copied()
+    }
+
+    fn address(&self, ip: Ip) -> IpAddr {
+        self.book.address(ip)
     }
 }
 

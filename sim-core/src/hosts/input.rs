@@ -6,11 +6,8 @@ use super::fabric::{Event, Fabric, Place, Reason};
 use super::ip::Target;
 use crate::net::fragment::{self, Outcome};
 use crate::net::icmp as errors;
-use crate::net::route;
-use crate::wire::{Ip, Packet, PacketId, icmp, proto};
-
-/// Number of `tunl0`, which is none of the interfaces with a link.
-const TUNNEL: u16 = u16::MAX;
+use crate::net::route::{Refusal, TUNNEL};
+use crate::wire::{AddressBook, Ip, Packet, PacketId, icmp, proto};
 
 impl Host {
     /// An IP packet came in by an interface (`ip_rcv`).
@@ -18,36 +15,57 @@ impl Host {
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         let p = &fab.packets[packet];
         let (src, dst) = (p.src, p.dst);
-        if let Some(reason) = self.refuse_source(interface, src) {
+        if !self.ip.is_accepted(interface, src)
+            && let Some(reason) = self.refuse_source(&fab.book, interface, (src, dst))
+        {
             fab.drop(Place::Host(self.number), reason, packet);
             return;
         }
-        match self.ip.target(dst, || route::flow_hash(p)) {
+        match self.ip.route(&fab.book, p, interface) {
             Target::Local | Target::Broadcast => self.local_input(fab, packet),
             target => self.forward(fab, interface, target, packet),
         }
     }
 
     /// `fib_validate_source`: no own address as a source, and the reverse path filter.
-    #[inline]
-    fn refuse_source(&mut self, interface: u16, src: Ip) -> Option<Reason> {
+    #[cold]
+    fn refuse_source(
+        &mut self,
+        book: &AddressBook,
+        interface: u16,
+        (src, dst): (Ip, Ip),
+    ) -> Option<Reason> {
         let sysctl = self.ip.interfaces[interface as usize].sysctl;
-        if self.ip.is_local(src) && !sysctl.accept_local {
+        if self.ip.is_local(book, src) && !sysctl.accept_local {
             return Some(Reason::MartianSource);
         }
-        if sysctl.rp_filter == 0 || self.ip.routes.reaches(src, interface, sysctl.rp_filter == 2) {
+        let loose = sysctl.rp_filter == 2;
+        if sysctl.rp_filter == 0 || self.ip.routes.reaches(book, (src, dst), interface, loose) {
+            if self.ip.routes.is_plain() {
+                self.ip.accept(interface, src);
+            }
             return None;
         }
         Some(Reason::ReversePath)
     }
 
     /// A packet for this host (hook `LOCAL_IN`).
+    #[inline]
     fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
-        let Some(packet) = self.gather(fab, packet) else { return };
-        if self.director.is_some() && self.director_input(fab, packet) {
-            return;
+        if self.ip.balances || fab.packets[packet].is_fragment() {
+            self.local_input_checked(fab, packet);
+        } else {
+            self.deliver_local(fab, packet);
         }
-        self.deliver_local(fab, packet);
+    }
+
+    /// [`Host::local_input`] for fragments and directors.
+    #[inline(never)]
+    fn local_input_checked(&mut self, fab: &mut Fabric, packet: PacketId) {
+        let Some(packet) = self.gather(fab, packet) else { return };
+        if !self.director_input(fab, packet) {
+            self.deliver_local(fab, packet);
+        }
     }
 
     /// Keeps a fragment until the datagram is whole; hands whole packets on.
@@ -110,13 +128,13 @@ impl Host {
     }
 
     /// Hands a packet to the protocol it is for.
-    #[inline]
+    #[inline(never)]
     pub(super) fn deliver_local(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
         match p.proto {
             proto::TCP => {
-                let mtu = self.ip.heard_from(fab.now, p.src);
-                self.tcp.on_packet(fab.now, p, mtu, &mut self.out);
+                let mtu = self.ip.heard_from(&fab.book, fab.now, p.src);
+                self.tcp.on_packet(fab.now, p, mtu, &mut fab.out);
                 fab.deliver(packet);
                 self.tcp_output(fab);
             }
@@ -137,9 +155,12 @@ impl Host {
         let p = &fab.packets[inner];
         let (src, dst) = (p.src, p.dst);
         let all = self.ip.sysctl.all;
-        let refused = if self.ip.is_local(src) && !all.accept_local {
+        let loose = all.rp_filter == 2;
+        let refused = if self.ip.is_local(&fab.book, src) && !all.accept_local {
             Some(Reason::MartianSource)
-        } else if all.rp_filter != 0 && !self.ip.routes.reaches(src, TUNNEL, all.rp_filter == 2) {
+        } else if all.rp_filter != 0
+            && !self.ip.routes.reaches(&fab.book, (src, dst), TUNNEL, loose)
+        {
             // no route leads back into tunl0, so a strict filter drops whatever comes out of it
             Some(Reason::ReversePath)
         } else {
@@ -149,7 +170,7 @@ impl Host {
             fab.drop(Place::Host(self.number), reason, inner);
             return;
         }
-        match self.ip.target(dst, || route::flow_hash(p)) {
+        match self.ip.route(&fab.book, p, TUNNEL) {
             Target::Local => self.deliver_whole(fab, inner),
             target => self.forward(fab, TUNNEL, target, inner),
         }
@@ -162,16 +183,41 @@ impl Host {
     }
 
     /// A packet that is not for this host (`ip_forward`).
+    #[inline]
     fn forward(&mut self, fab: &mut Fabric, interface: u16, target: Target, packet: PacketId) {
+        if let Target::Neighbour { interface: out, neighbour, mtu } = target
+            && out != interface
+            && self.ip.sysctl.ip_forward
+            && !self.ip.balances
+        {
+            let p = &mut fab.packets[packet];
+            if p.ttl > 1 && p.len <= mtu {
+                p.ttl -= 1;
+                self.ip.transmit(fab, out, neighbour, packet);
+                return;
+            }
+        }
+        self.forward_checked(fab, interface, target, packet);
+    }
+
+    /// [`Host::forward`] with everything that may be in the way of a packet.
+    #[inline(never)]
+    fn forward_checked(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        target: Target,
+        packet: PacketId,
+    ) {
         if !self.ip.sysctl.ip_forward {
             fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
             return;
         }
-        let Target::Neighbour { interface: out, neighbour } = target else {
-            self.refuse(fab, packet, icmp::NET, Reason::NoRoute);
+        let Target::Neighbour { interface: out, neighbour, mtu } = target else {
+            self.no_way(fab, target, packet);
             return;
         };
-        let packet = if self.director.is_some() {
+        let packet = if self.ip.balances {
             match self.gather(fab, packet) {
                 Some(whole) => whole,
                 None => return,
@@ -185,7 +231,6 @@ impl Host {
             fab.drop(Place::Host(self.number), Reason::TtlExceeded, packet);
             return;
         }
-        let mtu = self.ip.interfaces[out as usize].mtu;
         if p.len > mtu && p.dont_fragment() {
             self.send_error(fab, packet, icmp::UNREACHABLE, icmp::FRAG_NEEDED, u32::from(mtu));
             fab.drop(Place::Host(self.number), Reason::TooBig, packet);
@@ -195,7 +240,7 @@ impl Host {
         if out == interface {
             self.redirect(fab, interface, neighbour, packet);
         }
-        if self.director.is_some() {
+        if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMP {
                 self.director_forward(fab, packet);
             } else if self.director_forward_error(fab, packet) {
@@ -203,6 +248,20 @@ impl Host {
             }
         }
         self.ip.output_to(fab, target, packet);
+    }
+
+    /// Answers a packet that is not forwarded (`ip_error`).
+    #[cold]
+    fn no_way(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        let code = match target {
+            Target::Refused(Refusal::Blackhole) => None,
+            Target::Refused(how) => how.code(),
+            _ => Some(icmp::NET),
+        };
+        match code {
+            Some(code) => self.refuse(fab, packet, code, Reason::NoRoute),
+            None => fab.drop(Place::Host(self.number), Reason::NoRoute, packet),
+        }
     }
 
     /// Tells a sender on the same link that it could have taken the next hop itself
@@ -240,7 +299,7 @@ impl Host {
         info: u32,
     ) {
         let to = fab.packets[packet].dst;
-        let source = self.ip.is_local(to).then_some(to);
+        let source = self.ip.is_local(&fab.book, to).then_some(to);
         self.send_error_from(fab, packet, source, (kind, code, info));
     }
 
@@ -254,7 +313,7 @@ impl Host {
         (kind, code, info): (u8, u8, u32),
     ) {
         let offending = fab.packets[packet];
-        if self.ip.is_local(offending.src) {
+        if self.ip.is_local(&fab.book, offending.src) {
             if offending.proto == proto::IPIP {
                 // it comes back by `lo` to whoever made the tunnel packet
                 let error = errors::error(&offending, offending.src, kind, code, info);
@@ -266,7 +325,9 @@ impl Host {
             }
             return;
         }
-        let Some(source) = source.or_else(|| self.ip.source_for(offending.src)) else { return };
+        let Some(source) = source.or_else(|| self.ip.source_for(&fab.book, offending.src)) else {
+            return;
+        };
         let Some(mut error) = errors::error(&offending, source, kind, code, info) else { return };
         if !self.ip.limiter.allow(fab.now, error.dst, kind, code) {
             return;
@@ -275,7 +336,7 @@ impl Host {
         error.id = self.ip.next_id();
         error.ttl = self.ip.sysctl.default_ttl;
         let error = fab.packets.insert(error);
-        if self.director.is_some() {
+        if self.ip.balances {
             self.director_error(fab, error);
         }
         self.ip.output(fab, error);
@@ -329,7 +390,7 @@ impl Host {
         let mtu = u16::try_from(info).unwrap_or(u16::MAX);
         match quoted.proto {
             proto::TCP => {
-                self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut self.out);
+                self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut fab.out);
                 self.tcp_output(fab);
             }
             proto::UDP => {

@@ -9,9 +9,9 @@ use crate::engine::Time;
 use crate::net::arp::{self, Action, NeighbourId};
 use crate::net::fragment;
 use crate::net::icmp::{RateLimit, RedirectLimit};
-use crate::net::route::{self, Lookup, Routes};
+use crate::net::route::{self, Hop, Lookup, Query, Refusal, Routes};
 use crate::observe::capture::Direction as Way;
-use crate::wire::{Ip, Kind, MacId, Packet, PacketId, Prefix};
+use crate::wire::{AddressBook, Ip, Kind, MacId, Packet, PacketId, Prefix};
 
 /// No direction: the interface has no link.
 pub const NO_LINK: u32 = u32::MAX;
@@ -60,18 +60,27 @@ pub enum Target {
         interface: u16,
         /// Its neighbour entry.
         neighbour: NeighbourId,
+        /// MTU of the way: that of the interface, or less if the route says so.
+        mtu: u16,
     },
-    /// Nowhere.
+    /// Nowhere: a route refuses.
+    Refused(Refusal),
+    /// Nowhere: there is no route.
     Unreachable,
 }
 
+/// What was found out about an address.
 #[derive(Clone, Copy, Debug)]
 struct Cached {
     key: Ip,
+    /// Interface that packets from there may come in by, [`NO_INTERFACE`] if not known.
+    from: u16,
     target: Option<Target>,
 }
 
-const EMPTY: Cached = Cached { key: Ip::ANY, target: None };
+const EMPTY: Cached = Cached { key: Ip::ANY, from: NO_INTERFACE, target: None };
+
+const NO_INTERFACE: u16 = u16::MAX;
 
 /// Counters of the IP layer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -90,23 +99,29 @@ pub struct IpCounters {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct IpStack {
-    cache: Vec<Cached>,
+    cache: Box<[Cached]>,
     /// Interfaces, without `lo` and `tunl0`.
     pub interfaces: Vec<Interface>,
-    /// Neighbours.
-    pub neighbours: arp::Table,
+    /// Host number.
+    pub host: u16,
+    next_id: u16,
+    /// Something is in `loopback` or `undeliverable`.
+    pub unsettled: bool,
+    /// Whether the host is a director.
+    pub balances: bool,
     /// Counters.
     pub counters: IpCounters,
+    /// Neighbours.
+    pub neighbours: arp::Table,
     /// Packets to an own address, for the host to take in.
     pub loopback: Vec<PacketId>,
     /// Packets that no neighbour answered for, with the interface that asked.
     pub undeliverable: Vec<(u16, PacketId)>,
     /// Kernel settings.
     pub sysctl: Sysctl,
-    /// Host number.
-    pub host: u16,
-    next_id: u16,
     conflicts: u32,
+    /// Earliest wake-up for what was learned about ways.
+    routes_armed: Time,
     /// While a CPU works on a packet, what it sends waits here for the end of the work.
     pub held: Option<Vec<(u16, PacketId)>>,
     actions: Vec<Action>,
@@ -139,17 +154,20 @@ impl IpStack {
             loopback: Vec::new(),
             undeliverable: Vec::new(),
             held: None,
-            cache: vec![EMPTY; CACHE_SMALLEST],
+            unsettled: false,
+            balances: false,
+            cache: [EMPTY; CACHE_SMALLEST].into(),
             conflicts: 0,
+            routes_armed: Time::NEVER,
             next_id: first_id,
             actions: Vec::new(),
         }
     }
 
-    /// Where packets to `ip` go; `hash` ([`route::flow_hash`]) is asked for only if several next
-    /// hops share the load.
+    /// Where own packets to `ip` go whose source and mark are not known; `hash`
+    /// ([`route::flow_hash`]) is asked for only if several next hops share the load.
     #[inline]
-    pub fn target(&mut self, ip: Ip, hash: impl FnOnce() -> u32) -> Target {
+    pub fn target(&mut self, book: &AddressBook, ip: Ip, hash: impl FnOnce() -> u32) -> Target {
         let slot = self.cache_slot(ip);
         let cached = &self.cache[slot];
         if cached.key == ip
@@ -157,12 +175,21 @@ impl IpStack {
         {
             return target;
         }
-        self.look_up(ip, hash)
+        self.look_up(book, &Query::to(ip), hash)
+    }
+
+    /// Where a packet goes that came in by an interface ([`route::OWN`] for own packets).
+    #[inline]
+    pub fn route(&mut self, book: &AddressBook, packet: &Packet, input: u16) -> Target {
+        if self.routes.is_plain() {
+            return self.target(book, packet.dst, || route::flow_hash(packet));
+        }
+        self.look_up(book, &Query::of(packet, input), || route::flow_hash(packet))
     }
 
     /// Whether `ip` is an own address.
     #[inline]
-    pub fn is_local(&mut self, ip: Ip) -> bool {
+    pub fn is_local(&mut self, book: &AddressBook, ip: Ip) -> bool {
         let slot = self.cache_slot(ip);
         let cached = &self.cache[slot];
         if cached.key == ip
@@ -170,7 +197,19 @@ impl IpStack {
         {
             return target == Target::Local;
         }
-        self.routes.is_local(ip)
+        self.routes.is_local(book, ip)
+    }
+
+    /// Whether packets from `src` are known to be acceptable when they come in by `interface`.
+    #[inline]
+    pub fn is_accepted(&self, interface: u16, src: Ip) -> bool {
+        let cached = &self.cache[self.cache_slot(src)];
+        cached.key == src && cached.from == interface
+    }
+
+    /// From now on packets from `src` are known to be acceptable when they come in by `interface`.
+    pub fn accept(&mut self, interface: u16, src: Ip) {
+        self.cached(src).from = interface;
     }
 
     #[inline]
@@ -179,49 +218,73 @@ impl IpStack {
     }
 
     #[cold]
-    fn look_up(&mut self, ip: Ip, hash: impl FnOnce() -> u32) -> Target {
-        let (target, keep) = match self.routes.lookup(ip) {
+    fn look_up(&mut self, book: &AddressBook, query: &Query, hash: impl FnOnce() -> u32) -> Target {
+        let ip = query.dst;
+        let (target, keep) = match self.routes.lookup(book, query) {
             Lookup::Local => (Target::Local, true),
             Lookup::Broadcast => (Target::Broadcast, true),
+            Lookup::Refused(how) => (Target::Refused(how), true),
             Lookup::None => (Target::Unreachable, true),
-            Lookup::Unicast(hops) => {
-                let single = hops.len() == 1;
-                let hop = if single { hops[0] } else { route::choose(hops, hash()) };
-                let neighbour = self.neighbours.entry(hop.interface, hop.via.unwrap_or(ip));
-                (Target::Neighbour { interface: hop.interface, neighbour }, single)
+            Lookup::Unicast(route) => {
+                let single = route.hops.len() == 1;
+                let hop = if single { route.hops[0] } else { route::choose(&route.hops, hash()) };
+                let hop = self.routes.redirected(ip).unwrap_or(hop);
+                let interface = hop.interface;
+                let neighbour = self.neighbours.entry(interface, hop.via.unwrap_or(ip));
+                let link = self.interfaces[interface as usize].mtu;
+                let mtu = route.mtu.map_or(link, |mtu| mtu.min(link));
+                (Target::Neighbour { interface, neighbour, mtu }, single)
             }
         };
-        if keep {
-            self.remember(ip, target);
+        if keep && self.routes.is_plain() {
+            self.cached(ip).target = Some(target);
         }
         target
     }
 
-    /// A direct-mapped cache that grows while addresses push each other out.
-    fn remember(&mut self, ip: Ip, target: Target) {
+    /// The place of an address in a direct-mapped cache that grows while addresses push each other
+    /// out.
+    fn cached(&mut self, ip: Ip) -> &mut Cached {
         let slot = self.cache_slot(ip);
-        if self.cache[slot].target.is_some() {
+        let old = &self.cache[slot];
+        if old.key != ip && (old.target.is_some() || old.from != NO_INTERFACE) {
             self.conflicts += 1;
             if self.conflicts as usize > self.cache.len() && self.cache.len() < CACHE_LARGEST {
                 self.conflicts = 0;
-                self.cache = vec![EMPTY; self.cache.len() * 2];
+                self.cache = vec![EMPTY; self.cache.len() * 2].into();
             }
         }
         let slot = self.cache_slot(ip);
-        self.cache[slot] = Cached { key: ip, target: Some(target) };
+        let cached = &mut self.cache[slot];
+        if cached.key != ip {
+            *cached = Cached { key: ip, ..EMPTY };
+        }
+        cached
     }
 
-    /// The source address of a packet that this host sends to `to`: the first address of the
-    /// outgoing interface that shares a prefix with the next hop, else its first, else the first of
-    /// any interface (`inet_select_addr`).
-    pub fn source_for(&mut self, to: Ip) -> Option<Ip> {
-        match self.target(to, || 0) {
+    /// Forgets where addresses lead: routes or links are other ones than before.
+    #[cold]
+    pub fn forget_targets(&mut self) {
+        self.cache.fill(EMPTY);
+    }
+
+    /// The source address of a packet that this host sends to `to`: the one that the route states, else
+    /// the first address of the outgoing interface that shares a prefix with the next hop, else its
+    /// first, else the first of any interface (`fib_select_path`, `inet_select_addr`).
+    pub fn source_for(&mut self, book: &AddressBook, to: Ip) -> Option<Ip> {
+        if self.routes.has_sources()
+            && let Lookup::Unicast(route) = self.routes.lookup(book, &Query::to(to))
+            && let Some(source) = route.source
+        {
+            return Some(source);
+        }
+        match self.target(book, to, || 0) {
             Target::Local => Some(to),
-            Target::Neighbour { interface, neighbour } => {
+            Target::Neighbour { interface, neighbour, .. } => {
                 let next = self.neighbours.entries()[neighbour.0 as usize].ip;
                 self.select_address(interface, next)
             }
-            Target::Broadcast | Target::Unreachable => None,
+            Target::Broadcast | Target::Refused(_) | Target::Unreachable => None,
         }
     }
 
@@ -237,11 +300,82 @@ impl IpStack {
     }
 
     /// The MTU of the way to `to`; 65535 for an own address.
-    pub fn mtu_towards(&mut self, to: Ip) -> u16 {
-        match self.target(to, || 0) {
-            Target::Neighbour { interface, .. } => self.interfaces[interface as usize].mtu,
+    pub fn mtu_towards(&mut self, book: &AddressBook, to: Ip) -> u16 {
+        let target = self.target(book, to, || 0);
+        self.path_mtu(to, target)
+    }
+
+    /// The MTU of own packets to `to`, which go to `target`: that of the way, or less if it has been
+    /// learned (`dst_mtu`); 65535 for an own address.
+    #[inline]
+    pub fn path_mtu(&self, to: Ip, target: Target) -> u16 {
+        match target {
+            Target::Neighbour { mtu, .. } => {
+                self.routes.learned_mtu(to).map_or(mtu, |m| m.min(mtu))
+            }
             _ => u16::MAX,
         }
+    }
+
+    /// An ICMP error says that the way to `to` carries no more than `mtu` bytes. It is remembered for
+    /// own packets, not for those that are forwarded.
+    #[cold]
+    pub fn learn_path_mtu(&mut self, fab: &mut Fabric, to: Ip, mtu: u16) {
+        let current = self.mtu_towards(&fab.book, to);
+        if self.routes.learn_mtu(fab.now, to, mtu, current) {
+            self.arm_routes(fab);
+        }
+    }
+
+    /// An ICMP redirect that came in by `interface` from the neighbour `from` says that packets to `to`
+    /// had better go to `gateway`. It is believed if it comes from where they go now, and if
+    /// `accept_redirects` says so (`__ip_do_redirect`).
+    #[cold]
+    pub fn learn_redirect(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        from: Ip,
+        to: Ip,
+        gateway: Ip,
+    ) {
+        let Target::Neighbour { interface: out, neighbour, .. } = self.target(&fab.book, to, || 0)
+        else {
+            return;
+        };
+        let current = self.neighbours.entries()[neighbour.0 as usize].ip;
+        let on_link = matches!(
+            self.routes.lookup(&fab.book, &Query::to(gateway)),
+            Lookup::Unicast(route) if route.hops.iter().any(|h| h.interface == interface)
+        );
+        let accepts = self.interfaces[interface as usize].sysctl.accept_redirects;
+        if !accepts || out != interface || current != from || gateway == from || !on_link {
+            return;
+        }
+        self.routes.learn_redirect(fab.now, to, Hop { interface, via: Some(gateway) });
+        self.forget_targets();
+        self.arm_routes(fab);
+    }
+
+    /// Asks to be woken when the first of what was learned expires, if no earlier wake-up is set.
+    fn arm_routes(&mut self, fab: &mut Fabric) {
+        if let Some(at) = self.routes.next_deadline()
+            && at < self.routes_armed
+        {
+            self.routes_armed = at;
+            fab.queue.push(at, Event::Routes { host: self.host });
+        }
+    }
+
+    /// What was learned about ways may have expired.
+    #[cold]
+    pub fn routes_deadline(&mut self, fab: &mut Fabric) {
+        if self.routes_armed <= fab.now {
+            self.routes_armed = Time::NEVER;
+        }
+        self.routes.expire(fab.now);
+        self.forget_targets();
+        self.arm_routes(fab);
     }
 
     /// A fresh IP identification.
@@ -275,29 +409,48 @@ impl IpStack {
     #[inline]
     pub fn output(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
-        let target = self.target(p.dst, || route::flow_hash(p));
+        let target = self.route(&fab.book, p, route::OWN);
         self.output_to(fab, target, packet);
     }
 
     /// Sends a packet to a target found before.
     #[inline]
     pub fn output_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
-        match target {
-            Target::Neighbour { interface, neighbour } => {
-                if fab.packets[packet].len > self.interfaces[interface as usize].mtu {
-                    self.fragment_to(fab, interface, neighbour, packet);
-                } else {
-                    self.transmit(fab, interface, neighbour, packet);
-                }
-            }
-            Target::Local => self.loopback.push(packet),
-            Target::Broadcast => self.broadcast(fab, packet),
-            Target::Unreachable => fab.drop(Place::Host(self.host), Reason::NoRoute, packet),
+        if let Target::Neighbour { interface, neighbour, mtu } = target
+            && fab.packets[packet].len <= mtu
+        {
+            self.transmit(fab, interface, neighbour, packet);
+        } else {
+            self.output_elsewhere(fab, target, packet);
         }
     }
 
+    /// Sends a packet that does not simply leave by an interface.
+    #[cold]
+    #[inline(never)]
+    fn output_elsewhere(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        match target {
+            Target::Neighbour { .. } => self.fragment_to(fab, target, packet),
+            Target::Local => {
+                self.loopback.push(packet);
+                self.unsettled = true;
+            }
+            Target::Broadcast => self.broadcast(fab, packet),
+            Target::Refused(_) | Target::Unreachable => {
+                fab.drop(Place::Host(self.host), Reason::NoRoute, packet);
+            }
+        }
+    }
+
+    /// Sends a packet that is not too large to a neighbour.
     #[inline]
-    fn transmit(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
+    pub fn transmit(
+        &mut self,
+        fab: &mut Fabric,
+        interface: u16,
+        to: NeighbourId,
+        packet: PacketId,
+    ) {
         if let Some(mac) = self.neighbours.known(fab.now, to) {
             self.emit_to(fab, interface, packet, mac);
         } else {
@@ -325,13 +478,13 @@ impl IpStack {
     /// Cuts a packet that is too large into fragments, or drops it if it must not be cut. Whoever
     /// forwards has told the sender before.
     #[cold]
-    fn fragment_to(&mut self, fab: &mut Fabric, interface: u16, to: NeighbourId, packet: PacketId) {
+    fn fragment_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
         let whole = fab.packets[packet];
+        let Target::Neighbour { interface, neighbour: to, mtu } = target else { return };
         if whole.dont_fragment() {
             fab.drop(Place::Host(self.host), Reason::TooBig, packet);
             return;
         }
-        let mtu = self.interfaces[interface as usize].mtu;
         for mut part in fragment::split(&whole, mtu) {
             part.body =
                 fab.packets.duplicate(if whole.is_fragment() { whole.body } else { packet });
@@ -415,14 +568,12 @@ impl IpStack {
 
     /// The upper layer heard from `peer`: the way to it works. The MTU of that way.
     #[inline]
-    pub fn heard_from(&mut self, now: Time, peer: Ip) -> u16 {
-        match self.target(peer, || 0) {
-            Target::Neighbour { interface, neighbour } => {
-                self.neighbours.confirm(now, neighbour);
-                self.interfaces[interface as usize].mtu
-            }
-            _ => u16::MAX,
+    pub fn heard_from(&mut self, book: &AddressBook, now: Time, peer: Ip) -> u16 {
+        let target = self.target(book, peer, || 0);
+        if let Target::Neighbour { neighbour, .. } = target {
+            self.neighbours.confirm(now, neighbour);
         }
+        self.path_mtu(peer, target)
     }
 
     /// Does what the neighbour table asked for.
@@ -440,6 +591,7 @@ impl IpStack {
                 }
                 Action::GiveUp { interface, packet } => {
                     self.undeliverable.push((interface, packet));
+                    self.unsettled = true;
                 }
                 Action::Overflow(packet) => {
                     fab.drop(Place::Host(self.host), Reason::NeighbourQueue, packet);
@@ -461,8 +613,8 @@ impl IpStack {
             prefix.contains(target) && prefix.contains(source)
         };
         let keep = match i.sysctl.arp_announce {
-            0 => self.routes.is_local(source),
-            1 => self.routes.is_local(source) && i.addresses.iter().any(known),
+            0 => self.routes.is_local(&fab.book, source),
+            1 => self.routes.is_local(&fab.book, source) && i.addresses.iter().any(known),
             _ => false,
         };
         let sender =
@@ -503,9 +655,10 @@ impl IpStack {
         let gratuitous = p.src == p.dst;
         let mut actions = core::mem::take(&mut self.actions);
         // the question is routed like a packet, so a source that routing refuses gets no answer
-        let asked =
-            p.kind == Kind::ArpRequest && !gratuitous && self.is_valid_source(interface, p.src);
-        if asked && self.routes.is_local(p.dst) {
+        let asked = p.kind == Kind::ArpRequest
+            && !gratuitous
+            && self.is_valid_source(&fab.book, interface, &p);
+        if asked && self.routes.is_local(&fab.book, p.dst) {
             if self.answers(interface, p.src, p.dst) {
                 self.neighbours.heard(fab.now, from, false, true, false, &mut actions);
                 self.answer(fab, interface, &p);
@@ -513,7 +666,7 @@ impl IpStack {
         } else {
             let to_us = p.kind == Kind::ArpReply && p.dst_mac == own_mac;
             self.neighbours.heard(fab.now, from, to_us, false, gratuitous, &mut actions);
-            if asked && self.proxies(interface, p.dst) {
+            if asked && self.proxies(&fab.book, interface, p.dst) {
                 self.answer(fab, interface, &p);
             }
         }
@@ -522,13 +675,15 @@ impl IpStack {
     }
 
     /// `fib_validate_source` for the sender of an ARP request.
-    fn is_valid_source(&self, interface: u16, src: Ip) -> bool {
+    fn is_valid_source(&self, book: &AddressBook, interface: u16, request: &Packet) -> bool {
+        let (src, dst) = (request.src, request.dst);
         let sysctl = self.interfaces[interface as usize].sysctl;
-        let own = self.routes.is_local(src);
+        let own = self.routes.is_local(book, src);
         if src == Ip::ANY || own {
             return !own || sysctl.accept_local;
         }
-        sysctl.rp_filter == 0 || self.routes.reaches(src, interface, sysctl.rp_filter == 2)
+        sysctl.rp_filter == 0
+            || self.routes.reaches(book, (src, dst), interface, sysctl.rp_filter == 2)
     }
 
     fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {
@@ -550,10 +705,10 @@ impl IpStack {
     }
 
     /// Whether this host answers for an address that it would forward to by another interface.
-    fn proxies(&mut self, interface: u16, wanted: Ip) -> bool {
+    fn proxies(&mut self, book: &AddressBook, interface: u16, wanted: Ip) -> bool {
         if !self.interfaces[interface as usize].sysctl.proxy_arp || !self.sysctl.ip_forward {
             return false;
         }
-        matches!(self.target(wanted, || 0), Target::Neighbour { interface: out, .. } if out != interface)
+        matches!(self.target(book, wanted, || 0), Target::Neighbour { interface: out, .. } if out != interface)
     }
 }

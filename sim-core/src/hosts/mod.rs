@@ -17,7 +17,7 @@ pub mod server;
 mod sharing;
 
 use crate::net::fragment::Reassembly;
-use crate::tcp::{Output, TcpStack};
+use crate::tcp::TcpStack;
 use crate::wire::{Kind, MacId, PacketId};
 use client::{ClientApplication, Plan, Session};
 use cpu::Cpu;
@@ -36,7 +36,6 @@ pub struct Host {
     pub ip: IpStack,
     /// TCP.
     pub tcp: TcpStack,
-    out: Output,
     /// Name.
     pub name: String,
     /// Number in the world.
@@ -44,7 +43,7 @@ pub struct Host {
     /// Fragments.
     pub reassembly: Reassembly,
     /// IPVS, if the host is a director.
-    pub director: Option<Box<Director>>,
+    director: Option<Box<Director>>,
     /// Whether `tunl0` is up: IPIP packets are unwrapped.
     pub tunnel: bool,
     /// CPU that received packets pass.
@@ -85,9 +84,14 @@ impl Host {
             scripts: Scripts::default(),
             sockets: Sockets::default(),
             plan,
-            out: Output::default(),
             replies: Vec::new(),
         }
+    }
+
+    /// Makes the host a director.
+    pub fn set_director(&mut self, director: Director) {
+        self.director = Some(Box::new(director));
+        self.ip.balances = true;
     }
 
     /// Puts the first events of the applications into the queue.
@@ -155,16 +159,22 @@ impl Host {
         }
     }
 
+    /// IPVS, if the host is a director.
+    pub fn director(&self) -> Option<&Director> {
+        self.director.as_deref()
+    }
+
     /// Handles an event of this host.
     pub fn handle(&mut self, fab: &mut Fabric, event: Event) {
         match event {
             Event::Neighbour { entry, .. } => self.ip.neighbour_deadline(fab, entry),
             Event::Tcp { slot, .. } => {
-                self.tcp.on_wake(fab.now, slot, &mut self.out);
+                self.tcp.on_wake(fab.now, slot, &mut fab.out);
                 self.tcp_output(fab);
             }
             Event::Ipvs { .. } => self.director_deadline(fab),
             Event::Cpu { .. } => self.cpu_done(fab),
+            Event::Routes { .. } => self.ip.routes_deadline(fab),
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),
@@ -189,7 +199,7 @@ impl Host {
     /// Takes in what the host sent to itself and answers for what could not be delivered.
     #[inline]
     fn settle(&mut self, fab: &mut Fabric) {
-        if !self.ip.loopback.is_empty() || !self.ip.undeliverable.is_empty() {
+        if self.ip.unsettled {
             self.settle_slow(fab);
         }
     }
@@ -204,6 +214,7 @@ impl Host {
                 let (_, packet) = self.ip.undeliverable.remove(0);
                 self.host_unreachable(fab, packet);
             } else {
+                self.ip.unsettled = false;
                 return;
             }
         }

@@ -238,7 +238,7 @@ impl Host {
     /// Begins a script; its number.
     pub fn begin_script(&mut self, fab: &mut Fabric, script: Script) -> u32 {
         let number = self.scripts.all.len() as u32;
-        let source = script.source.or_else(|| self.ip.source_for(script.target.0));
+        let source = script.source.or_else(|| self.ip.source_for(&fab.book, script.target.0));
         let error = if source.is_none() { Some(Error::NetUnreachable) } else { None };
         let local = (source.unwrap_or_default(), script.port);
         let tag = fab.talks.begin();
@@ -307,10 +307,9 @@ impl Host {
         let (local, target, tag) = (p.local, p.script.target, p.tag);
         match act {
             Act::Connect if p.error.is_none() => {
-                let mtu = self.ip.mtu_towards(target.0);
+                let mtu = self.ip.mtu_towards(&fab.book, target.0);
                 let iss = self.tcp.initial_sequence(fab.now, local, target);
-                let connect =
-                    self.tcp.connect(fab.now, local, target, iss, tag, mtu, &mut self.out);
+                let connect = self.tcp.connect(fab.now, local, target, iss, tag, mtu, &mut fab.out);
                 let p = &mut self.scripts.all[number as usize];
                 match connect {
                     Ok(conn) => {
@@ -323,7 +322,7 @@ impl Host {
             Act::Send(bytes, wish) => {
                 if let Some(conn) = p.conn.filter(|_| !p.over) {
                     fab.talks.say(tag, wish);
-                    self.tcp.write(fab.now, conn, bytes, &mut self.out);
+                    self.tcp.write(fab.now, conn, bytes, &mut fab.out);
                 }
             }
             Act::SendTo(bytes, ttl, wish) if p.error.is_none() => {
@@ -334,7 +333,7 @@ impl Host {
                 if let Some(conn) = p.conn.take().filter(|_| !p.over) {
                     p.over = true;
                     self.tcp.set_user(conn, 0);
-                    self.tcp.close(fab.now, conn, &mut self.out);
+                    self.tcp.close(fab.now, conn, &mut fab.out);
                 }
             }
             _ => {}
@@ -378,15 +377,15 @@ impl Host {
                 let tag = self.tcp.tag(conn);
                 let Some(wish) = fab.talks.hear(tag, self.number) else { return };
                 if wish.answer > 0 {
-                    self.tcp.write(fab.now, conn, wish.answer, &mut self.out);
+                    self.tcp.write(fab.now, conn, wish.answer, &mut fab.out);
                 }
                 match wish.then {
                     Then::Keep => {}
-                    Then::Close => self.tcp.close(fab.now, conn, &mut self.out),
-                    Then::Reset => self.tcp.abort(fab.now, conn, &mut self.out),
+                    Then::Close => self.tcp.close(fab.now, conn, &mut fab.out),
+                    Then::Reset => self.tcp.abort(fab.now, conn, &mut fab.out),
                 }
             }
-            Note::PeerClosed => self.tcp.close(fab.now, conn, &mut self.out),
+            Note::PeerClosed => self.tcp.close(fab.now, conn, &mut fab.out),
             _ => {}
         }
     }

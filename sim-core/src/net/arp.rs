@@ -1,7 +1,10 @@
-//! The neighbour table of a host: ARP as Linux does it (net/core/neighbour.c, net/ipv4/arp.c).
+//! The neighbour table of a host: ARP and IPv6 neighbour discovery as Linux does them
+//! (net/core/neighbour.c, net/ipv4/arp.c, net/ipv6/ndisc.c).
 //!
-//! The table is a sans-I/O machine: ARP packets, transmissions and deadlines go in; requests to send
-//! and packets to release or give up come out as [`Action`]s.
+//! The table is a sans-I/O machine: what neighbours say, transmissions and deadlines go in; requests to
+//! send and packets to release or give up come out as [`Action`]s. It does not care which family an
+//! address is of, except for what a message may change: [`Table::heard`] for ARP,
+//! [`Table::advertised`] for neighbour discovery.
 
 use crate::engine::{FxMap, Span, Time};
 use crate::wire::{Ip, MacId, PacketId};
@@ -87,16 +90,30 @@ pub struct Neighbour {
     /// Earliest wake-up in the event queue, [`Time::NEVER`] if none.
     armed: Time,
     probes: u8,
-    /// Source the request carries: the source of the packet that started it.
+    /// It said that it is a router (IPv6).
+    pub router: bool,
+    /// Source the request carries: that of the packet that waits last.
     source: Ip,
     waiting: Vec<PacketId>,
+}
+
+/// The flags of a neighbour advertisement (RFC 4861, section 4.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Advertisement {
+    /// The sender is a router.
+    pub router: bool,
+    /// It answers a solicitation.
+    pub solicited: bool,
+    /// It replaces another address.
+    pub overrides: bool,
 }
 
 /// What the host must do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Send an ARP request for `target` by `interface`, to `to` (broadcast or the known address).
-    /// `source` is the source of the packet that asks, for `arp_announce`.
+    /// Send an ARP request (IPv6: a neighbour solicitation) for `target` by `interface`, to `to`
+    /// (broadcast, which stands for the solicited-node group, or the known address). `source` is the
+    /// source of the packet that asks, for `arp_announce`; [`Ip::ANY`] if none waits.
     Request {
         /// Outgoing interface.
         interface: u16,
@@ -160,6 +177,7 @@ impl Table {
             deadline: Time::NEVER,
             armed: Time::NEVER,
             probes: 0,
+            router: false,
             source: Ip::ANY,
             waiting: Vec::new(),
         });
@@ -219,6 +237,7 @@ impl Table {
             e.ask(MacId::BROADCAST, actions);
             e.set_deadline(now + RETRANS_TIME, id, actions);
         }
+        e.source = source;
         e.waiting.push(packet);
         if e.waiting.len() > QUEUE_LIMIT {
             actions.push(Action::Overflow(e.waiting.remove(0)));
@@ -279,6 +298,67 @@ impl Table {
         e.release(now, id, actions);
     }
 
+    /// A neighbour solicitation from `(ip, mac)` came in on `interface` (`ndisc_recv_ns`): the sender is
+    /// known from now on.
+    pub fn solicited(
+        &mut self,
+        now: Time,
+        (interface, ip, mac): (u16, Ip, MacId),
+        actions: &mut Vec<Action>,
+    ) {
+        self.heard(now, (interface, ip, mac), false, true, false, actions);
+    }
+
+    /// A neighbour advertisement for the target `ip` came in on `interface` (`ndisc_recv_na`): it only
+    /// updates an entry that exists and has not failed. `mac` is absent if the message had no
+    /// link-layer address.
+    pub fn advertised(
+        &mut self,
+        now: Time,
+        (interface, ip, mac): (u16, Ip, Option<MacId>),
+        what: Advertisement,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(&slot) = self.index.get(&(interface, ip)) else { return };
+        let id = NeighbourId(slot);
+        let e = &mut self.entries[slot as usize];
+        if matches!(e.state, State::Permanent | State::Failed) {
+            return;
+        }
+        let (was, valid) = ((e.state, e.mac), e.state.is_valid());
+        let mut mac = match mac {
+            Some(mac) => mac,
+            None if valid => e.mac,
+            None => return,
+        };
+        // as neigh_update does, a solicited message confirms even an address that it does not change
+        if what.solicited {
+            e.confirmed = now;
+        }
+        let mut state = if what.solicited { State::Reachable } else { State::Stale };
+        let mut router = Some(what.router);
+        if valid && mac != e.mac && !what.overrides {
+            if e.state != State::Reachable {
+                return;
+            }
+            (mac, state, router) = (e.mac, State::Stale, None);
+        } else if valid && mac == e.mac && state == State::Stale {
+            state = e.state;
+        }
+        (e.state, e.mac) = (state, mac);
+        e.router = router.unwrap_or(e.router);
+        if was != (state, mac) {
+            e.updated = now;
+        }
+        if was.0 != state {
+            e.deadline = Time::NEVER;
+        }
+        if state == State::Reachable {
+            e.set_deadline(now + REACHABLE_TIME, id, actions);
+        }
+        e.release(now, id, actions);
+    }
+
     /// The link of an interface has gone down (`neigh_carrier_down`): all its entries but the permanent
     /// ones are as if never asked for. Returns the packets that waited.
     pub fn carrier_lost(&mut self, interface: u16) -> Vec<PacketId> {
@@ -316,6 +396,7 @@ impl Table {
                 } else {
                     e.state = State::Probe;
                     e.probes = 1;
+                    e.source = Ip::ANY;
                     e.ask(e.mac, actions);
                     e.set_deadline(now + RETRANS_TIME, id, actions);
                 }
@@ -328,6 +409,11 @@ impl Table {
 }
 
 impl Neighbour {
+    /// Whether anything ever changed the entry: it was asked for, heard of, or set.
+    pub fn was_asked(&self) -> bool {
+        self.updated != Time::ZERO
+    }
+
     /// Sets the deadline; wakes are pushed only if none is armed early enough.
     fn set_deadline(&mut self, at: Time, id: NeighbourId, actions: &mut Vec<Action>) {
         self.deadline = at;
@@ -512,6 +598,57 @@ mod tests {
         s.table.confirm(at(29), s.id);
         assert_eq!(s.requests(at(40)).len(), 1);
         assert_eq!(s.state(), State::Reachable);
+    }
+
+    const fn flags(solicited: bool, overrides: bool) -> Advertisement {
+        Advertisement { router: true, solicited, overrides }
+    }
+
+    impl Story {
+        fn advertise(&mut self, now: Time, mac: Option<u32>, what: Advertisement) {
+            let from = (0, GATEWAY, mac.map(MacId));
+            self.table.advertised(now, from, what, &mut self.actions);
+        }
+    }
+
+    #[test]
+    fn an_advertisement_without_override_only_casts_doubt() {
+        let mut s = story();
+        s.advertise(at(0), Some(1), flags(true, true));
+        assert_eq!(s.state(), State::Failed, "nobody asked");
+        s.send(at(0));
+        s.advertise(at(0), None, flags(true, true));
+        assert_eq!(s.state(), State::Incomplete, "without an address it says nothing");
+        s.advertise(at(0), Some(1), flags(true, false));
+        assert_eq!((s.state(), s.send(at(0))), (State::Reachable, Some(MacId(1))));
+        assert!(s.table.entries()[0].router);
+        s.advertise(at(0), Some(2), flags(false, false));
+        assert_eq!(s.state(), State::Stale);
+        s.advertise(at(0), Some(2), flags(true, false));
+        assert_eq!(s.state(), State::Stale, "ignored");
+        s.advertise(at(0), Some(2), flags(false, true));
+        assert_eq!((s.state(), s.send(at(0))), (State::Stale, Some(MacId(2))));
+        s.advertise(at(3), None, flags(true, false));
+        assert_eq!(s.state(), State::Reachable);
+        s.advertise(at(4), Some(2), flags(false, true));
+        assert_eq!(s.state(), State::Reachable, "nothing new");
+    }
+
+    #[test]
+    fn a_direct_probe_is_on_behalf_of_no_packet() {
+        let mut s = story();
+        s.send(at(0));
+        s.reply(at(0), 1);
+        s.send(at(29));
+        s.actions.clear();
+        for now in [30, 35] {
+            s.table.on_deadline(at(now), s.id, &mut s.actions);
+        }
+        let asked = s.actions.iter().filter_map(|a| match a {
+            Action::Request { source, to, .. } => Some((*source, *to)),
+            _ => None,
+        });
+        assert_eq!(asked.collect::<Vec<_>>(), [(Ip::ANY, MacId(1))]);
     }
 
     #[test]

@@ -1,16 +1,20 @@
-//! IPv4 fragmentation and reassembly (RFC 791, RFC 815; Linux `ip_do_fragment`, `ip_frag_queue`).
+//! Fragmentation and reassembly (RFC 791, RFC 815, RFC 8200 4.5; Linux `ip_do_fragment`,
+//! `ip_frag_queue`, `ip6_fragment`, `ip6_frag_queue`).
 //!
 //! Both work on values and leave the slab to the caller. Every fragment carries, as its `body`, a
 //! copy of the whole datagram: whoever holds the fragments of a datagram can get it back, and a
 //! capture can cut the bytes of a fragment out of it.
 
 use crate::engine::{Span, Time};
-use crate::wire::{Flags, Ip, Packet, PacketId};
+use crate::wire::{Flags, Ip, Kind, Packet, PacketId};
 use arrayvec::ArrayVec;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long the first fragment waits for the rest (`net.ipv4.ipfrag_time`).
 pub const TIMEOUT: Span = Span::from_secs(30);
+
+/// The same for IPv6 (`net.ipv6.ip6frag_time`).
+pub const TIMEOUT_V6: Span = Span::from_secs(60);
 
 /// Bytes of fragments a host may hold (`net.ipv4.ipfrag_high_thresh`). The kernel counts its buffers,
 /// here the lengths of the IP packets count.
@@ -41,7 +45,7 @@ pub struct Fragments {
 /// each (`packet` itself, or of `packet.body` if it is a fragment; with a copy of everything that one
 /// owns) and then frees `packet` with what it owns.
 ///
-/// `mtu` is at least 28, the smallest that carries anything; a smaller one counts as 28.
+/// `mtu` is at least 28 (56 for IPv6), the smallest that carries anything; a smaller one counts as that.
 ///
 /// ```
 /// use sim_core::net::fragment::split;
@@ -51,9 +55,19 @@ pub struct Fragments {
 /// assert_eq!(parts, [(0x2000, 1500), (0x20b9, 1500), (0x0172, 68)]);
 /// ```
 pub fn split(packet: &Packet, mtu: u16) -> Fragments {
-    let whole = packet.len <= mtu.max(Packet::IP_HEADER + 8);
-    let chunk = (mtu.max(Packet::IP_HEADER + 8) - Packet::IP_HEADER) & !7;
+    let header = fragment_header(packet);
+    let mtu = mtu.max(header + 8);
+    let whole = packet.len <= mtu;
+    let chunk = (mtu - header) & !7;
     Fragments { packet: *packet, chunk, done: 0, whole, finished: false }
+}
+
+/// Bytes before the payload of a fragment.
+const fn fragment_header(packet: &Packet) -> u16 {
+    match packet.kind {
+        Kind::Ipv6 => Packet::IPV6_HEADER + Packet::FRAGMENT_HEADER,
+        _ => Packet::IP_HEADER,
+    }
 }
 
 impl Iterator for Fragments {
@@ -67,7 +81,9 @@ impl Iterator for Fragments {
             self.finished = true;
             return Some(self.packet);
         }
-        let left = self.packet.len - Packet::IP_HEADER - self.done;
+        let header = fragment_header(&self.packet);
+        let before = if self.packet.is_fragment() { header } else { self.packet.header() };
+        let left = self.packet.len.saturating_sub(before) - self.done;
         let size = left.min(self.chunk);
         self.finished = size == left;
         let more = if self.finished { self.packet.frag & Packet::MF } else { Packet::MF };
@@ -75,12 +91,8 @@ impl Iterator for Fragments {
         debug_assert!(offset <= Packet::OFFSET, "no fragment begins beyond 65528");
         self.done += size;
 
-        let mut fragment = Packet {
-            len: Packet::IP_HEADER + size,
-            frag: more | offset,
-            body: PacketId::NONE,
-            ..self.packet
-        };
+        let mut fragment =
+            Packet { len: header + size, frag: more | offset, body: PacketId::NONE, ..self.packet };
         if offset != 0 {
             (fragment.sport, fragment.dport, fragment.seq, fragment.ack) = (0, 0, 0, 0);
             (fragment.window, fragment.mss, fragment.opt) = (0, 0, 0);
@@ -218,7 +230,8 @@ impl Reassembly {
             return self.discard(key, fragment, Discard::NoRoom);
         }
         let entry = self.entries.entry(key).or_insert_with(|| {
-            let deadline = now + TIMEOUT;
+            let timeout = if fragment.kind == Kind::Ipv6 { TIMEOUT_V6 } else { TIMEOUT };
+            let deadline = now + timeout;
             self.deadlines.insert((deadline, key));
             Entry { deadline, runs: Vec::new(), end: 0, last: false, first: None, bytes: 0 }
         });
@@ -239,9 +252,7 @@ impl Reassembly {
         Offered { outcome: complete.map_or(Outcome::Waiting, Outcome::Complete), release }
     }
 
-    /// The next point at which something expires. It never comes to lie earlier than the deadline of
-    /// what waits already, so one pending wake-up is enough: arm it when there is none, and arm the
-    /// next when it has fired.
+    /// The next point at which something expires.
     pub fn deadline(&self) -> Option<Time> {
         self.deadlines.first().map(|d| d.0)
     }
@@ -284,7 +295,7 @@ impl Entry {
     /// Notes the range of a fragment; nothing has changed if it is refused as a duplicate.
     fn add(&mut self, fragment: &Packet) -> Result<(), Discard> {
         let start = u32::from(fragment.frag & Packet::OFFSET) * 8;
-        let mut end = start + u32::from(fragment.len.saturating_sub(Packet::IP_HEADER));
+        let mut end = start + u32::from(fragment.len.saturating_sub(fragment_header(fragment)));
         if fragment.frag & Packet::MF == 0 {
             if end < self.end || self.last && end != self.end {
                 return Err(Discard::Inconsistent);
@@ -298,7 +309,7 @@ impl Entry {
         if end <= start {
             return Err(Discard::Inconsistent);
         }
-        if end + u32::from(Packet::IP_HEADER) > u32::from(u16::MAX) {
+        if end + u32::from(fragment.header()) > u32::from(u16::MAX) {
             return Err(Discard::TooLarge);
         }
         self.insert(start, end)?;
@@ -339,7 +350,7 @@ impl Entry {
             return None;
         }
         let first = self.first?;
-        Some(Packet { len: Packet::IP_HEADER + self.end as u16, frag: 0, ..first })
+        Some(Packet { len: first.header() + self.end as u16, frag: 0, ..first })
     }
 }
 

@@ -35,11 +35,12 @@ struct Flight {
     packet: PacketId,
 }
 
-/// The frames of a direction, first in, first out. Positions are numbers that only grow (and wrap).
+/// The frames of a direction, first in, first out. Positions are numbers that grow (and wrap) while
+/// there are frames.
 #[derive(Debug)]
 struct Ring {
     /// A power of two of slots.
-    slots: Vec<Flight>,
+    slots: Box<[Flight]>,
     /// The next frame to arrive.
     head: u32,
     /// Behind the last frame.
@@ -50,7 +51,7 @@ impl Ring {
     const EMPTY: Flight = Flight { arrive: Time::NEVER, packet: PacketId::NONE };
 
     fn new() -> Self {
-        Self { slots: vec![Self::EMPTY; 4], head: 0, tail: 0 }
+        Self { slots: [Self::EMPTY; 4].into(), head: 0, tail: 0 }
     }
 
     #[inline]
@@ -64,22 +65,33 @@ impl Ring {
     }
 
     #[inline]
-    fn push(&mut self, flight: Flight) {
-        if self.len() == self.slots.len() {
-            self.grow();
-        }
+    const fn is_full(&self) -> bool {
+        self.len() == self.slots.len()
+    }
+
+    /// Adds a frame to a ring that is not full. An empty one starts over at its first slot, whose
+    /// cache line is the one used most.
+    #[inline]
+    fn push(&mut self, flight: Flight) -> Sent {
         let mask = self.slots.len() - 1;
+        if self.len() == 0 {
+            (self.head, self.tail) = (0, 1);
+            self.slots[0] = flight;
+            return Sent::Head(flight.arrive);
+        }
         self.slots[self.tail as usize & mask] = flight;
         self.tail = self.tail.wrapping_add(1);
+        Sent::Behind
     }
 
     #[cold]
     fn grow(&mut self) {
         let position = |i| self.head.wrapping_add(i);
-        let frames: Vec<_> = (0..self.len() as u32).map(|i| *self.at(position(i))).collect();
-        self.slots = vec![Self::EMPTY; frames.len() * 2];
-        self.slots[..frames.len()].copy_from_slice(&frames);
-        (self.head, self.tail) = (0, frames.len() as u32);
+        let count = self.len();
+        let mut slots: Vec<_> = (0..count as u32).map(|i| *self.at(position(i))).collect();
+        slots.resize(count * 2, Self::EMPTY);
+        self.slots = slots.into();
+        (self.head, self.tail) = (0, count as u32);
     }
 
     #[inline]
@@ -105,11 +117,10 @@ impl Ring {
 /// What became of a frame given to a direction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sent {
-    /// It will arrive; if it is the head, its arrival must be put into the event queue.
-    Queued {
-        /// Arrival of the frame if it is now the head of the ring.
-        head: Option<Time>,
-    },
+    /// It will arrive, behind others.
+    Behind,
+    /// It is the head of the ring and will arrive at this time, which must be put into the event queue.
+    Head(Time),
     /// It left the order of the ring and arrives by itself at this time.
     Overtaken(Time),
     /// The queue was full.
@@ -152,24 +163,25 @@ struct Rare {
     impairment: Option<Impairment>,
 }
 
-/// One direction of a link. A hop touches two of them, so it is kept to two cache lines.
+/// One direction of a link. A hop touches two of them, so it is kept to two cache lines: what is
+/// asked when a frame arrives, and nearly all of what is asked when one is sent, stands in the first.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Direction {
-    /// Where frames come out.
-    pub to: Endpoint,
-    /// Whether the link carries frames.
-    up: bool,
-    /// Up, and nothing random happens.
-    clean: bool,
-    overhead: u16,
-    /// With fewer frames in the ring, neither the limit nor the longest queue can be reached.
-    count_from: u32,
+    ring: Ring,
     /// Nanoseconds a byte takes, with 32 binary digits after the point, rounded up.
     ns_per_byte: u64,
     latency: Span,
     busy_until: Time,
-    ring: Ring,
+    /// With fewer frames waiting, neither the limit nor the longest queue can be reached.
+    count_from: u32,
+    /// Where frames come out.
+    pub to: Endpoint,
+    overhead: u16,
+    /// Whether the link carries frames.
+    up: bool,
+    /// Up, and nothing random happens.
+    clean: bool,
     packets: u64,
     bytes: u64,
     rare: Box<Rare>,
@@ -210,18 +222,40 @@ impl Direction {
     }
 
     /// Gives a frame with an IP length of `len` bytes to the sender.
-    #[inline]
     pub fn send(&mut self, now: Time, packet: PacketId, len: u16) -> Sent {
         let bytes = u32::from(len) + u32::from(self.overhead);
         if !self.clean {
             return self.send_by_chance(now, packet, bytes);
         }
-        // what travels is never less than what waits, so most frames need no count
-        if self.ring.len() >= self.count_from as usize && !self.admit(now, bytes) {
+        if !self.admit(now, bytes) {
             return Sent::Full;
         }
         let depart = self.occupy(now, bytes);
         self.enqueue(depart + self.latency, packet)
+    }
+
+    /// The short way of [`Direction::send`], which nearly every frame can take: `None` if this one
+    /// cannot.
+    #[inline]
+    pub fn send_plain(&mut self, now: Time, packet: PacketId, len: u16) -> Option<Sent> {
+        if !self.clean || self.ring.is_full() || self.may_be_long(now) {
+            return None;
+        }
+        let depart = self.occupy(now, u32::from(len) + u32::from(self.overhead));
+        Some(self.ring.push(Flight { arrive: depart + self.latency, packet }))
+    }
+
+    /// Whether `count_from` frames or more may wait, so that they must be counted. What travels is
+    /// never less than what waits, and nothing waits for a sender that is free.
+    #[inline]
+    fn may_be_long(&self, now: Time) -> bool {
+        if self.ring.len() < self.count_from as usize {
+            return false;
+        }
+        // as many wait if the first of that many is still to depart
+        let first = self.ring.tail.wrapping_sub(self.count_from);
+        self.count_from == 0
+            || (self.busy_until > now && self.ring.at(first).arrive > now + self.latency)
     }
 
     /// The sender is busy with a frame of `bytes` as soon as it is free; when that is done.
@@ -234,11 +268,11 @@ impl Direction {
         depart
     }
 
-    #[inline]
     fn enqueue(&mut self, arrive: Time, packet: PacketId) -> Sent {
-        let head = (self.ring.len() == 0).then_some(arrive);
-        self.ring.push(Flight { arrive, packet });
-        Sent::Queued { head }
+        if self.ring.is_full() {
+            self.ring.grow();
+        }
+        self.ring.push(Flight { arrive, packet })
     }
 
     #[cold]
@@ -265,10 +299,10 @@ impl Direction {
         }
     }
 
-    /// Takes the frame that arrives now, and tells when the next one does. `None` if nothing arrives
-    /// now: the wake-up was for a frame that a link failure took.
+    /// Takes the frame that arrives now. `None` if nothing arrives now: the wake-up was for a frame
+    /// that a link failure took.
     #[inline]
-    pub fn arrive(&mut self, now: Time) -> Option<(PacketId, Option<Time>)> {
+    pub fn arrive(&mut self, now: Time) -> Option<PacketId> {
         if self.ring.len() == 0 {
             return None;
         }
@@ -278,8 +312,13 @@ impl Direction {
             return None;
         }
         self.ring.pop();
-        let next = (self.ring.len() > 0).then(|| self.ring.at(self.ring.head).arrive);
-        Some((head.packet, next))
+        Some(head.packet)
+    }
+
+    /// When the next frame arrives.
+    #[inline]
+    pub fn next(&self) -> Option<Time> {
+        (self.ring.len() > 0).then(|| self.ring.at(self.ring.head).arrive)
     }
 
     /// Takes the link down or up; going down loses what is queued or travels.
@@ -439,11 +478,12 @@ mod tests {
         let mut d = direction(1_000_000_000, QueueLimit::Packets(1000));
         let at = |ns| Time::from_nanos(ns);
         let first = d.send(at(0), PacketId(1), 1482);
-        assert_eq!(first, Sent::Queued { head: Some(at(12_000 + 50_000)) });
-        assert_eq!(d.send(at(0), PacketId(2), 1482), Sent::Queued { head: None });
+        assert_eq!(first, Sent::Head(at(12_000 + 50_000)));
+        assert_eq!(d.send(at(0), PacketId(2), 1482), Sent::Behind);
         assert_eq!(d.waiting(at(0)), 2);
         assert_eq!(d.waiting(at(12_000)), 1);
-        assert_eq!(d.arrive(at(62_000)), Some((PacketId(1), Some(at(74_000)))));
+        assert_eq!(d.arrive(at(62_000)), Some(PacketId(1)));
+        assert_eq!(d.next(), Some(at(74_000)));
         assert_eq!(d.waiting(at(62_000)), 0);
         assert!(d.arrive(at(70_000)).is_none());
     }
@@ -452,24 +492,24 @@ mod tests {
     fn the_tail_is_dropped_when_the_queue_is_full() {
         let mut d = direction(1_000_000, QueueLimit::Packets(2));
         for i in 0..3 {
-            assert!(matches!(d.send(Time::ZERO, PacketId(i), 982), Sent::Queued { .. }));
+            assert!(matches!(d.send(Time::ZERO, PacketId(i), 982), Sent::Behind | Sent::Head(_)));
         }
         assert_eq!(d.send(Time::ZERO, PacketId(3), 982), Sent::Full);
         assert_eq!(d.counters().dropped_queue, 1);
         // 8 ms later the first has left, so one may wait again
-        assert!(matches!(
-            d.send(Time::from_nanos(8_000_000), PacketId(4), 982),
-            Sent::Queued { head: None }
-        ));
+        assert!(matches!(d.send(Time::from_nanos(8_000_000), PacketId(4), 982), Sent::Behind));
     }
 
     #[test]
     fn a_byte_limit_counts_what_is_not_yet_sent() {
         let mut d = direction(8_000_000, QueueLimit::Bytes(2500));
-        assert!(matches!(d.send(Time::ZERO, PacketId(0), 982), Sent::Queued { .. }));
-        assert!(matches!(d.send(Time::ZERO, PacketId(1), 982), Sent::Queued { .. }));
+        assert!(matches!(d.send(Time::ZERO, PacketId(0), 982), Sent::Behind | Sent::Head(_)));
+        assert!(matches!(d.send(Time::ZERO, PacketId(1), 982), Sent::Behind | Sent::Head(_)));
         assert_eq!(d.send(Time::ZERO, PacketId(2), 982), Sent::Full);
-        assert!(matches!(d.send(Time::from_nanos(500_000), PacketId(3), 982), Sent::Queued { .. }));
+        assert!(matches!(
+            d.send(Time::from_nanos(500_000), PacketId(3), 982),
+            Sent::Behind | Sent::Head(_)
+        ));
     }
 
     #[test]
@@ -488,7 +528,7 @@ mod tests {
         }
         for i in 0..100_u64 {
             let now = Time::from_nanos(62_000 + 12_000 * i);
-            assert_eq!(d.arrive(now).map(|a| a.0), Some(PacketId(i as u32)));
+            assert_eq!(d.arrive(now), Some(PacketId(i as u32)));
             assert_eq!(d.waiting(now), 95_usize.saturating_sub(i as usize));
             assert_eq!(d.in_flight(), 99 - i as usize);
         }
@@ -498,7 +538,7 @@ mod tests {
     #[test]
     fn going_down_loses_what_travels() {
         let mut d = direction(0, QueueLimit::Packets(1));
-        assert!(matches!(d.send(Time::ZERO, PacketId(7), 40), Sent::Queued { head: Some(_) }));
+        assert!(matches!(d.send(Time::ZERO, PacketId(7), 40), Sent::Head(_)));
         assert_eq!(d.set_up(false), vec![PacketId(7)]);
         assert_eq!(d.send(Time::ZERO, PacketId(8), 40), Sent::Down);
         assert!(d.arrive(Time::from_nanos(50_000)).is_none());

@@ -1,8 +1,29 @@
-//! Routing: longest prefix, then metric; several next hops share flows by a hash.
+//! Routing as Linux does it: rules by priority choose tables; in a table the longest prefix wins, then
+//! the lowest metric; several next hops share flows by a hash (`fib_rules_lookup`, `fib_table_lookup`,
+//! `fib_select_path`).
+//!
+//! What a host learns by the way, path MTUs and redirects, is kept by destination until it expires
+//! (`fib_nh_exception`).
 
+use crate::config::{Net, RouteKind};
 use crate::engine::rng::mix;
-use crate::engine::{FxMap, FxSet};
-use crate::wire::{Ip, Packet, Prefix, proto};
+use crate::engine::{FxMap, Span, Time};
+use crate::wire::{AddressBook, Ip, Packet, icmp, proto};
+use core::hash::Hash;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeMap;
+
+/// Interface number of `lo`: packets that the host itself makes.
+pub const OWN: u16 = u16::MAX - 1;
+/// Interface number of a tunnel device, which is none of the interfaces with a link.
+pub const TUNNEL: u16 = u16::MAX;
+
+/// The table of own addresses and broadcast addresses.
+pub const LOCAL_TABLE: u32 = 255;
+/// The table of connected prefixes and of routes that name no table.
+pub const MAIN_TABLE: u32 = crate::config::MAIN_TABLE;
+/// The table that is asked last.
+pub const DEFAULT_TABLE: u32 = 253;
 
 /// A next hop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,107 +34,424 @@ pub struct Hop {
     pub via: Option<Ip>,
 }
 
-/// What the table says about an address.
+/// How a route refuses packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// In silence.
+    Blackhole,
+    /// With ICMP host unreachable.
+    Unreachable,
+    /// With ICMP communication administratively prohibited.
+    Prohibit,
+}
+
+impl Refusal {
+    /// Code of the ICMP destination unreachable that answers (`ip_error`).
+    pub const fn code(self) -> Option<u8> {
+        match self {
+            Self::Blackhole => None,
+            Self::Unreachable => Some(icmp::HOST),
+            Self::Prohibit => Some(13),
+        }
+    }
+}
+
+/// What a route does with packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// They are sent to a next hop.
+    Unicast,
+    /// They are for this host.
+    Local,
+    /// They go to everybody on the link.
+    Broadcast,
+    /// They are refused.
+    Refuse(Refusal),
+}
+
+impl From<RouteKind> for Action {
+    fn from(kind: RouteKind) -> Self {
+        match kind {
+            RouteKind::Unicast => Self::Unicast,
+            RouteKind::Local => Self::Local,
+            RouteKind::Blackhole => Self::Refuse(Refusal::Blackhole),
+            RouteKind::Unreachable => Self::Refuse(Refusal::Unreachable),
+            RouteKind::Prohibit => Self::Refuse(Refusal::Prohibit),
+        }
+    }
+}
+
+/// A route.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// What becomes of packets.
+    pub action: Action,
+    /// Lower wins among equal prefixes; among equals the one that was added first.
+    pub metric: u32,
+    /// Next hops: at least one for [`Action::Unicast`], none otherwise.
+    pub hops: Vec<Hop>,
+    /// Source of own packets.
+    pub source: Option<Ip>,
+    /// MTU of the way, if it is below that of the interface.
+    pub mtu: Option<u16>,
+}
+
+impl Route {
+    /// A route by next hops, of which there is at least one.
+    pub const fn unicast(hops: Vec<Hop>) -> Self {
+        Self { action: Action::Unicast, metric: 0, hops, source: None, mtu: None }
+    }
+
+    /// A route without next hops.
+    pub const fn without_hops(action: Action) -> Self {
+        Self { action, metric: 0, hops: Vec::new(), source: None, mtu: None }
+    }
+}
+
+/// What the tables say about a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lookup<'a> {
-    /// An address of this host.
+    /// An address of this host, or one that is routed to it.
     Local,
     /// A broadcast address of a connected prefix, or 255.255.255.255.
     Broadcast,
-    /// To be sent by one of these, of which there is at least one.
-    Unicast(&'a [Hop]),
+    /// To be sent by one of the next hops of this route.
+    Unicast(&'a Route),
+    /// A route that refuses.
+    Refused(Refusal),
     /// No route.
     None,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Route {
-    metric: u32,
-    hops: Vec<Hop>,
+/// What a packet is routed by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Query {
+    /// Destination.
+    pub dst: Ip,
+    /// Source; [`Ip::ANY`] while an own packet has none.
+    pub src: Ip,
+    /// Firewall mark.
+    pub mark: u32,
+    /// Interface it came in by; [`OWN`] for own packets.
+    pub input: u16,
+    /// Only routes by this interface.
+    pub output: Option<u16>,
 }
 
-/// Routing table of a host.
-#[derive(Debug, Default)]
+impl Query {
+    /// An own packet without source and mark.
+    pub const fn to(dst: Ip) -> Self {
+        Self { dst, src: Ip::ANY, mark: 0, input: OWN, output: None }
+    }
+
+    /// A packet as it came in, or as the host made it ([`OWN`]).
+    pub const fn of(packet: &Packet, input: u16) -> Self {
+        Self { dst: packet.dst, src: packet.src, mark: packet.mark, input, output: None }
+    }
+}
+
+/// A rule of `ip rule`. Everything stated must agree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rule {
+    /// Rules are looked at in this order; among equals in the order in which they were added.
+    pub priority: u32,
+    /// For IPv6 packets; otherwise for IPv4.
+    pub v6: bool,
+    /// Mark and mask.
+    pub mark: Option<(u32, u32)>,
+    /// Source.
+    pub from: Option<Net>,
+    /// Destination.
+    pub to: Option<Net>,
+    /// Interface it came in by; [`OWN`] for own packets.
+    pub input: Option<u16>,
+    /// The table to ask.
+    pub table: u32,
+}
+
+impl Rule {
+    /// A rule for every packet.
+    const fn all(priority: u32, v6: bool, table: u32) -> Self {
+        Self { priority, v6, mark: None, from: None, to: None, input: None, table }
+    }
+
+    fn agrees(&self, book: &AddressBook, query: &Query) -> bool {
+        self.v6 == query.dst.is_v6()
+            && self.mark.is_none_or(|(value, mask)| query.mark & mask == value & mask)
+            && self.input.is_none_or(|input| query.input == input)
+            && self.from.is_none_or(|net| net.contains(book.address(query.src)))
+            && self.to.is_none_or(|net| net.contains(book.address(query.dst)))
+    }
+}
+
+/// Leading bits of an address.
+trait Key: Copy + Eq + Hash {
+    fn cut(self, len: u8) -> Self;
+}
+
+impl Key for u32 {
+    fn cut(self, len: u8) -> Self {
+        if len == 0 { 0 } else { self & Self::MAX << (32 - len) }
+    }
+}
+
+impl Key for u128 {
+    fn cut(self, len: u8) -> Self {
+        if len == 0 { 0 } else { self & Self::MAX << (128 - len) }
+    }
+}
+
+/// Routes of one table and family, by the length of their prefixes, the longest first. Those of one
+/// prefix are sorted by metric.
+#[derive(Debug)]
+struct Prefixes<K> {
+    lengths: Vec<(u8, FxMap<K, Vec<Route>>)>,
+}
+
+impl<K: Key> Prefixes<K> {
+    const fn new() -> Self {
+        Self { lengths: Vec::new() }
+    }
+
+    fn add(&mut self, key: K, len: u8, route: Route) {
+        let at = self.lengths.partition_point(|(l, _)| *l > len);
+        if self.lengths.get(at).is_none_or(|(l, _)| *l != len) {
+            self.lengths.insert(at, (len, FxMap::default()));
+        }
+        let routes = self.lengths[at].1.entry(key.cut(len)).or_default();
+        let at = routes.partition_point(|old| old.metric <= route.metric);
+        routes.insert(at, route);
+    }
+
+    fn find(&self, key: K, output: Option<u16>) -> Option<&Route> {
+        self.lengths.iter().find_map(|(len, routes)| {
+            let routes = routes.get(&key.cut(*len))?;
+            routes.iter().find(|r| {
+                output.is_none_or(|out| {
+                    r.action != Action::Unicast || r.hops.iter().any(|h| h.interface == out)
+                })
+            })
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Table {
+    v4: Prefixes<u32>,
+    v6: Prefixes<u128>,
+}
+
+impl Table {
+    const fn new() -> Self {
+        Self { v4: Prefixes::new(), v6: Prefixes::new() }
+    }
+
+    fn find(&self, book: &AddressBook, query: &Query) -> Option<&Route> {
+        if !query.dst.is_v6() {
+            return self.v4.find(query.dst.0, query.output);
+        }
+        match book.address(query.dst) {
+            IpAddr::V6(a) => self.v6.find(a.to_bits(), query.output),
+            IpAddr::V4(_) => None,
+        }
+    }
+}
+
+/// What a host has learned about the way to one destination.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Exception {
+    mtu: Option<(u16, Time)>,
+    hop: Option<(Hop, Time)>,
+}
+
+/// Routing tables and rules of a host.
+#[derive(Debug)]
 pub struct Routes {
-    local: FxSet<u32>,
-    broadcast: FxSet<u32>,
-    /// By prefix length: network to route. Only lengths in `lengths` have any.
-    by_length: Vec<FxMap<u32, Route>>,
-    /// Lengths in use, the longest first.
-    lengths: Vec<u8>,
+    rules: Vec<Rule>,
+    tables: BTreeMap<u32, Table>,
+    exceptions: BTreeMap<Ip, Exception>,
+    plain: bool,
+    sources: bool,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Routes {
-    /// An empty table.
+    /// Learned path MTUs are kept this long (`net.ipv4.route.mtu_expires`).
+    pub const MTU_LIFE: Span = Span::from_secs(600);
+    /// Redirects are kept this long (`net.ipv4.route.gc_timeout`).
+    pub const REDIRECT_LIFE: Span = Span::from_secs(300);
+    /// No smaller path MTU is believed (`net.ipv4.route.min_pmtu`).
+    pub const SMALLEST_MTU: u16 = 552;
+    /// The smallest MTU of IPv6 (RFC 8200, section 5).
+    pub const SMALLEST_MTU_V6: u16 = 1280;
+
+    /// The tables of a host without interfaces: 127.0.0.0/8 and `::1` are its own.
     pub fn new() -> Self {
-        Self { by_length: vec![FxMap::default(); 33], ..Self::default() }
+        let mut rules = Vec::new();
+        for v6 in [false, true] {
+            rules.push(Rule::all(0, v6, LOCAL_TABLE));
+            rules.push(Rule::all(32_766, v6, MAIN_TABLE));
+            rules.push(Rule::all(32_767, v6, DEFAULT_TABLE));
+        }
+        rules.sort_by_key(|r| r.priority);
+        let mut routes = Self {
+            rules,
+            tables: BTreeMap::new(),
+            exceptions: BTreeMap::new(),
+            plain: true,
+            sources: false,
+        };
+        routes.add_local(Net::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8));
+        routes.add_local(Net::host(IpAddr::V6(Ipv6Addr::LOCALHOST)));
+        routes
     }
 
-    /// Makes `ip` an address of this host.
-    pub fn add_local(&mut self, ip: Ip) {
-        self.local.insert(ip.0);
+    /// Makes the addresses of `net` addresses of this host.
+    pub fn add_local(&mut self, net: Net) {
+        self.add(LOCAL_TABLE, net, Route::without_hops(Action::Local));
     }
 
-    /// Whether `ip` is an address of this host (127.0.0.0/8 always is).
+    /// Makes `address` the broadcast address of a connected prefix.
+    pub fn add_broadcast(&mut self, address: Ipv4Addr) {
+        let net = Net::host(IpAddr::V4(address));
+        self.add(LOCAL_TABLE, net, Route::without_hops(Action::Broadcast));
+    }
+
+    /// Adds a route to a table. Of two with equal prefix and metric the first one counts.
+    pub fn add(&mut self, table: u32, to: Net, route: Route) {
+        debug_assert_eq!(
+            route.hops.is_empty(),
+            route.action != Action::Unicast,
+            "a unicast route, and no other, has next hops"
+        );
+        self.sources |= route.source.is_some();
+        let table = self.tables.entry(table).or_insert_with(Table::new);
+        match to.addr {
+            IpAddr::V4(a) => table.v4.add(a.to_bits(), to.len, route),
+            IpAddr::V6(a) => table.v6.add(a.to_bits(), to.len, route),
+        }
+    }
+
+    /// Adds a rule behind those of the same priority.
+    pub fn add_rule(&mut self, rule: Rule) {
+        self.plain &= rule.mark.is_none() && rule.from.is_none() && rule.input.is_none();
+        let at = self.rules.partition_point(|r| r.priority <= rule.priority);
+        self.rules.insert(at, rule);
+    }
+
+    /// Whether the destination alone decides.
     #[inline]
-    pub fn is_local(&self, ip: Ip) -> bool {
-        self.local.contains(&ip.0) || ip.0 >> 24 == 127
+    pub const fn is_plain(&self) -> bool {
+        self.plain
     }
 
-    /// Makes `ip` the broadcast address of a connected prefix.
-    pub fn add_broadcast(&mut self, ip: Ip) {
-        self.broadcast.insert(ip.0);
+    /// Whether a route states the source of own packets.
+    pub const fn has_sources(&self) -> bool {
+        self.sources
     }
 
-    /// Adds a route with at least one hop; the first of two with equal prefix and metric stays, a
-    /// lower metric wins.
-    pub fn add(&mut self, to: Prefix, metric: u32, hops: Vec<Hop>) {
-        debug_assert!(!hops.is_empty(), "a route has a next hop");
-        let table = &mut self.by_length[to.len as usize];
-        let better = table.get(&to.addr.0).is_none_or(|old| metric < old.metric);
-        if better {
-            table.insert(to.addr.0, Route { metric, hops });
-        }
-        if !self.lengths.contains(&to.len) {
-            self.lengths.push(to.len);
-            self.lengths.sort_unstable_by(|a, b| b.cmp(a));
-        }
+    /// Whether `ip` is an address of this host by the table `local` (`inet_addr_type`).
+    pub fn is_local(&self, book: &AddressBook, ip: Ip) -> bool {
+        let local = self.tables.get(&LOCAL_TABLE);
+        local.and_then(|t| t.find(book, &Query::to(ip))).is_some_and(|r| r.action == Action::Local)
     }
 
-    /// Looks an address up.
-    pub fn lookup(&self, ip: Ip) -> Lookup<'_> {
-        if self.is_local(ip) {
-            return Lookup::Local;
-        }
-        if ip == Ip::BROADCAST || self.broadcast.contains(&ip.0) {
+    /// Asks the tables that the rules name, in their order, until one has a route.
+    pub fn lookup(&self, book: &AddressBook, query: &Query) -> Lookup<'_> {
+        if query.dst == Ip::BROADCAST {
             return Lookup::Broadcast;
         }
-        for &len in &self.lengths {
-            if let Some(route) = self.by_length[len as usize].get(&(ip.0 & Prefix::mask(len))) {
-                return Lookup::Unicast(&route.hops);
-            }
+        let found = self.rules.iter().filter(|rule| rule.agrees(book, query)).find_map(|rule| {
+            let table = self.tables.get(&rule.table)?;
+            table.find(book, query)
+        });
+        let Some(route) = found else { return Lookup::None };
+        match route.action {
+            Action::Unicast => Lookup::Unicast(route),
+            Action::Local => Lookup::Local,
+            Action::Broadcast => Lookup::Broadcast,
+            Action::Refuse(how) => Lookup::Refused(how),
         }
-        Lookup::None
     }
 
-    /// Whether packets to `ip` may leave by `interface`, or by any if `loose`: the reverse path filter
-    /// (`fib_validate_source`).
+    /// Whether packets to `src` may leave by `interface`, or by any if `loose`: the reverse path filter
+    /// (`fib_validate_source`) for a packet to `dst`.
     #[cold]
-    pub fn reaches(&self, ip: Ip, interface: u16, loose: bool) -> bool {
-        match self.lookup(ip) {
-            Lookup::Unicast(hops) => loose || hops.iter().any(|h| h.interface == interface),
+    pub fn reaches(
+        &self,
+        book: &AddressBook,
+        (src, dst): (Ip, Ip),
+        interface: u16,
+        loose: bool,
+    ) -> bool {
+        let back = Query { src: dst, ..Query::to(src) };
+        match self.lookup(book, &back) {
+            Lookup::Unicast(route) => loose || route.hops.iter().any(|h| h.interface == interface),
             // an own address is judged before, by `accept_local`
             Lookup::Local => true,
-            Lookup::Broadcast | Lookup::None => false,
+            Lookup::Broadcast | Lookup::Refused(_) | Lookup::None => false,
         }
     }
 
     /// The interface on whose link `gateway` is, if a connected route without gateway leads there.
-    pub fn interface_towards(&self, gateway: Ip) -> Option<u16> {
-        match self.lookup(gateway) {
-            Lookup::Unicast(hops) => hops.first().filter(|h| h.via.is_none()).map(|h| h.interface),
+    pub fn interface_towards(&self, book: &AddressBook, gateway: Ip) -> Option<u16> {
+        match self.lookup(book, &Query::to(gateway)) {
+            Lookup::Unicast(route) => {
+                route.hops.first().filter(|h| h.via.is_none()).map(|h| h.interface)
+            }
             _ => None,
         }
+    }
+
+    /// Remembers that the way to `dst`, of an MTU of `current` so far, carries no more than `mtu` bytes
+    /// (`__ip_rt_update_pmtu`); `false` if this is nothing to believe.
+    pub fn learn_mtu(&mut self, now: Time, dst: Ip, mtu: u16, current: u16) -> bool {
+        let least = if dst.is_v6() { Self::SMALLEST_MTU_V6 } else { Self::SMALLEST_MTU };
+        let mtu = mtu.max(least.min(current));
+        if mtu > current {
+            return false;
+        }
+        self.exceptions.entry(dst).or_default().mtu = Some((mtu, now + Self::MTU_LIFE));
+        true
+    }
+
+    /// Remembers that the way to `dst` begins at another next hop (`__ip_do_redirect`).
+    pub fn learn_redirect(&mut self, now: Time, dst: Ip, hop: Hop) {
+        self.exceptions.entry(dst).or_default().hop = Some((hop, now + Self::REDIRECT_LIFE));
+    }
+
+    /// The MTU learned for the way to `dst`.
+    #[inline]
+    pub fn learned_mtu(&self, dst: Ip) -> Option<u16> {
+        if self.exceptions.is_empty() {
+            return None;
+        }
+        self.exceptions.get(&dst)?.mtu.map(|(mtu, _)| mtu)
+    }
+
+    /// The next hop that a redirect named for `dst`.
+    pub fn redirected(&self, dst: Ip) -> Option<Hop> {
+        self.exceptions.get(&dst)?.hop.map(|(hop, _)| hop)
+    }
+
+    /// When the first of what was learned expires.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let ends = |e: &Exception| [e.mtu.map(|(_, at)| at), e.hop.map(|(_, at)| at)];
+        self.exceptions.values().flat_map(ends).flatten().min()
+    }
+
+    /// Forgets what has expired.
+    pub fn expire(&mut self, now: Time) {
+        self.exceptions.retain(|_, e| {
+            e.mtu = e.mtu.filter(|(_, at)| *at > now);
+            e.hop = e.hop.filter(|(_, at)| *at > now);
+            e.mtu.is_some() || e.hop.is_some()
+        });
     }
 }
 
@@ -135,52 +473,4 @@ pub fn choose(hops: &[Hop], hash: u32) -> Hop {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hop(interface: u16) -> Vec<Hop> {
-        vec![Hop { interface, via: None }]
-    }
-
-    #[test]
-    fn the_longest_prefix_wins_and_among_equals_the_lowest_metric() {
-        let mut r = Routes::new();
-        r.add(Prefix::ALL, 0, hop(0));
-        r.add(Prefix::new(Ip::new(10, 0, 0, 0), 8), 10, hop(1));
-        r.add(Prefix::new(Ip::new(10, 0, 0, 0), 8), 5, hop(2));
-        r.add(Prefix::new(Ip::new(10, 1, 0, 0), 16), 0, hop(3));
-        r.add_local(Ip::new(10, 1, 0, 1));
-        let to = |a, b, c, d| match r.lookup(Ip::new(a, b, c, d)) {
-            Lookup::Unicast(hops) => i32::from(hops[0].interface),
-            Lookup::Local => -1,
-            _ => -2,
-        };
-        assert_eq!(to(8, 8, 8, 8), 0);
-        assert_eq!(to(10, 2, 0, 1), 2);
-        assert_eq!(to(10, 1, 9, 9), 3);
-        assert_eq!(to(10, 1, 0, 1), -1);
-        assert_eq!(to(127, 0, 0, 1), -1);
-        assert_eq!(r.interface_towards(Ip::new(10, 1, 0, 7)), Some(3));
-    }
-
-    #[test]
-    fn without_a_route_there_is_none() {
-        assert_eq!(Routes::new().lookup(Ip::new(1, 2, 3, 4)), Lookup::None);
-        assert_eq!(Routes::new().lookup(Ip::BROADCAST), Lookup::Broadcast);
-    }
-
-    #[test]
-    fn flows_spread_over_equal_hops_and_each_keeps_its_own() {
-        let hops: Vec<_> = (0..4).map(|i| Hop { interface: i, via: None }).collect();
-        let mut counts = [0; 4];
-        for port in 0..4000 {
-            let mut p = Packet::ipv4(Ip::new(10, 0, 0, 1), Ip::new(10, 9, 9, 9), proto::TCP, 40);
-            p.sport = port;
-            p.dport = 80;
-            assert_eq!(choose(&hops, flow_hash(&p)), choose(&hops, flow_hash(&p)));
-            counts[choose(&hops, flow_hash(&p)).interface as usize] += 1;
-        }
-        // 1000 expected, standard deviation 27: five of them
-        assert!(counts.iter().all(|c| (865..=1135).contains(c)), "{counts:?}");
-    }
-}
+mod tests;

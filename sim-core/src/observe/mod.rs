@@ -3,9 +3,11 @@
 pub mod capture;
 pub mod histogram;
 pub mod outcome;
+pub mod snapshot;
 
 pub use histogram::Histogram;
 pub use outcome::{
     ClientObservation, ConnectionRow, DestinationObservation, DirectorObservation, DropObservation,
     Failure, LinkObservation, Observations, PacketAccount, Rates, SeriesPoint, ServerObservation,
 };
+pub use snapshot::{ConnectionState, DestinationState, DirectorSnapshot, ServiceState};

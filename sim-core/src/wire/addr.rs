@@ -19,6 +19,35 @@ impl MacId {
     pub const BROADCAST: Self = Self(u32::MAX);
     /// `00:00:00:00:00:00`, the unknown target of an ARP request.
     pub const ZERO: Self = Self(u32::MAX - 1);
+
+    /// The Ethernet address of an IPv6 multicast group (RFC 2464, section 7), for the groups that exist
+    /// here: solicited-node addresses and those of the form `ff02::xx:xxxx`.
+    ///
+    /// It needs no place in the table of addresses: the number says what it is.
+    pub const fn of_group(group: Ipv6Addr) -> Self {
+        let low = group.to_bits() as u32;
+        let solicited = if low >> 24 == 0xff { Self::SOLICITED } else { 0 };
+        Self(Self::GROUP | solicited | low & 0x00ff_ffff)
+    }
+
+    /// The address as it stands on the wire, if this is a group.
+    pub const fn group(self) -> Option<Mac> {
+        if !self.is_group() {
+            return None;
+        }
+        let [_, a, b, c] = self.0.to_be_bytes();
+        let first = if self.0 & Self::SOLICITED != 0 { 0xff } else { 0 };
+        Some(Mac([0x33, 0x33, first, a, b, c]))
+    }
+
+    /// Whether this is the address of a multicast group.
+    #[inline]
+    pub const fn is_group(self) -> bool {
+        self.0 >> 25 == Self::GROUP >> 25
+    }
+
+    const GROUP: u32 = 0x8000_0000;
+    const SOLICITED: u32 = 0x0100_0000;
 }
 
 /// An IP address in 32 bits: an IPv4 address in host order, or the number of an IPv6 address in the
@@ -111,6 +140,27 @@ impl AddressBook {
         let known = self.addresses.get((ip.0 - Self::FIRST) as usize);
         known.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |a| IpAddr::V6(*a))
     }
+
+    /// The IPv6 address that `ip` stands for; `::` for an IPv4 address.
+    pub fn v6(&self, ip: Ip) -> Ipv6Addr {
+        match self.address(ip) {
+            IpAddr::V6(a) => a,
+            IpAddr::V4(_) => Ipv6Addr::UNSPECIFIED,
+        }
+    }
+}
+
+/// The group that is asked for the Ethernet address of `target` (RFC 4291, section 2.7.1).
+pub const fn solicited_node(target: Ipv6Addr) -> Ipv6Addr {
+    const PREFIX: u128 = 0xff02_0000_0000_0000_0000_0001_ff00_0000;
+    Ipv6Addr::from_bits(PREFIX | target.to_bits() & 0x00ff_ffff)
+}
+
+/// The link-local address of an interface (RFC 4291, appendix A).
+pub const fn link_local(mac: Mac) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.0;
+    let low = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    Ipv6Addr::from_bits(0xfe80 << 112 | low as u128)
 }
 
 /// A block of IPv4 addresses: `10.0.0.0/8`.
@@ -211,6 +261,26 @@ mod tests {
         assert_eq!(book.find("fd00::3".parse().unwrap()), None);
         assert_eq!(book.address(Ip(0xf123_4567)).to_string(), "::", "an unknown number");
         assert_eq!(numbers[0].to_string(), "v6#0");
+    }
+
+    #[test]
+    fn a_group_is_its_own_ethernet_address() {
+        let target: Ipv6Addr = "2001:db8:10::1:2200".parse().unwrap();
+        let group = solicited_node(target);
+        assert_eq!(group.to_string(), "ff02::1:ff01:2200");
+        let mac = MacId::of_group(group);
+        assert_eq!(mac.group().unwrap().to_string(), "33:33:ff:01:22:00");
+        let all_nodes = MacId::of_group("ff02::1".parse().unwrap());
+        assert_eq!(all_nodes.group().unwrap().to_string(), "33:33:00:00:00:01");
+        for single in [MacId(0), MacId(77), MacId::BROADCAST, MacId::ZERO] {
+            assert_eq!(single.group(), None);
+        }
+    }
+
+    #[test]
+    fn a_link_local_address_is_made_of_the_ethernet_address() {
+        let ip = link_local(Mac([2, 0, 0, 0, 0x0a, 0x64]));
+        assert_eq!(ip.to_string(), "fe80::ff:fe00:a64");
     }
 
     #[test]

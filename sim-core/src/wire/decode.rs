@@ -4,10 +4,11 @@
 //! [`Original`]s, and the packet's `tag` says which they are: when the packet is encoded again, be it
 //! translated, in a tunnel, in pieces or quoted, they are put back.
 
-use super::addr::{Ip, Mac, MacId};
+use super::addr::{AddressBook, Ip, Mac, MacId};
 use super::encode::{Bodies, ETHERNET_HEADER, WINDOW_SHIFT};
-use super::packet::{Flags, Kind, Packet, PacketId, icmp, proto};
+use super::packet::{Flags, Kind, Packet, PacketId, icmp, icmpv6, proto};
 use core::fmt;
+use core::net::Ipv6Addr;
 use std::collections::BTreeMap;
 
 /// Set in the tag of a packet that was decoded; the other bits are the number of its [`Original`].
@@ -37,6 +38,8 @@ pub struct Original {
     proto: u8,
     /// An ICMP error quoted it, perhaps cut.
     quoted: bool,
+    /// The flow label of IPv6.
+    label: u32,
     bytes: Vec<u8>,
 }
 
@@ -56,7 +59,7 @@ impl Original {
                 proto::UDP if b.len() >= 4 => {
                     be16(b, 0) == packet.sport || be16(b, 2) == packet.dport
                 }
-                proto::ICMP if b.len() >= 8 => {
+                proto::ICMP | proto::ICMPV6 if b.len() >= 8 => {
                     packet.body == PacketId::NONE && be32(b, 4) == packet.seq
                         || packet.sport == u16::from(b[0])
                 }
@@ -67,9 +70,14 @@ impl Original {
     /// Whether a packet with `room` bytes above IP is this one on its way, not an answer to it: as
     /// [`Original::is_of`], but an echo reply is not the request whose data it carries.
     pub fn is_forwarded(&self, packet: &Packet, room: usize) -> bool {
-        let same = packet.proto != proto::ICMP
+        let same = !matches!(packet.proto, proto::ICMP | proto::ICMPV6)
             || self.bytes.first().is_some_and(|kind| u16::from(*kind) == packet.sport);
         same && self.is_of(packet, room)
+    }
+
+    /// The flow label of IPv6, 20 bits.
+    pub(super) const fn label(&self) -> u32 {
+        self.label
     }
 
     /// Puts into `out`, the bytes above IP of `packet`, what the packet does not hold. Whether the
@@ -77,12 +85,14 @@ impl Original {
     pub(super) fn restore(&self, packet: &Packet, out: &mut [u8]) -> bool {
         let len = self.bytes.len().min(out.len());
         let (from, checksum) = match packet.proto {
+            // what is inside, or quoted by an error, is a packet of its own
+            proto::UDP if packet.body != PacketId::NONE => (len, None),
+            proto::ICMP | proto::ICMPV6 if packet.body != PacketId::NONE => (len, Some(2)),
+            proto::ICMPV6 if is_discovery(packet.sport) => (len, Some(2)),
             proto::TCP => (18, Some(16)),
             proto::UDP => (8, Some(6)),
-            // what an error quotes is a packet of its own
-            proto::ICMP if packet.body != PacketId::NONE => (len, Some(2)),
-            proto::ICMP => (8, Some(2)),
-            proto::IPIP => (len, None),
+            proto::ICMP | proto::ICMPV6 => (8, Some(2)),
+            proto::IPIP | proto::IPV6 | proto::GRE => (len, None),
             _ => (0, None),
         };
         if from < len {
@@ -127,8 +137,8 @@ impl fmt::Display for Unreadable {
 
 impl core::error::Error for Unreadable {}
 
-/// What tells the fragments of one datagram from those of another.
-type Key = (u32, u32, u16, u8);
+/// What tells the fragments of one datagram from those of another: addresses, identification, protocol.
+type Key = (Vec<u8>, u32, u8);
 
 /// The pieces of a datagram.
 #[derive(Clone, Debug, Default)]
@@ -162,13 +172,13 @@ impl Pieces {
 ///
 /// ```
 /// use sim_core::engine::Time;
-/// use sim_core::wire::{Ip, Mac, Packet, decode, encode, proto};
+/// use sim_core::wire::{AddressBook, Ip, Mac, Packet, decode, encode, proto};
 /// let mut macs = vec![Mac([2, 0, 0, 0, 0, 1])];
 /// let p = Packet::ipv4(Ip::new(10, 0, 0, 1), Ip::new(10, 0, 0, 2), proto::UDP, 28 + 5);
 /// let mut bytes = Vec::new();
 /// encode::frame(&mut bytes, Time::ZERO, &p, &|_| None, &macs);
 /// let mut decoder = decode::Decoder::default();
-/// let frame = decoder.frame(&bytes, &mut macs)?;
+/// let frame = decoder.frame(&bytes, &mut macs, &mut AddressBook::new())?;
 /// assert_eq!((frame.packet.src, frame.packet.payload()), (p.src, 5));
 /// # Ok::<(), decode::Unreadable>(())
 /// ```
@@ -176,6 +186,21 @@ impl Pieces {
 pub struct Decoder {
     originals: Vec<Original>,
     pieces: BTreeMap<Key, Pieces>,
+    gue: Vec<u16>,
+}
+
+/// What a frame is decoded with, beside the decoder.
+struct Context<'a> {
+    macs: &'a mut Vec<Mac>,
+    book: &'a mut AddressBook,
+    inside: Vec<Packet>,
+}
+
+impl Context<'_> {
+    fn put(&mut self, packet: Packet) -> PacketId {
+        self.inside.push(packet);
+        PacketId(self.inside.len() as u32 - 1)
+    }
 }
 
 impl Decoder {
@@ -187,66 +212,76 @@ impl Decoder {
         self.originals.get((tag & !DECODED) as usize)
     }
 
+    /// Datagrams to this UDP port hold packets in generic UDP encapsulation.
+    pub fn unwrap_gue(&mut self, port: u16) {
+        self.gue.push(port);
+    }
+
     /// Notes a frame that may be a fragment: [`Decoder::frame`] gives a fragment the whole datagram as
     /// its body if all pieces were noted before.
     pub fn note(&mut self, frame: &[u8]) {
         let ip = frame.get(ETHERNET_HEADER..).unwrap_or_default();
         let Ok(header) = Header::read(ip) else { return };
-        if frame[12..14] != [0x08, 0x00] || header.frag & (Packet::MF | Packet::OFFSET) == 0 {
+        if header.frag & (Packet::MF | Packet::OFFSET) == 0 {
             return;
         }
-        let data = &ip[20..usize::from(header.len).min(ip.len())];
+        let Some(data) = ip.get(header.above..header.end(ip)) else { return };
         let at = usize::from(header.frag & Packet::OFFSET) * 8;
-        let pieces = self.pieces.entry(header.key()).or_default();
+        let pieces = self.pieces.entry(header.key(ip)).or_default();
         pieces.add(at, data, header.frag & Packet::MF != 0);
     }
 
     /// Decodes an Ethernet frame without frame check sequence. Padding behind the packet is passed
-    /// over; addresses that are not in `macs` are added.
+    /// over; addresses that are not in `macs` and `book` are added.
     ///
     /// # Errors
-    /// A frame that is no whole ARP or IPv4 packet, or an IPv4 header with options.
-    pub fn frame(&mut self, frame: &[u8], macs: &mut Vec<Mac>) -> Result<Frame, Unreadable> {
-        let mut inside = Vec::new();
+    /// A frame that is no whole ARP or IP packet, or an IPv4 header with options.
+    pub fn frame(
+        &mut self,
+        frame: &[u8],
+        macs: &mut Vec<Mac>,
+        book: &mut AddressBook,
+    ) -> Result<Frame, Unreadable> {
         let body = frame.get(ETHERNET_HEADER..).ok_or(Unreadable::Short)?;
+        let mut context = Context { macs, book, inside: Vec::new() };
         let mut packet = match be16(frame, 12) {
-            0x0800 => self.ipv4(body, false, 0, &mut inside)?,
-            0x0806 => arp(body, macs)?,
+            0x0800 | 0x86dd => self.ip(body, false, 0, &mut context)?,
+            0x0806 => arp(body, context.macs)?,
             other => return Err(Unreadable::EtherType(other)),
         };
-        packet.dst_mac = number(mac(frame, 0), macs);
-        packet.src_mac = number(mac(frame, 6), macs);
-        Ok(Frame { packet, inside })
+        packet.dst_mac = number(mac(frame, 0), context.macs);
+        packet.src_mac = number(mac(frame, 6), context.macs);
+        Ok(Frame { packet, inside: context.inside })
     }
 
-    fn ipv4(
+    fn ip(
         &mut self,
         bytes: &[u8],
         quoted: bool,
         depth: u8,
-        inside: &mut Vec<Packet>,
+        context: &mut Context<'_>,
     ) -> Result<Packet, Unreadable> {
         let header = Header::read(bytes)?;
         if !quoted && bytes.len() < usize::from(header.len) {
             return Err(Unreadable::Short);
         }
-        let upper = &bytes[20..usize::from(header.len).min(bytes.len())];
-        let mut packet = header.packet();
+        let upper = bytes.get(header.above..header.end(bytes)).unwrap_or_default();
+        let mut packet = header.packet(bytes, context.book);
         if !packet.is_fragment() {
-            self.above(&mut packet, upper, quoted, depth, inside);
+            self.above(&mut packet, header.label, upper, quoted, depth, context);
             return Ok(packet);
         }
         if packet.frag & Packet::OFFSET == 0 {
             ports(&mut packet, upper);
         }
-        if let Some(whole) = self.pieces.get(&header.key()).and_then(Pieces::whole) {
+        if let Some(whole) = self.pieces.get(&header.key(bytes)).and_then(Pieces::whole) {
             let whole = whole.to_vec();
-            let mut datagram = header.packet();
+            let mut datagram = header.packet(bytes, context.book);
             datagram.frag &= Packet::DF;
-            datagram.len = (whole.len() as u16).saturating_add(Packet::IP_HEADER);
-            self.above(&mut datagram, &whole, quoted, depth, inside);
+            datagram.len = (whole.len() as u16).saturating_add(datagram.header());
+            self.above(&mut datagram, header.label, &whole, quoted, depth, context);
             packet.tag = datagram.tag;
-            packet.body = put(inside, datagram);
+            packet.body = context.put(datagram);
         }
         Ok(packet)
     }
@@ -255,48 +290,80 @@ impl Decoder {
     fn above(
         &mut self,
         packet: &mut Packet,
+        label: u32,
         bytes: &[u8],
         quoted: bool,
         depth: u8,
-        inside: &mut Vec<Packet>,
+        context: &mut Context<'_>,
     ) {
         packet.tag = DECODED | self.originals.len() as u32;
-        self.originals.push(Original { proto: packet.proto, quoted, bytes: bytes.to_vec() });
+        let original = Original { proto: packet.proto, quoted, label, bytes: bytes.to_vec() };
+        self.originals.push(original);
         ports(packet, bytes);
-        let quoting = match packet.proto {
-            proto::ICMP => is_error(packet.sport),
-            proto::IPIP => false,
-            _ => return,
-        };
-        let rest = bytes.get(if quoting { 8 } else { 0 }..).unwrap_or_default();
-        if depth >= MAX_DEPTH || packet.proto == proto::ICMP && !quoting {
+        if packet.proto == proto::ICMPV6 && is_discovery(packet.sport) {
+            discovery(packet, bytes, context);
             return;
         }
-        if let Ok(inner) = self.ipv4(rest, quoted || quoting, depth + 1, inside) {
-            packet.body = put(inside, inner);
+        let Some((from, quotes)) = self.inner(packet, bytes) else { return };
+        let rest = bytes.get(from..).unwrap_or_default();
+        if depth < MAX_DEPTH
+            && let Ok(inner) = self.ip(rest, quoted || quotes, depth + 1, context)
+        {
+            packet.body = context.put(inner);
+        }
+    }
+
+    /// Where the packet inside begins, if there is one, and whether it is only quoted.
+    fn inner(&self, packet: &mut Packet, b: &[u8]) -> Option<(usize, bool)> {
+        match packet.proto {
+            proto::ICMP => is_error(packet.sport).then_some((8, true)),
+            proto::ICMPV6 => (packet.sport < 128).then_some((8, true)),
+            proto::IPIP | proto::IPV6 => Some((0, false)),
+            proto::GRE if b.len() >= 4 && be16(b, 0) & 0x7fff == 0 => {
+                packet.seq = u32::from(b[0] >> 7);
+                Some((if packet.seq == 1 { 8 } else { 4 }, false))
+            }
+            proto::UDP if b.len() >= 12 && self.gue.contains(&packet.dport) && b[8] >> 5 == 0 => {
+                packet.seq = u32::from(be16(b, 6) != 0);
+                packet.opt = 4 + 4 * (b[8] & 0x1f);
+                Some((8 + usize::from(packet.opt), false))
+            }
+            _ => None,
         }
     }
 }
 
-/// An IPv4 header without options.
+/// An IP header: of IPv4 without options, or of IPv6 with no other extension than a fragment header.
 struct Header {
+    v6: bool,
     tos: u8,
     len: u16,
-    id: u16,
+    id: u32,
     frag: u16,
     ttl: u8,
     proto: u8,
-    src: u32,
-    dst: u32,
+    label: u32,
+    /// Where the addresses are.
+    addresses: core::ops::Range<usize>,
+    /// Where the rest begins.
+    above: usize,
 }
+
+/// Next header of a fragment header (RFC 8200, section 4.5).
+const FRAGMENT: u8 = 44;
 
 impl Header {
     fn read(b: &[u8]) -> Result<Self, Unreadable> {
+        match b.first().ok_or(Unreadable::Short)? >> 4 {
+            4 => Self::v4(b),
+            6 => Self::v6(b),
+            other => Err(Unreadable::Version(other)),
+        }
+    }
+
+    fn v4(b: &[u8]) -> Result<Self, Unreadable> {
         if b.len() < 20 {
             return Err(Unreadable::Short);
-        }
-        if b[0] >> 4 != 4 {
-            return Err(Unreadable::Version(b[0] >> 4));
         }
         if b[0] & 15 != 5 {
             return Err(Unreadable::Options);
@@ -306,32 +373,86 @@ impl Header {
             return Err(Unreadable::Short);
         }
         Ok(Self {
+            v6: false,
             tos: b[1],
             len,
-            id: be16(b, 4),
+            id: u32::from(be16(b, 4)),
             frag: be16(b, 6),
             ttl: b[8],
             proto: b[9],
-            src: be32(b, 12),
-            dst: be32(b, 16),
+            label: 0,
+            addresses: 12..20,
+            above: 20,
         })
     }
 
-    fn key(&self) -> Key {
-        (self.src, self.dst, self.id, self.proto)
+    fn v6(b: &[u8]) -> Result<Self, Unreadable> {
+        if b.len() < 40 {
+            return Err(Unreadable::Short);
+        }
+        let mut header = Self {
+            v6: true,
+            tos: b[0] << 4 | b[1] >> 4,
+            len: be16(b, 4).saturating_add(Packet::IPV6_HEADER),
+            id: 0,
+            frag: 0,
+            ttl: b[7],
+            proto: b[6],
+            label: be32(b, 0) & 0x000f_ffff,
+            addresses: 8..40,
+            above: 40,
+        };
+        if header.proto == FRAGMENT {
+            let b = b.get(40..48).ok_or(Unreadable::Short)?;
+            let more = if b[3] & 1 == 1 { Packet::MF } else { 0 };
+            (header.proto, header.frag, header.id) = (b[0], be16(b, 2) >> 3 | more, be32(b, 4));
+            header.above = 48;
+        }
+        Ok(header)
     }
 
-    fn packet(&self) -> Packet {
-        let mut p = Packet::ipv4(Ip(self.src), Ip(self.dst), self.proto, self.len);
-        (p.tos, p.id, p.frag, p.ttl) = (self.tos, self.id, self.frag, self.ttl);
+    /// Where the packet ends, at most where the bytes do.
+    fn end(&self, b: &[u8]) -> usize {
+        usize::from(self.len).min(b.len()).max(self.above.min(b.len()))
+    }
+
+    fn key(&self, b: &[u8]) -> Key {
+        (b[self.addresses.clone()].to_vec(), self.id, self.proto)
+    }
+
+    fn packet(&self, b: &[u8], book: &mut AddressBook) -> Packet {
+        let at = self.addresses.start;
+        let (src, dst) = if self.v6 {
+            let mut number = |at: usize| book.number(v6(b, at).into());
+            (number(at), number(at + 16))
+        } else {
+            (Ip(be32(b, at)), Ip(be32(b, at + 4)))
+        };
+        let mut p = Packet::ipv4(src, dst, self.proto, self.len);
+        if self.v6 {
+            p.kind = Kind::Ipv6;
+        }
+        (p.tos, p.id, p.frag, p.ttl) = (self.tos, self.id as u16, self.frag, self.ttl);
         p
+    }
+}
+
+/// Reads a neighbour solicitation or advertisement (RFC 4861, sections 4.3 and 4.4).
+fn discovery(p: &mut Packet, b: &[u8], context: &mut Context<'_>) {
+    p.window = MacId::ZERO.0;
+    if b.len() >= 24 {
+        p.ack = context.book.number(v6(b, 8).into()).0;
+    }
+    // the first option, if it is a link-layer address
+    if b.len() >= 32 && matches!(b[24..26], [1 | 2, 1]) {
+        p.window = number(mac(b, 26), context.macs).0;
     }
 }
 
 /// Reads the fields above IP, as far as the bytes go.
 fn ports(p: &mut Packet, b: &[u8]) {
     match p.proto {
-        proto::ICMP if b.len() >= 8 => {
+        proto::ICMP | proto::ICMPV6 if b.len() >= 8 => {
             (p.sport, p.dport, p.seq) = (u16::from(b[0]), u16::from(b[1]), be32(b, 4));
         }
         proto::TCP | proto::UDP if b.len() >= 4 => {
@@ -392,6 +513,11 @@ pub fn number(mac: Mac, macs: &mut Vec<Mac>) -> MacId {
     match mac.0 {
         [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] => MacId::BROADCAST,
         [0, 0, 0, 0, 0, 0] => MacId::ZERO,
+        // the groups that have numbers of their own
+        [0x33, 0x33, first @ (0 | 0xff), a, b, c] => {
+            let low = u32::from_be_bytes([first, a, b, c]);
+            MacId::of_group(Ipv6Addr::from_bits(0xff02 << 112 | u128::from(low)))
+        }
         _ => {
             let known = macs.iter().position(|m| *m == mac);
             MacId(known.unwrap_or_else(|| {
@@ -402,15 +528,21 @@ pub fn number(mac: Mac, macs: &mut Vec<Mac>) -> MacId {
     }
 }
 
+/// Whether this ICMPv6 type is a neighbour solicitation or advertisement.
+fn is_discovery(kind: u16) -> bool {
+    kind == u16::from(icmpv6::SOLICITATION) || kind == u16::from(icmpv6::ADVERTISEMENT)
+}
+
 /// ICMP types that quote a packet.
 fn is_error(kind: u16) -> bool {
     let quoting = [icmp::UNREACHABLE, 4, icmp::REDIRECT, icmp::TIME_EXCEEDED, 12];
     quoting.iter().any(|k| u16::from(*k) == kind)
 }
 
-fn put(inside: &mut Vec<Packet>, packet: Packet) -> PacketId {
-    inside.push(packet);
-    PacketId(inside.len() as u32 - 1)
+fn v6(b: &[u8], at: usize) -> Ipv6Addr {
+    let mut octets = [0; 16];
+    octets.copy_from_slice(&b[at..at + 16]);
+    Ipv6Addr::from(octets)
 }
 
 fn mac(b: &[u8], at: usize) -> Mac {
@@ -478,14 +610,14 @@ mod tests {
         // a payload that no encoder makes, with the checksum it needs
         wire[end - 4..].copy_from_slice(b"0000");
         let mut decoder = Decoder::default();
-        let mut frame = decoder.frame(&wire, &mut macs()).unwrap();
+        let mut frame = decoder.frame(&wire, &mut macs(), &mut AddressBook::new()).unwrap();
         frame.packet.dst = Ip::new(192, 168, 10, 11);
         frame.packet.dport = 8080;
         let mut out = Vec::new();
         encode::frame(&mut out, Time::ZERO, &frame.packet, &Known(&frame, &decoder), &macs());
         assert_eq!(&out[end - 4..], b"0000");
         assert_eq!(out.len(), end);
-        let again = decoder.frame(&out, &mut macs()).unwrap();
+        let again = decoder.frame(&out, &mut macs(), &mut AddressBook::new()).unwrap();
         assert_eq!(again.packet.dport, 8080);
         let mut second = Vec::new();
         encode::frame(&mut second, Time::ZERO, &again.packet, &Known(&again, &decoder), &macs());
@@ -499,7 +631,7 @@ mod tests {
         (error.sport, error.dport, error.body) = (3, 3, PacketId(0));
         let wire = bytes(&Frame { packet: error, inside: vec![quoted] }, &macs());
         let mut decoder = Decoder::default();
-        let mut frame = decoder.frame(&wire, &mut macs()).unwrap();
+        let mut frame = decoder.frame(&wire, &mut macs(), &mut AddressBook::new()).unwrap();
         frame.inside[0].sport = 81;
         let mut out = Vec::new();
         encode::frame(&mut out, Time::ZERO, &frame.packet, &Known(&frame, &decoder), &macs());
@@ -517,13 +649,13 @@ mod tests {
             .map(|(frag, len)| Packet { frag, len, body: PacketId(0), ..whole })
             .map(|packet| bytes(&Frame { packet, inside: vec![whole] }, &macs()))
             .collect();
-        let alone = decoder.frame(&frames[1], &mut macs()).unwrap();
+        let alone = decoder.frame(&frames[1], &mut macs(), &mut AddressBook::new()).unwrap();
         assert_eq!(alone.packet.body, PacketId::NONE);
         for f in &frames {
             decoder.note(f);
         }
         for wire in &frames {
-            let frame = decoder.frame(wire, &mut macs()).unwrap();
+            let frame = decoder.frame(wire, &mut macs(), &mut AddressBook::new()).unwrap();
             let held = frame.inside[0];
             assert_eq!((held.len, held.id, held.frag, held.sport), (3028, 7, 0, 40_000));
             let mut out = Vec::new();
@@ -535,7 +667,8 @@ mod tests {
     #[test]
     fn what_is_no_packet_is_refused_with_a_reason() {
         let mut decoder = Decoder::default();
-        let mut read = |bytes: &[u8]| decoder.frame(bytes, &mut macs()).unwrap_err();
+        let mut read =
+            |bytes: &[u8]| decoder.frame(bytes, &mut macs(), &mut AddressBook::new()).unwrap_err();
         assert_eq!(read(&[0; 13]), Unreadable::Short);
         let good = bytes(&Frame { packet: packet(proto::UDP, 40), inside: vec![] }, &macs());
         assert_eq!(read(&good[..40]), Unreadable::Short);
@@ -545,7 +678,8 @@ mod tests {
             bytes
         };
         assert_eq!(read(&with(12, 0x88)), Unreadable::EtherType(0x8800));
-        assert_eq!(read(&with(14, 0x65)), Unreadable::Version(6));
+        assert_eq!(read(&with(14, 0x75)), Unreadable::Version(7));
+        assert_eq!(read(&with(14, 0x65)), Unreadable::Short, "an IPv6 header is longer");
         assert_eq!(read(&with(14, 0x46)), Unreadable::Options);
         assert_eq!(read(&with(13, 0x06)), Unreadable::Arp);
     }
@@ -600,7 +734,7 @@ mod tests {
             let wire = bytes(&frame, &macs());
             let mut decoder = Decoder::default();
             let mut known = macs();
-            let decoded = decoder.frame(&wire, &mut known).unwrap();
+            let decoded = decoder.frame(&wire, &mut known, &mut AddressBook::new()).unwrap();
             prop_assert_eq!(untagged(decoded.clone()), frame);
             prop_assert_eq!(known, macs());
             let mut again = Vec::new();
@@ -617,7 +751,7 @@ mod tests {
             }
             let mut decoder = Decoder::default();
             decoder.note(&bytes);
-            drop(decoder.frame(&bytes, &mut macs()));
+            drop(decoder.frame(&bytes, &mut macs(), &mut AddressBook::new()));
         }
     }
 }

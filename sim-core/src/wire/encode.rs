@@ -4,10 +4,11 @@
 //! payload is a fixed ASCII pattern, TCP options follow from their length, and every checksum (IPv4
 //! header, ICMP, UDP and TCP with pseudo-header) is right.
 
-use super::addr::{Ip, Mac, MacId};
+use super::addr::{AddressBook, Ip, Mac, MacId};
 use super::decode::Original;
-use super::packet::{Flags, Kind, Packet, PacketId, proto};
+use super::packet::{Flags, Kind, Packet, PacketId, icmpv6, proto};
 use crate::engine::Time;
+use core::net::IpAddr;
 use etherparse::checksum::Sum16BitWords;
 
 /// Shift of the TCP window scale option announced by a SYN that carries options.
@@ -18,6 +19,9 @@ pub const ETHERNET_HEADER: usize = 14;
 
 /// Deepest chain of packets inside packets that is written out; what lies deeper becomes filler.
 const MAX_DEPTH: u8 = 8;
+
+/// The IPv6 next header number of a fragment header.
+const FRAGMENT: u8 = 44;
 
 /// The TCP option of one byte that means nothing.
 const NOP: u8 = 1;
@@ -42,6 +46,11 @@ pub trait Bodies {
     fn original(&self, _packet: &Packet) -> Option<&Original> {
         None
     }
+
+    /// The address that the number `ip` stands for; without a book IPv6 addresses are `::`.
+    fn address(&self, ip: Ip) -> IpAddr {
+        AddressBook::new().address(ip)
+    }
 }
 
 impl<F: Fn(PacketId) -> Option<Packet>> Bodies for F {
@@ -54,7 +63,7 @@ impl<F: Fn(PacketId) -> Option<Packet>> Bodies for F {
 ///
 /// `now` is the source of TCP timestamps (milliseconds, as Linux). `macs` is the world's table of
 /// addresses; a number beyond its end is written as `00:00:00:00:00:00`. The IP part is exactly
-/// `packet.len` bytes, but at least 20.
+/// `packet.len` bytes, but at least an IP header.
 ///
 /// - TCP options: 20 bytes in a SYN are MSS, SACK-permitted, timestamps, NOP, window scale; 12 bytes
 ///   are NOP, NOP, timestamps; any other number is the MSS option of a SYN, if there is one and room
@@ -65,6 +74,7 @@ impl<F: Fn(PacketId) -> Option<Packet>> Bodies for F {
 /// - The options and the payload of a packet that was decoded from a frame are those of that frame
 ///   ([`Bodies::original`]); its checksum is made anew, unless an ICMP error quoted it: nobody mends
 ///   the checksum of a quoted packet.
+/// - IPv6 has flow label 0, unless the packet was decoded. GUE is version 0 without options.
 /// - A fragment is cut from the bytes of the whole datagram in `body`: the first one holds the
 ///   header of TCP or UDP, with the checksum of the whole.
 ///
@@ -78,16 +88,17 @@ impl<F: Fn(PacketId) -> Option<Packet>> Bodies for F {
 /// assert_eq!(&frame[42..], b"abcde");
 /// ```
 pub fn frame<B: Bodies>(out: &mut Vec<u8>, now: Time, packet: &Packet, bodies: &B, macs: &[Mac]) {
-    let mac = |id: MacId| match id {
-        MacId::BROADCAST => Mac([0xff; 6]),
-        MacId(n) => macs.get(n as usize).copied().unwrap_or(Mac([0; 6])),
-    };
+    let mac = |id: MacId| ethernet(id, macs);
     out.extend(mac(packet.dst_mac).0);
     out.extend(mac(packet.src_mac).0);
     let operation: u16 = match packet.kind {
-        Kind::Ipv4 | Kind::Ipv6 => {
+        Kind::Ipv4 => {
             out.extend([0x08, 0x00]);
-            return Encoder { now, bodies }.ipv4(out, packet, 0);
+            return Encoder { now, bodies, macs }.ipv4(out, packet, 0);
+        }
+        Kind::Ipv6 => {
+            out.extend([0x86, 0xdd]);
+            return Encoder { now, bodies, macs }.ipv6(out, packet, 0);
         }
         Kind::ArpRequest => 1,
         Kind::ArpReply => 2,
@@ -101,9 +112,17 @@ pub fn frame<B: Bodies>(out: &mut Vec<u8>, now: Time, packet: &Packet, bodies: &
     out.extend(packet.dst.0.to_be_bytes());
 }
 
+fn ethernet(id: MacId, macs: &[Mac]) -> Mac {
+    match id {
+        MacId::BROADCAST => Mac([0xff; 6]),
+        MacId(n) => id.group().or_else(|| macs.get(n as usize).copied()).unwrap_or(Mac([0; 6])),
+    }
+}
+
 struct Encoder<'a, B> {
     now: Time,
     bodies: &'a B,
+    macs: &'a [Mac],
 }
 
 impl<B: Bodies> Encoder<'_, B> {
@@ -130,12 +149,70 @@ impl<B: Bodies> Encoder<'_, B> {
         debug_assert_eq!(out.len(), start + usize::from(len), "a packet is as long as it says");
     }
 
+    /// Appends an IPv6 packet of exactly `max(packet.len, 40)` bytes. The identification of a fragment
+    /// has 32 bits, of which the upper 16 are zero here.
+    fn ipv6(&self, out: &mut Vec<u8>, packet: &Packet, depth: u8) {
+        let start = out.len();
+        let len = packet.len.max(Packet::IPV6_HEADER);
+        let next = if packet.is_fragment() { FRAGMENT } else { packet.proto };
+        let room = usize::from(len - Packet::IPV6_HEADER);
+        let [_, high, middle, low] =
+            self.original(packet, room).map_or(0, Original::label).to_be_bytes();
+        out.extend([0x60 | packet.tos >> 4, packet.tos << 4 | high, middle, low]);
+        out.extend((len - Packet::IPV6_HEADER).to_be_bytes());
+        out.extend([next, packet.ttl]);
+        self.addresses(out, packet);
+        let mut room = room;
+        if packet.is_fragment() {
+            let more = u16::from(packet.frag & Packet::MF != 0);
+            out.extend([packet.proto, 0]);
+            out.extend(((packet.frag & Packet::OFFSET) << 3 | more).to_be_bytes());
+            out.extend(u32::from(packet.id).to_be_bytes());
+            out.truncate(start + usize::from(len));
+            room = room.saturating_sub(usize::from(Packet::FRAGMENT_HEADER));
+            self.slice(out, packet, room, depth);
+        } else {
+            self.payload(out, packet, room, depth);
+        }
+        debug_assert_eq!(out.len(), start + usize::from(len), "a packet is as long as it says");
+    }
+
+    /// Appends an IP packet.
+    fn any(&self, out: &mut Vec<u8>, packet: &Packet, depth: u8) {
+        if packet.kind == Kind::Ipv6 {
+            self.ipv6(out, packet, depth);
+        } else {
+            self.ipv4(out, packet, depth);
+        }
+    }
+
+    /// Appends source and destination.
+    fn addresses(&self, out: &mut Vec<u8>, packet: &Packet) {
+        for ip in [packet.src, packet.dst] {
+            if packet.kind != Kind::Ipv6 {
+                out.extend(ip.0.to_be_bytes());
+                continue;
+            }
+            match self.bodies.address(ip) {
+                IpAddr::V6(a) => out.extend(a.octets()),
+                IpAddr::V4(a) => out.extend(a.to_ipv6_mapped().octets()),
+            }
+        }
+    }
+
+    /// The checksum of the bytes above IP with the pseudo-header of the packet's family.
+    fn sum(&self, packet: &Packet, bytes: &[u8]) -> u16 {
+        let mut pseudo = Vec::with_capacity(32);
+        self.addresses(&mut pseudo, packet);
+        checksum(&pseudo, packet.proto, bytes)
+    }
+
     /// Appends the `room` bytes of a fragment, cut from the datagram it is a part of.
     fn slice(&self, out: &mut Vec<u8>, fragment: &Packet, room: usize, depth: u8) {
         let end = out.len() + room;
         if let Some(whole) = self.inner(fragment, depth) {
             let mut bytes = Vec::new();
-            let length = usize::from(whole.len.saturating_sub(Packet::IP_HEADER));
+            let length = usize::from(whole.len.saturating_sub(whole.header()));
             self.payload(&mut bytes, &whole, length, depth + 1);
             let from = usize::from(fragment.frag & Packet::OFFSET) * 8;
             out.extend(bytes.iter().skip(from).take(room));
@@ -159,7 +236,9 @@ impl<B: Bodies> Encoder<'_, B> {
                 out.extend(packet.dport.to_be_bytes());
                 out.extend((room as u16).to_be_bytes());
                 out.extend([0, 0]);
-                if packet.sport == DNS || packet.dport == DNS {
+                if packet.body != PacketId::NONE {
+                    self.wrapped(out, packet, depth);
+                } else if packet.sport == DNS || packet.dport == DNS {
                     // recursion desired; or a response, recursion available
                     let flags = if packet.dport == DNS { [0x01, 0x00] } else { [0x81, 0x80] };
                     out.extend([
@@ -167,13 +246,24 @@ impl<B: Bodies> Encoder<'_, B> {
                     ]);
                 }
                 fill(out, end, 0);
-                Some(start + 6)
+                // a tunnel says whether its datagrams have a checksum
+                (packet.body == PacketId::NONE || packet.seq != 0).then_some(start + 6)
+            }
+            proto::GRE => {
+                self.gre(out, packet, depth);
+                fill(out, end, 0);
+                (packet.seq != 0).then_some(start + 4)
+            }
+            proto::ICMPV6 => {
+                self.icmpv6(out, packet, room, depth);
+                fill(out, end, 0);
+                Some(start + 2)
             }
             proto::ICMP => {
                 out.extend([packet.sport as u8, packet.dport as u8, 0, 0]);
                 out.extend(packet.seq.to_be_bytes());
                 if let Some(quoted) = self.inner(packet, depth) {
-                    self.ipv4(out, &quoted, depth + 1);
+                    self.any(out, &quoted, depth + 1);
                     if out.len() > end && self.bodies.original(&quoted).is_none() {
                         mend(&mut out[start..end], 8);
                     }
@@ -181,9 +271,9 @@ impl<B: Bodies> Encoder<'_, B> {
                 fill(out, end, 0);
                 Some(start + 2)
             }
-            proto::IPIP => {
+            proto::IPIP | proto::IPV6 => {
                 if let Some(inner) = self.inner(packet, depth) {
-                    self.ipv4(out, &inner, depth + 1);
+                    self.any(out, &inner, depth + 1);
                 }
                 fill(out, end, 0);
                 None
@@ -196,7 +286,7 @@ impl<B: Bodies> Encoder<'_, B> {
         let kept = original.is_some_and(|o| o.restore(packet, &mut out[start..end]));
         // a header cut short by `len` has no room for its checksum
         if let Some(at) = checksum_at.filter(|at| !kept && at + 2 <= end) {
-            let sum = checksum(packet.src, packet.dst, packet.proto, &out[start..end]);
+            let sum = self.sum(packet, &out[start..end]);
             put(out, at, sum);
         }
     }
@@ -204,6 +294,54 @@ impl<B: Bodies> Encoder<'_, B> {
     /// What the packet was decoded from, if it still is that packet.
     fn original(&self, packet: &Packet, room: usize) -> Option<&Original> {
         self.bodies.original(packet).filter(|o| o.is_of(packet, room))
+    }
+
+    /// Appends the GUE header (draft-ietf-intarea-gue, version 0) of `opt` bytes and what is inside.
+    fn wrapped(&self, out: &mut Vec<u8>, packet: &Packet, depth: u8) {
+        let Some(inner) = self.inner(packet, depth) else { return };
+        if packet.opt >= 4 {
+            out.extend([packet.opt / 4 - 1, inside(&inner), 0, 0]);
+            out.resize(out.len() + usize::from(packet.opt) - 4, 0);
+        }
+        self.any(out, &inner, depth + 1);
+    }
+
+    /// Appends a GRE header (RFC 2784), checksum zero, and what is inside.
+    fn gre(&self, out: &mut Vec<u8>, packet: &Packet, depth: u8) {
+        let inner = self.inner(packet, depth);
+        let v6 = inner.is_some_and(|i| i.kind == Kind::Ipv6);
+        let kind = if v6 { [0x86, 0xdd] } else { [0x08, 0x00] };
+        let flags = if packet.seq != 0 { 0x80 } else { 0 };
+        out.extend([flags, 0, kind[0], kind[1]]);
+        if packet.seq != 0 {
+            out.extend([0; 4]);
+        }
+        if let Some(inner) = inner {
+            self.any(out, &inner, depth + 1);
+        }
+    }
+
+    /// Appends an ICMPv6 message of `room` bytes, checksum zero.
+    fn icmpv6(&self, out: &mut Vec<u8>, packet: &Packet, room: usize, depth: u8) {
+        let start = out.len();
+        let kind = packet.sport as u8;
+        out.extend([kind, packet.dport as u8, 0, 0]);
+        out.extend(packet.seq.to_be_bytes());
+        if matches!(kind, icmpv6::SOLICITATION | icmpv6::ADVERTISEMENT) {
+            if let IpAddr::V6(target) = self.bodies.address(Ip(packet.ack)) {
+                out.extend(target.octets());
+            }
+            if packet.window != MacId::ZERO.0 {
+                // source or target link-layer address, 8 bytes
+                out.extend([if kind == icmpv6::SOLICITATION { 1 } else { 2 }, 1]);
+                out.extend(ethernet(MacId(packet.window), self.macs).0);
+            }
+        } else if let Some(quoted) = self.inner(packet, depth) {
+            self.any(out, &quoted, depth + 1);
+            if out.len() > start + room && self.bodies.original(&quoted).is_none() {
+                mend(&mut out[start..start + room], 8);
+            }
+        }
     }
 
     fn inner(&self, packet: &Packet, depth: u8) -> Option<Packet> {
@@ -265,13 +403,17 @@ fn fill(out: &mut Vec<u8>, end: usize, from: u32) {
     }
 }
 
-/// The checksum of TCP, UDP (RFC 768: 0 is sent as `0xffff`) or ICMP (no pseudo-header), ready for
-/// the wire.
-fn checksum(src: Ip, dst: Ip, protocol: u8, bytes: &[u8]) -> u16 {
+/// What a tunnel header says of the packet inside.
+fn inside(inner: &Packet) -> u8 {
+    if inner.kind == Kind::Ipv6 { proto::IPV6 } else { proto::IPIP }
+}
+
+/// The checksum of TCP, UDP (RFC 768: 0 is sent as `0xffff`), ICMPv6, or of ICMP and GRE (no
+/// pseudo-header), ready for the wire. `addresses` are source and destination.
+fn checksum(addresses: &[u8], protocol: u8, bytes: &[u8]) -> u16 {
     let mut sum = Sum16BitWords::new().add_slice(bytes);
-    if protocol != proto::ICMP {
-        sum = sum.add_4bytes(src.0.to_be_bytes());
-        sum = sum.add_4bytes(dst.0.to_be_bytes());
+    if !matches!(protocol, proto::ICMP | proto::GRE) {
+        sum = sum.add_slice(addresses);
         sum = sum.add_2bytes([0, protocol]).add_2bytes((bytes.len() as u16).to_be_bytes());
     }
     if protocol == proto::UDP {
@@ -283,25 +425,28 @@ fn checksum(src: Ip, dst: Ip, protocol: u8, bytes: &[u8]) -> u16 {
 
 /// Makes the checksum of a quoted TCP segment, which is that of the whole segment, hold for the part
 /// that is quoted as well: the last two bytes of payload are chosen so. Wireshark checks it although
-/// the segment is cut, and would call the error of a real kernel bad. `at` is where the quoted IPv4
+/// the segment is cut, and would call the error of a real kernel bad. `at` is where the quoted IP
 /// header begins in the ICMP message.
 fn mend(message: &mut [u8], at: usize) {
-    let Some((header, segment)) = message.get_mut(at..).and_then(|b| b.split_at_mut_checked(20))
+    let v6 = message.get(at).is_some_and(|b| b >> 4 == 6);
+    let length = if v6 { 40 } else { 20 };
+    let Some((header, segment)) =
+        message.get_mut(at..).and_then(|b| b.split_at_mut_checked(length))
     else {
         return;
     };
-    let word =
-        |i: usize| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
-    let fragment = header[6] & 0x3f != 0 || header[7] != 0;
-    match header[9] {
+    let fragment = !v6 && (header[6] & 0x3f != 0 || header[7] != 0);
+    let (protocol, addresses) =
+        if v6 { (header[6], &header[8..40]) } else { (header[9], &header[12..20]) };
+    match protocol {
         _ if fragment => {}
-        proto::IPIP => mend(message, at + 20),
+        proto::IPIP | proto::IPV6 => mend(message, at + length),
         proto::TCP => {
             let Some(data) = segment.get(12).map(|b| usize::from(b >> 4) * 4) else { return };
             let tail = (segment.len() & !1).saturating_sub(2);
             if tail >= data {
                 put(segment, tail, 0);
-                let sum = checksum(Ip(word(12)), Ip(word(16)), proto::TCP, segment);
+                let sum = checksum(addresses, proto::TCP, segment);
                 put(segment, tail, sum);
             }
         }

@@ -2,6 +2,14 @@
 //!
 //! A packet is `Copy` and lives in the world's slab. Payload is a length, not bytes. One layout
 //! serves ARP, ICMP, UDP, TCP and tunnels; the field comments say what a field means where.
+//!
+//! - **ICMPv6** errors are laid out as those of ICMP. A neighbour solicitation or advertisement has its
+//!   flags in `seq`, the target in `ack` and in `window` the [`MacId`] of the link-layer address option
+//!   ([`MacId::ZERO`]: no option).
+//! - **Tunnels** own the packet inside as their `body`. `proto` is [`proto::IPIP`] or [`proto::IPV6`] (by
+//!   the family inside), [`proto::GRE`], or [`proto::UDP`]: then `opt` is the length of the header
+//!   between UDP and the packet inside (4 for GUE, 0 for plain FOU). `seq` is 1 if the GRE or UDP header
+//!   has a checksum, and 0 if not.
 
 use super::addr::{Ip, MacId};
 
@@ -49,6 +57,40 @@ pub mod icmp {
     pub const FRAG_NEEDED: u8 = 4;
 }
 
+/// ICMPv6 types and codes (RFC 4443, RFC 4861).
+pub mod icmpv6 {
+    /// Destination unreachable.
+    pub const UNREACHABLE: u8 = 1;
+    /// Packet too big; carries the MTU.
+    pub const TOO_BIG: u8 = 2;
+    /// Time exceeded.
+    pub const TIME_EXCEEDED: u8 = 3;
+    /// Parameter problem.
+    pub const PARAMETER: u8 = 4;
+    /// Echo request.
+    pub const ECHO: u8 = 128;
+    /// Echo reply.
+    pub const ECHO_REPLY: u8 = 129;
+    /// Neighbour solicitation.
+    pub const SOLICITATION: u8 = 135;
+    /// Neighbour advertisement.
+    pub const ADVERTISEMENT: u8 = 136;
+    /// Code of [`UNREACHABLE`]: no route.
+    pub const NO_ROUTE: u8 = 0;
+    /// Code of [`UNREACHABLE`]: administratively prohibited.
+    pub const PROHIBITED: u8 = 1;
+    /// Code of [`UNREACHABLE`]: address.
+    pub const ADDRESS: u8 = 3;
+    /// Code of [`UNREACHABLE`]: port.
+    pub const PORT: u8 = 4;
+    /// Flag of an [`ADVERTISEMENT`]: the sender is a router.
+    pub const ROUTER_FLAG: u32 = 1 << 31;
+    /// Flag of an [`ADVERTISEMENT`]: it answers a solicitation.
+    pub const SOLICITED_FLAG: u32 = 1 << 30;
+    /// Flag of an [`ADVERTISEMENT`]: it replaces what was known.
+    pub const OVERRIDE_FLAG: u32 = 1 << 29;
+}
+
 /// Number of a packet in the world's slab.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PacketId(pub u32);
@@ -69,8 +111,17 @@ pub enum Kind {
     ArpReply,
     /// An IPv4 datagram or a fragment of one.
     Ipv4,
-    /// An IPv6 packet or a fragment of one: `ttl` is the hop limit, `tos` the traffic class.
+    /// An IPv6 packet or a fragment of one: `ttl` is the hop limit, `tos` the traffic class; `id` and
+    /// the offset in `frag` are those of a fragment header, which only fragments have.
     Ipv6,
+}
+
+impl Kind {
+    /// Whether this is an IP packet.
+    #[inline]
+    pub const fn is_ip(self) -> bool {
+        self as u8 >= Self::Ipv4 as u8
+    }
 }
 
 /// TCP flags as on the wire.
@@ -155,7 +206,7 @@ pub struct Packet {
     pub sport: u16,
     /// TCP or UDP destination port; ICMP code.
     pub dport: u16,
-    /// IP total length in bytes, 20-byte header included; 28 for ARP.
+    /// IP total length in bytes, with the header of 20 (IPv4) or 40 (IPv6); 28 for ARP.
     pub len: u16,
     /// IP identification.
     pub id: u16,
@@ -186,6 +237,10 @@ impl Packet {
     pub const OFFSET: u16 = 0x1fff;
     /// Bytes of an IPv4 header without options.
     pub const IP_HEADER: u16 = 20;
+    /// Bytes of an IPv6 header without extensions.
+    pub const IPV6_HEADER: u16 = 40;
+    /// Bytes of an IPv6 fragment header.
+    pub const FRAGMENT_HEADER: u16 = 8;
 
     /// An empty IPv4 packet: addresses, protocol, length and TTL 64, everything else zero.
     pub const fn ipv4(src: Ip, dst: Ip, protocol: u8, len: u16) -> Self {
@@ -215,6 +270,25 @@ impl Packet {
         }
     }
 
+    /// As [`Packet::ipv4`], of the family of the source, with `above` bytes above the IP header. The
+    /// length stays below 65536.
+    #[inline]
+    pub const fn ip(src: Ip, dst: Ip, protocol: u8, above: u16) -> Self {
+        let v6 = src.is_v6();
+        let header = if v6 { Self::IPV6_HEADER } else { Self::IP_HEADER };
+        let mut packet = Self::ipv4(src, dst, protocol, header.saturating_add(above));
+        if v6 {
+            packet.kind = Kind::Ipv6;
+        }
+        packet
+    }
+
+    /// Bytes of the IP header, without the fragment header of IPv6.
+    #[inline]
+    pub const fn header(&self) -> u16 {
+        if matches!(self.kind, Kind::Ipv6) { Self::IPV6_HEADER } else { Self::IP_HEADER }
+    }
+
     /// Bytes of payload above TCP or UDP (0 for other protocols and for fragments).
     #[inline]
     pub fn payload(&self) -> u16 {
@@ -222,8 +296,8 @@ impl Packet {
             return 0;
         }
         let headers = match self.proto {
-            proto::TCP => Self::IP_HEADER + 20 + u16::from(self.opt),
-            proto::UDP => Self::IP_HEADER + 8,
+            proto::TCP => self.header() + 20 + u16::from(self.opt),
+            proto::UDP => self.header() + 8,
             _ => return 0,
         };
         self.len.saturating_sub(headers)
@@ -235,10 +309,10 @@ impl Packet {
         self.frag & (Self::MF | Self::OFFSET) != 0
     }
 
-    /// Whether the DF flag is set.
+    /// Whether nobody on the way may cut it: the DF flag is set, or it is IPv6.
     #[inline]
     pub const fn dont_fragment(&self) -> bool {
-        self.frag & Self::DF != 0
+        self.frag & Self::DF != 0 || matches!(self.kind, Kind::Ipv6)
     }
 
     /// The TCP part of a TCP packet.
@@ -293,6 +367,16 @@ mod tests {
         assert_eq!(p.segment().len, 1448);
         p.frag = Packet::MF;
         assert_eq!(p.payload(), 0);
+    }
+
+    #[test]
+    fn an_ipv6_packet_has_a_longer_header_and_is_never_cut_on_the_way() {
+        let (a, b) = (Ip(0xf000_0000), Ip(0xf000_0001));
+        let p = Packet::ip(a, b, proto::UDP, 8 + 1);
+        assert_eq!((p.kind, p.len, p.payload(), p.header()), (Kind::Ipv6, 49, 1, 40));
+        assert!(p.dont_fragment() && p.kind.is_ip() && !Kind::ArpReply.is_ip());
+        let p = Packet::ip(Ip::new(10, 0, 0, 1), b, proto::TCP, 20);
+        assert_eq!((p.kind, p.len, p.payload()), (Kind::Ipv4, 40, 0));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::engine::Time;
 use crate::hosts::Host;
 use crate::hosts::fabric::Fabric;
 use crate::observe::capture::Kept;
-use crate::wire::decode::Frame;
-use crate::wire::{Mac, PacketId};
+use crate::wire::decode::{Decoder, Frame, Unreadable};
+use crate::wire::{AddressBook, Mac, PacketId};
 
 impl World {
     /// Handles everything that happens up to `until`, which is the present then.
@@ -44,6 +44,19 @@ impl World {
     /// The Ethernet addresses by number; more may be added.
     pub fn macs(&mut self) -> &mut Vec<Mac> {
         &mut self.fabric.macs
+    }
+
+    /// The IPv6 addresses by number; more may be added.
+    pub fn book(&mut self) -> &mut AddressBook {
+        &mut self.fabric.book
+    }
+
+    /// Decodes a frame with the addresses of this world.
+    ///
+    /// # Errors
+    /// What is wrong with the frame, see [`Decoder::frame`].
+    pub fn decode(&mut self, decoder: &mut Decoder, frame: &[u8]) -> Result<Frame, Unreadable> {
+        decoder.frame(frame, &mut self.fabric.macs, &mut self.fabric.book)
     }
 
     /// From now on captured frames are kept as packets, see [`World::take_kept`], and not written.

@@ -2,7 +2,8 @@
 
 use super::{Link, World, sample};
 use crate::config::{
-    HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, Transport, TunnelKind, WorldConfig,
+    HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
+    RouteConfig, Transport, TunnelKind, WorldConfig,
 };
 use crate::engine::{Stream, Time};
 use crate::hosts::Host;
@@ -14,14 +15,15 @@ use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
 use crate::hosts::server::ServerApplication;
 use crate::ipvs::Ipvs;
 use crate::net::link::{Direction, Endpoint};
-use crate::net::route::Hop;
+use crate::net::route::{self, Action, Hop, Route, Rule};
 use crate::net::switch::{Port, Switch};
 use crate::net::topology;
 use crate::observe::ClientObservation;
 use crate::observe::capture::{self, Capture, CaptureInterface};
 use crate::tcp::TcpStack;
-use crate::wire::{Ip, Mac, MacId, Prefix};
+use crate::wire::{Mac, MacId, Prefix};
 use core::fmt;
+use core::net::{IpAddr, Ipv4Addr};
 
 /// Something in a configuration that no world can be built from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -145,25 +147,23 @@ impl Builder<'_> {
         let mut ip = IpStack::new(number, config.sysctl, first_id);
         for (index, interface) in config.interfaces.iter().enumerate() {
             let built = self.interface(&place, config, number, index, interface);
-            for a in &built.addresses {
-                ip.routes.add_local(a.ip);
-                if a.len < 32 {
-                    let hop = Hop { interface: index as u16, via: None };
-                    ip.routes.add(Prefix::new(a.ip, a.len), 0, vec![hop]);
-                }
-                if a.len < 31 {
-                    ip.routes.add_broadcast(Ip(a.ip.0 | !Prefix::mask(a.len)));
-                }
+            for a in &interface.addresses {
+                let hop = Hop { interface: index as u16, via: None };
+                connect(&mut ip.routes, *a, Some(hop));
             }
             ip.interfaces.push(built);
         }
+        for a in &config.loopback {
+            connect(&mut ip.routes, *a, None);
+        }
         let inner = config.tunnels.iter().flat_map(|t| &t.addresses);
+        for a in inner.clone() {
+            ip.routes.add_local(Net::host(a.addr));
+        }
         let inner: Vec<Net> = config.loopback.iter().chain(inner).copied().collect();
         ip.inner_addresses = self.own(&inner);
-        for a in ip.inner_addresses.clone() {
-            ip.routes.add_local(a.ip);
-        }
         self.routes(&place, config, &mut ip);
+        self.policy(&place, config, &mut ip);
         self.applications(&place, number, config, ip)
     }
 
@@ -207,45 +207,73 @@ impl Builder<'_> {
 
     fn routes(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
         for route in &config.routes {
+            let mut action = Action::from(route.kind);
             let mut hops = Vec::new();
             for hop in &route.hops {
-                let named = hop.dev.as_ref().map(|dev| {
-                    config.interfaces.iter().position(|i| i.name == *dev).map(|i| i as u16)
-                });
-                let interface = match (named, hop.via) {
-                    (Some(Some(interface)), _) => interface,
-                    (Some(None), _) => {
-                        let dev = hop.dev.as_deref().unwrap_or_default();
-                        self.wrong(place, format!("route to {}: no interface {dev}", route.to));
-                        continue;
+                if hop.dev.as_deref() == Some("lo") {
+                    // what is not an own address comes back from there to be thrown away
+                    if action == Action::Unicast {
+                        action = Action::Refuse(route::Refusal::Blackhole);
                     }
-                    (None, Some(via)) => {
-                        let Some(interface) =
-                            ip.routes.interface_towards(self.fabric.book.number(via))
-                        else {
-                            let to = route.to;
-                            let what =
-                                format!("route to {to}: gateway {via} is on no connected prefix");
-                            self.wrong(place, what);
-                            continue;
-                        };
-                        interface
-                    }
-                    (None, None) => {
-                        self.wrong(
-                            place,
-                            format!("route to {}: no gateway, no interface", route.to),
-                        );
-                        continue;
-                    }
+                } else if action == Action::Unicast {
+                    hops.extend(self.hop(place, config, route, hop, ip));
+                }
+            }
+            if action != Action::Unicast {
+                hops.clear();
+            } else if hops.is_empty() {
+                continue;
+            }
+            let source = route.source.map(|a| self.fabric.book.number(a));
+            let (metric, mtu) = (route.metric, route.mtu);
+            let built = Route { action, metric, hops, source, mtu };
+            ip.routes.add(route.table, route.to, built);
+        }
+    }
+
+    /// A next hop in the form of the tables.
+    fn hop(
+        &mut self,
+        place: &str,
+        config: &HostConfig,
+        route: &RouteConfig,
+        hop: &HopConfig,
+        ip: &IpStack,
+    ) -> Option<Hop> {
+        let to = route.to;
+        let via = hop.via.map(|via| self.fabric.book.number(via));
+        if let Some(dev) = &hop.dev {
+            let Some(interface) = config.interfaces.iter().position(|i| i.name == *dev) else {
+                self.wrong(place, format!("route to {to}: no interface {dev}"));
+                return None;
+            };
+            return Some(Hop { interface: interface as u16, via });
+        }
+        let Some(gateway) = via else {
+            self.wrong(place, format!("route to {to}: no gateway, no interface"));
+            return None;
+        };
+        let Some(interface) = ip.routes.interface_towards(&self.fabric.book, gateway) else {
+            let via = self.fabric.book.address(gateway);
+            self.wrong(place, format!("route to {to}: gateway {via} is on no connected prefix"));
+            return None;
+        };
+        Some(Hop { interface, via })
+    }
+
+    fn policy(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
+        for rule in &config.policy {
+            let mut input = None;
+            if let Some(dev) = &rule.input {
+                let Some(number) = interface_number(config, dev) else {
+                    let priority = rule.priority;
+                    self.wrong(place, format!("ip rule {priority}: no interface {dev}"));
+                    continue;
                 };
-                let via = hop.via.map(|via| self.fabric.book.number(via));
-                hops.push(Hop { interface, via });
+                input = Some(number);
             }
-            if !hops.is_empty() {
-                let to = Prefix::new(self.fabric.book.number(route.to.addr), route.to.len);
-                ip.routes.add(to, route.metric, hops);
-            }
+            let &PolicyConfig { priority, v6, mark, from, to, table, .. } = rule;
+            ip.routes.add_rule(Rule { priority, v6, mark, from, to, input, table });
         }
     }
 
@@ -278,7 +306,7 @@ impl Builder<'_> {
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         if let Some(rules) = &config.ipvs {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
-                Ok(ipvs) => host.director = Some(Box::new(Director::new(ipvs))),
+                Ok(ipvs) => host.set_director(Director::new(ipvs)),
                 Err(errors) => errors.iter().for_each(|e| self.wrong(place, e.to_string())),
             }
         }
@@ -432,6 +460,37 @@ impl Builder<'_> {
                 host.ip.interfaces[i].tap = tap as u32;
             }
         }
+    }
+}
+
+/// The number of an interface: `lo` and tunnel devices have numbers of their own.
+fn interface_number(config: &HostConfig, name: &str) -> Option<u16> {
+    if name == "lo" {
+        return Some(route::OWN);
+    }
+    let tunnel = config.tunnels.iter().any(|t| t.name == name).then_some(route::TUNNEL);
+    let plain = config.interfaces.iter().position(|i| i.name == name);
+    plain.map(|i| i as u16).or(tunnel)
+}
+
+/// Enters an own address with its connected prefix, which is reached by `hop`; on `lo` the whole
+/// prefix is for this host (`fib_add_ifaddr`).
+fn connect(routes: &mut route::Routes, net: Net, hop: Option<Hop>) {
+    routes.add_local(Net::host(net.addr));
+    if net.is_host() {
+        return;
+    }
+    match (hop, net.addr) {
+        (Some(hop), _) => {
+            routes.add(route::MAIN_TABLE, net.network(), Route::unicast(vec![hop]));
+        }
+        (None, IpAddr::V4(_)) => routes.add_local(net.network()),
+        (None, IpAddr::V6(_)) => {}
+    }
+    if let IpAddr::V4(a) = net.addr
+        && net.len < 31
+    {
+        routes.add_broadcast(Ipv4Addr::from_bits(a.to_bits() | !Prefix::mask(net.len)));
     }
 }
 

@@ -74,7 +74,7 @@ fn servers(hosts: &[Host], window: &Window) -> Vec<ServerObservation> {
 }
 
 fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObservation> {
-    let ipvs = &host.director.as_ref()?.ipvs;
+    let ipvs = &host.director()?.ipvs;
     let owner = |ip: IpAddr| {
         let ip = world.fabric.book.find(ip);
         let has = |h: &&Host| {

@@ -123,22 +123,21 @@ impl World {
         match event {
             Event::Arrive { direction } => {
                 let link = &mut self.fabric.directions[direction as usize];
-                let to = link.to;
-                let Some((packet, next)) = link.arrive(self.fabric.now) else { return };
-                if let Some(at) = next {
-                    self.fabric.queue.push(at, Event::Arrive { direction });
+                let Some(packet) = link.arrive(self.fabric.now) else { return };
+                if let Some(at) = link.next() {
+                    self.fabric.queue.push(at, event);
                 }
-                self.arrive(direction, to, packet);
+                self.arrive(direction, packet);
             }
             Event::Late { slot } => {
                 let (direction, packet) = self.fabric.take_late(slot);
-                let to = self.fabric.directions[direction as usize].to;
-                self.arrive(direction, to, packet);
+                self.arrive(direction, packet);
             }
             Event::Neighbour { host, .. }
             | Event::Tcp { host, .. }
             | Event::Ipvs { host }
             | Event::Cpu { host }
+            | Event::Routes { host }
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
@@ -157,7 +156,8 @@ impl World {
 
     /// A frame comes out of a link.
     #[inline]
-    fn arrive(&mut self, direction: u32, to: Endpoint, packet: PacketId) {
+    fn arrive(&mut self, direction: u32, packet: PacketId) {
+        let to = self.fabric.directions[direction as usize].to;
         let p = self.fabric.count_hop(direction, packet);
         match to {
             Endpoint::Host { host, interface } => {
@@ -236,6 +236,7 @@ impl World {
                 | Event::Tcp { host, .. }
                 | Event::Ipvs { host }
                 | Event::Cpu { host }
+                | Event::Routes { host }
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }

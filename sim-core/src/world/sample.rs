@@ -55,7 +55,7 @@ impl World {
                 point("server", &host.name, "in_system", f64::from(in_system));
                 point("server", &host.name, "requests_per_s", rate);
             }
-            if let Some(director) = &host.director {
+            if let Some(director) = host.director() {
                 let c = host.ip.counters;
                 let packets = (c.packets_in - before.packets_in) as f64 * per_s;
                 let bytes = (c.bytes_in - before.bytes_in) as f64 * per_s;

@@ -16,8 +16,9 @@ use sim_core::engine::{Span, Time};
 use sim_core::observe::capture::Direction;
 use sim_core::wire::decode::{Decoder, Frame, Original};
 use sim_core::wire::encode::{self, Bodies};
-use sim_core::wire::{Mac, Packet, PacketId};
+use sim_core::wire::{AddressBook, Ip, Mac, Packet, PacketId};
 use sim_core::world::World;
+use std::net::IpAddr;
 
 /// How much earlier or later than the recorded one a frame may leave that something coming in caused:
 /// the recorded machine was busy with other things.
@@ -150,7 +151,7 @@ impl Bench {
         }
         for &(interface, frame) in &recorded.came {
             self.world.run_until(recorded.time(frame.at));
-            match self.decoder.frame(&frame.bytes, self.world.macs()) {
+            match self.world.decode(&mut self.decoder, &frame.bytes) {
                 Ok(packet) => self.world.inject(0, interface, &packet),
                 Err(why) => {
                     let name = &recorded.interfaces[interface];
@@ -227,11 +228,12 @@ impl Bench {
 
     /// The bytes of a frame of ours, with what the kernel is free to choose taken from `their`.
     fn encoded(&mut self, time: Time, frame: &mut Frame, their: &[u8]) -> Vec<u8> {
-        if let Ok(recorded) = self.decoder.clone().frame(their, self.world.macs()) {
+        if let Ok(recorded) = self.world.decode(&mut self.decoder.clone(), their) {
             self.adopt(frame, &recorded);
         }
         let mut bytes = Vec::new();
-        let known = Known { frame, decoder: &self.decoder };
+        let book = self.world.book().clone();
+        let known = Known { frame, decoder: &self.decoder, book: &book };
         encode::frame(&mut bytes, time, &frame.packet, &known, self.world.macs());
         bytes
     }
@@ -257,7 +259,7 @@ impl Bench {
 
     /// Whether a packet is one that came in, perhaps translated.
     fn is_recorded(&self, packet: &Packet) -> bool {
-        let room = usize::from(packet.len.saturating_sub(Packet::IP_HEADER));
+        let room = usize::from(packet.len.saturating_sub(packet.header()));
         self.decoder.original(packet.tag).is_some_and(|o| o.is_forwarded(packet, room))
     }
 }
@@ -274,6 +276,7 @@ fn at(frame: &Frame, body: Option<PacketId>) -> Option<Packet> {
 struct Known<'a> {
     frame: &'a Frame,
     decoder: &'a Decoder,
+    book: &'a AddressBook,
 }
 
 impl Bodies for Known<'_> {
@@ -283,6 +286,10 @@ impl Bodies for Known<'_> {
 
     fn original(&self, packet: &Packet) -> Option<&Original> {
         self.decoder.original(packet.tag)
+    }
+
+    fn address(&self, ip: Ip) -> IpAddr {
+        self.book.address(ip)
     }
 }
 

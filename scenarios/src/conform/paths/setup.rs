@@ -2,7 +2,7 @@
 
 use super::case::{Case, mac};
 use crate::diagnostic::Sources;
-use crate::import::ipvsadm;
+use crate::import::ipvsadm::{self, Names};
 use sim_core::config::{
     HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, IpvsConfig, Net, RouteConfig,
     TunnelConfig,
@@ -46,7 +46,7 @@ fn ipvs(host: &str, rules: &str, before: Option<IpvsConfig>) -> Result<IpvsConfi
     let mut sources = Sources::default();
     let file = sources.add(host, rules);
     let mut problems = Vec::new();
-    let mut config = ipvsadm::read(file, 0, rules, &mut problems).config;
+    let mut config = ipvsadm::read(file, 0, rules, &Names::NONE, &mut problems).config;
     if let Some(problem) = problems.first() {
         return Err(format!("{host}: {}", problem.message));
     }

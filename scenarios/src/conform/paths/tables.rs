@@ -46,10 +46,7 @@ fn listed_entry(line: &str) -> Option<Entry> {
     let [protocol, left, state, client, service, destination, ..] = words[..] else { return None };
     let (minutes, seconds) = left.split_once(':')?;
     let left = minutes.parse::<u64>().ok()? * 60 + seconds.parse::<u64>().ok()?;
-    Some(Entry {
-        words: [protocol, client, service, destination, state].map(str::to_owned),
-        left,
-    })
+    Some(Entry { words: [protocol, client, service, destination, state].map(str::to_owned), left })
 }
 
 /// Compares the connections of a director.
@@ -95,8 +92,8 @@ fn our_connections(world: &mut World, host: usize) -> Vec<Entry> {
             words: [
                 name(c.protocol()).to_owned(),
                 at(c.client().0, c.client().1),
-                at(c.virtual_end().0, c.virtual_end().1),
-                at(c.destination_end().0, c.destination_end().1),
+                at(c.vip().0, c.vip().1),
+                at(c.rip().0, c.rip().1),
                 c.state().name().to_owned(),
             ],
             left: c.expires().saturating_since(now).as_nanos() / 1_000_000_000,
@@ -112,9 +109,9 @@ pub(super) fn services(world: &World, host: usize, lines: &[Value]) -> Result<us
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["Prot", ..] | ["->", "RemoteAddress:Port", ..] | [] => {}
-            ["->", at, method, weight, active, inactive] => theirs.push(format!(
-                "{service} -> {at} {method} {weight} {active} {inactive}"
-            )),
+            ["->", at, method, weight, active, inactive] => {
+                theirs.push(format!("{service} -> {at} {method} {weight} {active} {inactive}"))
+            }
             [protocol, at, ..] => {
                 service = format!("{protocol} {at}");
                 theirs.push(words.join(" "));
@@ -137,11 +134,7 @@ pub(super) fn services(world: &World, host: usize, lines: &[Value]) -> Result<us
 }
 
 /// Compares the neighbours of a host with the lines of `ip neigh`, in any order.
-pub(super) fn neighbours(
-    world: &mut World,
-    host: usize,
-    lines: &[Value],
-) -> Result<usize, String> {
+pub(super) fn neighbours(world: &mut World, host: usize, lines: &[Value]) -> Result<usize, String> {
     let mut ours = neighbour_lines(world, host);
     let mut theirs: Vec<String> =
         lines.iter().filter_map(Value::as_str).map(|l| l.trim_end().to_owned()).collect();
@@ -174,4 +167,10 @@ pub(super) fn neighbour_lines(world: &mut World, host: usize) -> Vec<String> {
     };
     let asked = |n: &&sim_core::net::arp::Neighbour| n.state != State::Failed || n.was_asked();
     ip.neighbours.entries().iter().filter(asked).map(line).collect()
+}
+
+/// Services and destinations as `ipvsadm -Ln` prints them, each with its service.
+fn our_services(world: &World, host: usize) -> Vec<String> {
+    let Some(director) = &world.hosts()[host].director else { return Vec::new() };
+    Vec::new()
 }

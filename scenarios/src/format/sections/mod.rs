@@ -13,6 +13,7 @@ pub use network::{LINK, LINK_EVENT, LINK_PROPERTIES, NETWORK, SWITCH};
 use super::distribution::Quantity;
 use super::field::Absent::{Default, Means, Required};
 use super::field::{Absent, Field, Kind, Section};
+use crate::lint;
 use schedulers::Algorithm;
 use sim_core::net::topology::Problem;
 
@@ -48,7 +49,7 @@ pub const FORWARDING: Kind = Kind::OneOf(&["NAT", "DR", "TUN"]);
 
 /// Mistakes of a network that can be played, by the names of their findings. Others (a name that
 /// is used twice, a link to nowhere) leave no network to play.
-pub const ALLOWED: [&str; 8] = [
+const PLAYABLE: [&str; 8] = [
     Problem::SwitchLoop.name(),
     Problem::Unreachable.name(),
     Problem::Unconnected.name(),
@@ -58,6 +59,17 @@ pub const ALLOWED: [&str; 8] = [
     Problem::RealServerNobodyHolds.name(),
     Problem::NoRoute.name(),
 ];
+
+/// Everything that `allow` may name: mistakes of a network that can be played, and judgements.
+pub const ALLOWED: [&str; PLAYABLE.len() + lint::NAMES.len()] = {
+    let mut all = [""; PLAYABLE.len() + lint::NAMES.len()];
+    let mut i = 0;
+    while i < all.len() {
+        all[i] = if i < PLAYABLE.len() { PLAYABLE[i] } else { lint::NAMES[i - PLAYABLE.len()] };
+        i += 1;
+    }
+    all
+};
 
 /// A whole scenario.
 pub static SCENARIO: Section = Section {
@@ -128,7 +140,7 @@ pub static SCENARIO: Section = Section {
             "allow",
             Kind::List(&Kind::OneOf(&ALLOWED)),
             Means("none"),
-            "Mistakes of the network that are meant: what `lvsim check` calls by these names is then a remark, not an error.",
+            "Mistakes of the set-up that are meant: what `lvsim check` calls by these names is then a remark, not an error.",
         ),
         field(
             "network",

@@ -1,293 +1,250 @@
-//! One line of rules: words, options, and whether they may stand together.
+//! One command line: its command, and whether its options may stand together.
 
-use super::options::{Argument, OPTIONS, Opt, Role, by_long, by_short};
-use super::{Address, Target, service};
-use crate::diagnostic::{FileId, Place, Problem};
-use crate::format::words::nearest;
+use super::options::{Argument, Command, Legality, OPTIONS, Role, by_long};
+use super::words::{Given, Parsed, Word, options, unknown};
+use super::{Action, Names, daemon, listing, server, service};
+use crate::diagnostic::{Place, Problem};
+use crate::format::words::{list, nearest};
+use sim_core::ipvs::Command as Change;
+use sim_core::ipvs::rules::ServiceKey;
 
-/// The commands that rules can have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Command {
-    AddService,
-    AddServer,
-    Clear,
-    Set,
-}
-
-/// A given option.
-#[derive(Clone, Debug)]
-pub(super) struct Given<'a> {
-    pub(super) opt: &'static Opt,
-    pub(super) place: Place,
-    /// Its argument with its place.
-    pub(super) argument: Option<(&'a str, Place)>,
-}
-
-/// A line that was understood.
+/// A line whose options may stand together. Some may be missing.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     pub(super) command: Command,
     pub(super) place: Place,
+    pub(super) names: &'a Names,
     options: Vec<Given<'a>>,
-    words: Vec<(&'a str, Place)>,
+    pub(super) rest: Vec<Word<'a>>,
 }
 
-type Word<'a> = (&'a str, Place);
+/// Reads the words of a command line; there is at least one.
+pub(super) fn read<'a>(words: &[Word<'a>], names: &'a Names) -> Result<Action, Vec<Problem>> {
+    let Parsed { options, rest, mut problems } = options(words);
+    let place = match (words.first(), words.last()) {
+        (Some(first), Some(last)) => Place::new(first.1.file, first.1.span.start..last.1.span.end),
+        _ => Place::default(),
+    };
+    let command = command(&options, words)?;
+    if let Command::Help | Command::Version = command {
+        // printed at once, whatever follows
+        let help = command == Command::Help;
+        return Ok(if help { Action::Help } else { Action::Version });
+    }
+    let line = Line { command, place, names, options, rest };
+    line.check(&mut problems);
+    // what the options say is read in any case: all mistakes of a line are told at once
+    let action = line.action(&mut problems);
+    match action {
+        Some(action) if problems.is_empty() => Ok(action),
+        _ => Err(problems),
+    }
+}
 
 impl<'a> Line<'a> {
-    /// Reads a line; `None` if it says nothing.
-    pub(super) fn read(
-        file: FileId,
-        base: usize,
-        raw: &'a str,
-    ) -> Result<Option<Self>, Vec<Problem>> {
-        let words = words(file, base, raw);
-        let (Some(first), Some(last)) = (words.first(), words.last()) else { return Ok(None) };
-        let place = Place::new(file, first.1.span.start..last.1.span.end);
-        let (given, rest, mut problems) = options(&words);
-        let command = match command(&given, &words) {
-            Ok(command) => command,
-            Err(problem) => return Err(vec![problem]),
-        };
-        let line = Self { command, place, options: given, words: rest };
-        line.check(&mut problems);
-        if problems.is_empty() { Ok(Some(line)) } else { Err(problems) }
-    }
-
-    /// The option with ipvsadm's name `name`.
+    /// The option with the long name `long`.
     pub(super) fn given(&self, long: &str) -> Option<&Given<'a>> {
         self.options.iter().find(|g| g.opt.long == long)
     }
 
     /// The argument of an option.
-    pub(super) fn argument(&self, long: &str) -> Option<&(&'a str, Place)> {
+    pub(super) fn argument(&self, long: &str) -> Option<&Word<'a>> {
         self.given(long)?.argument.as_ref()
     }
 
-    /// The service that the line is about.
-    pub(super) fn target(&self) -> Result<Target, Vec<Problem>> {
-        let Some(given) = self.options.iter().find(|g| g.opt.role == Role::Service) else {
-            return Err(vec![self.lacks("service-address", "-t, -u or -f with the service")]);
-        };
-        service::target(self, given)
+    /// The option that names the service.
+    pub(super) fn service(&self) -> Option<&Given<'a>> {
+        self.options.iter().find(|g| g.opt.role == Role::Service)
     }
 
-    /// The address of the real server.
-    pub(super) fn real_server(&self) -> Result<(Address, Place), Vec<Problem>> {
-        let Some((text, place)) = self.argument("real-server") else {
-            return Err(vec![self.lacks("real-server", "-r with the real server")]);
-        };
-        let wrong = "illegal real server address[:port] specified";
-        service::address(text, place, wrong).map(|a| (a, place.clone()))
+    /// Whether `first` stands before `second`.
+    pub(super) fn before(&self, first: &str, second: &str) -> bool {
+        let position = |long| self.options.iter().position(|g| g.opt.long == long);
+        matches!((position(first), position(second)), (Some(a), Some(b)) if a < b)
     }
 
-    /// The three timeouts of `--set`, seconds.
-    pub(super) fn timeouts(&self) -> Result<[u64; 3], Vec<Problem>> {
-        let mut words = Vec::new();
-        words.extend(self.argument("set").cloned());
-        words.extend(self.words.iter().cloned());
-        let [tcp, fin, udp] = &words[..] else {
-            return Err(vec![Problem::new(
-                &self.place,
-                "--set option requires 3 timeout values",
-                "--set TCP TCPFIN UDP, in seconds, 0 to keep one",
-            )]);
-        };
-        let mut timeouts = [0; 3];
-        for (slot, (text, place)) in timeouts.iter_mut().zip([tcp, fin, udp]) {
-            *slot = text.parse().ok().filter(|t| *t <= 86_400 * 31).ok_or_else(|| {
-                let message = format!("invalid timeout value `{text}' specified");
-                vec![Problem::new(place, message, "seconds, 0 to 2678400")]
-            })?;
-        }
-        Ok(timeouts)
-    }
-
-    fn lacks(&self, name: &str, label: &str) -> Problem {
-        let command = self.command_name();
-        let message = format!("You need to supply the '{name}' option for the '{command}' command");
-        Problem::new(&self.place, message, format!("{label} is missing"))
-    }
-
-    const fn command_name(&self) -> &'static str {
-        match self.command {
-            Command::AddService => "add-service",
-            Command::AddServer => "add-server",
-            Command::Clear => "flush",
-            Command::Set => "set",
-        }
-    }
-
-    /// Options that may not stand here, options given twice, words that belong to nothing.
-    fn check(&self, problems: &mut Vec<Problem>) {
-        for (i, given) in self.options.iter().enumerate() {
-            let opt = given.opt;
-            if self.options[..i].iter().any(|g| g.opt.name == opt.name) {
-                let message = match opt.role {
-                    Role::Command | Role::OtherCommand => "multiple commands specified".to_owned(),
-                    _ => format!("multiple '{}' options specified", opt.name),
-                };
-                problems.push(Problem::new(&given.place, message, "given before on this line"));
-            } else if !self.allows(opt.role) {
-                let message = format!(
-                    "Illegal '{}' option with the '{}' command",
-                    opt.name,
-                    self.command_name()
-                );
-                problems.push(Problem::new(&given.place, message, self.allowed()));
+    /// A number of an option in a range, `default` without it.
+    pub(super) fn number(
+        &self,
+        long: &str,
+        default: u32,
+        (least, most): (u32, u32),
+        wrong: impl Fn(&str) -> String,
+        problems: &mut Vec<Problem>,
+    ) -> u32 {
+        let Some((text, place)) = self.argument(long) else { return default };
+        match text.parse::<u64>() {
+            Ok(n) if (u64::from(least)..=u64::from(most)).contains(&n) => n as u32,
+            _ => {
+                let label = format!("expected a number from {least} to {most}");
+                problems.push(Problem::new(place, wrong(text), label));
+                default
             }
         }
+    }
+
+    fn action(&self, problems: &mut Vec<Problem>) -> Option<Action> {
+        Some(match self.command {
+            Command::List => Action::List(listing::listing(self, problems)?),
+            Command::Zero => Action::Zero(match self.service() {
+                Some(_) => Some(service::target(self, problems)?),
+                None => None,
+            }),
+            Command::Save => Action::Save { numeric: self.given("numeric").is_some() },
+            Command::Restore => Action::Restore,
+            Command::StartDaemon => Action::StartDaemon(daemon::start(self, problems)?),
+            Command::StopDaemon => {
+                let (role, id) = daemon::stop(self, problems)?;
+                Action::StopDaemon(role, id)
+            }
+            Command::Help => Action::Help,
+            Command::Version => Action::Version,
+            _ => Action::Change(self.change(problems)?),
+        })
+    }
+
+    fn change(&self, problems: &mut Vec<Problem>) -> Option<Change> {
+        let key = self.service().and_then(|_| service::target(self, problems));
+        Some(match self.command {
+            Command::AddService => Change::AddService(service::rule(self, key, problems)?),
+            Command::EditService => Change::EditService(service::rule(self, key, problems)?),
+            Command::DeleteService => Change::DeleteService(key?),
+            Command::AddServer => {
+                let rule = server::rule(self, key, problems)?;
+                Change::AddServer(key?, rule)
+            }
+            Command::EditServer => {
+                let rule = server::rule(self, key, problems)?;
+                Change::EditServer(key?, rule)
+            }
+            Command::DeleteServer => {
+                let (rip, port) = server::address(self, key, problems)?;
+                Change::DeleteServer(key?, rip, port)
+            }
+            Command::Set => Change::SetTimeouts(daemon::timeouts(self, problems)?),
+            _ => Change::Clear,
+        })
+    }
+
+    /// Options that may not stand here, options given twice or missing, words that belong to nothing.
+    fn check(&self, problems: &mut Vec<Problem>) {
+        for (i, given) in self.options.iter().enumerate() {
+            problems.extend(self.check_option(i, given));
+        }
+        self.check_required(problems);
         if self.command != Command::Set {
-            for (word, place) in &self.words {
+            for (word, place) in &self.rest {
                 let message = format!("unexpected argument {word}");
                 problems.push(Problem::new(place, message, "belongs to no option"));
             }
         }
     }
 
-    fn allows(&self, role: Role) -> bool {
-        match role {
-            // ipvsadm-save -n is what people run; -n in a rule does no harm
-            Role::Command | Role::Listing => true,
-            Role::Service => matches!(self.command, Command::AddService | Command::AddServer),
-            Role::ServiceOption => self.command == Command::AddService,
-            Role::RealServer | Role::ServerOption => self.command == Command::AddServer,
-            Role::OtherCommand | Role::Other => false,
+    fn check_option(&self, i: usize, given: &Given<'_>) -> Option<Problem> {
+        let opt = given.opt;
+        let earlier = &self.options[..i];
+        let command = self.command.name();
+        if let Role::Command(_) = opt.role {
+            let again = "a line has one command";
+            return (i > 0)
+                .then(|| Problem::new(&given.place, "multiple commands specified", again));
+        }
+        if opt.role != Role::Family && earlier.iter().any(|g| g.opt.name == opt.name) {
+            let message = format!("multiple '{}' options specified", opt.name);
+            return Some(Problem::new(&given.place, message, "given before on this line"));
+        }
+        match self.command.takes(opt.role) {
+            Legality::Never => {
+                let message = format!("Illegal '{}' option with the '{command}' command", opt.name);
+                Some(Problem::new(&given.place, message, self.command.allowed()))
+            }
+            Legality::OneOf => {
+                let other =
+                    earlier.iter().find(|g| self.command.takes(g.opt.role) == Legality::OneOf)?;
+                let message = format!(
+                    "The option '{}' conflicts with the '{}' option in the '{command}' command",
+                    opt.name, other.opt.name
+                );
+                Some(Problem::new(&given.place, message, "one of them"))
+            }
+            Legality::Must | Legality::May => None,
         }
     }
 
-    const fn allowed(&self) -> &'static str {
-        match self.command {
-            Command::AddService => "-A takes -t -u -f and -s -p -M -o -b --pe",
-            Command::AddServer => "-a takes -t -u -f, -r and -g -i -m -w -x -y --tun-type",
-            Command::Clear => "-C takes no option",
-            Command::Set => "--set takes three timeouts",
-        }
-    }
-}
-
-fn words(file: FileId, base: usize, raw: &str) -> Vec<Word<'_>> {
-    let mut words = Vec::new();
-    let mut rest = raw;
-    let mut at = base;
-    while let Some(skip) = rest.find(|c: char| !c.is_ascii_whitespace()) {
-        let tail = &rest[skip..];
-        let len = tail.find(|c: char| c.is_ascii_whitespace()).unwrap_or(tail.len());
-        at += skip;
-        if &tail[..len] != "ipvsadm" {
-            words.push((&tail[..len], Place::new(file, at..at + len)));
-        }
-        at += len;
-        rest = &tail[len..];
-    }
-    words
-}
-
-fn command(given: &[Given<'_>], words: &[Word<'_>]) -> Result<Command, Problem> {
-    let allowed = "a line is -A (add a service), -a (add a real server), -C or --set";
-    let place = &words[0].1;
-    let first = given.first().filter(|g| g.place.span.start == place.span.start);
-    match first.map(|g| g.opt) {
-        Some(Opt { role: Role::Command, long, .. }) => Ok(match *long {
-            "add-service" => Command::AddService,
-            "add-server" => Command::AddServer,
-            "clear" => Command::Clear,
-            _ => Command::Set,
-        }),
-        Some(Opt { role: Role::OtherCommand, long, .. }) => {
-            let message = format!("the command --{long} has no place in rules");
-            Err(Problem::new(place, message, allowed))
-        }
-        _ => {
-            let message = format!("`{}` is no command of ipvsadm", words[0].0);
-            Err(Problem::new(place, message, allowed))
+    fn check_required(&self, problems: &mut Vec<Problem>) {
+        let required = [
+            (Role::Service, "service-address", "-t, -u, -f or --sctp-service with the service"),
+            (Role::RealServer, "real-server", "-r with the real server"),
+        ];
+        for (role, name, label) in required {
+            let there = self.options.iter().any(|g| g.opt.role == role);
+            if self.command.takes(role) == Legality::Must && !there {
+                let command = self.command.name();
+                let message =
+                    format!("You need to supply the '{name}' option for the '{command}' command");
+                let problem = Problem::new(&self.place, message, format!("{label} is missing"));
+                problems.push(problem);
+            }
         }
     }
 }
 
-/// Splits words into options and what is left over.
-fn options<'a>(words: &[Word<'a>]) -> (Vec<Given<'a>>, Vec<Word<'a>>, Vec<Problem>) {
-    let (mut given, mut rest, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-    let mut i = 0;
-    while let Some((word, place)) = words.get(i) {
-        i += 1;
-        if let Some(long) = word.strip_prefix("--") {
-            let (name, value) = long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v)));
-            let Some(opt) = by_long(name) else {
-                problems.push(unknown(word, name, place));
-                // what follows is most likely its argument
-                i += usize::from(words.get(i).is_some_and(|w| !w.0.starts_with('-')));
-                continue;
-            };
-            let value_place =
-                Place::new(place.file, place.span.start + 3 + name.len()..place.span.end);
-            let inline = value.map(|v| (v, value_place));
-            let argument = take(opt, inline, words, &mut i, place, &mut problems);
-            given.push(Given { opt, place: place.clone(), argument });
-        } else if word.len() > 1 && word.starts_with('-') {
-            short(word, place, words, &mut i, &mut given, &mut problems);
-        } else {
-            rest.push((*word, place.clone()));
+/// The command: the first option of a line.
+fn command(given: &[Given<'_>], words: &[Word<'_>]) -> Result<Command, Vec<Problem>> {
+    let Some((word, place)) = words.first() else { return Ok(Command::List) };
+    let first = given.first().filter(|g| g.place.span.start <= place.span.start + 1);
+    if let Some(Role::Command(command)) = first.map(|g| g.opt.role) {
+        return Ok(command);
+    }
+    if let Some(long) = word.strip_prefix("--")
+        && by_long(long).len() > 1
+    {
+        return Err(vec![unknown(word, long, place)]);
+    }
+    let message = format!("`{word}` is no command of ipvsadm");
+    let commands = OPTIONS.iter().filter(|o| matches!(o.role, Role::Command(_)));
+    let short = commands.clone().filter_map(|o| o.short).map(|c| format!("-{c}"));
+    let long = commands.clone().filter(|o| o.short.is_none()).map(|o| format!("--{}", o.long));
+    let label = format!("the first option is one of {}", list(short.chain(long)));
+    let problem = Problem::new(place, message, label);
+    let later = given.iter().find(|g| matches!(g.opt.role, Role::Command(_)));
+    let near = nearest(word.trim_start_matches('-'), commands.map(|o| o.long));
+    Err(vec![match (later, near) {
+        (Some(later), _) => {
+            problem.help(format!("put --{} in front of the other options", later.opt.long))
         }
-    }
-    (given, rest, problems)
-}
-
-/// Options combined in one word: `-Ln`; an argument may follow at once: `-w5`.
-fn short<'a>(
-    word: &'a str,
-    place: &Place,
-    words: &[Word<'a>],
-    i: &mut usize,
-    given: &mut Vec<Given<'a>>,
-    problems: &mut Vec<Problem>,
-) {
-    for (n, c) in word.char_indices().skip(1) {
-        let Some(opt) = by_short(c) else {
-            problems.push(unknown(word, &c.to_string(), place));
-            return;
-        };
-        let rest = &word[n + c.len_utf8()..];
-        let inline = (opt.argument != Argument::None && !rest.is_empty()).then(|| {
-            (rest, Place::new(place.file, place.span.start + n + c.len_utf8()..place.span.end))
-        });
-        let ends = inline.is_some();
-        let argument = take(opt, inline, words, i, place, problems);
-        given.push(Given { opt, place: place.clone(), argument });
-        if ends {
-            return;
-        }
-    }
-}
-
-fn take<'a>(
-    opt: &Opt,
-    inline: Option<Word<'a>>,
-    words: &[Word<'a>],
-    i: &mut usize,
-    place: &Place,
-    problems: &mut Vec<Problem>,
-) -> Option<Word<'a>> {
-    if opt.argument == Argument::None || inline.is_some() {
-        return inline;
-    }
-    let next = words.get(*i).filter(|w| !w.0.starts_with('-'));
-    if let Some(word) = next {
-        *i += 1;
-        return Some(word.clone());
-    }
-    if opt.argument == Argument::Word {
-        let message = format!("the option '{}' lacks its argument", opt.long);
-        problems.push(Problem::new(place, message, "expected a word after it"));
-    }
-    None
-}
-
-fn unknown(word: &str, name: &str, place: &Place) -> Problem {
-    let problem =
-        Problem::new(place, format!("{word}: unknown option"), "not an option of ipvsadm");
-    match nearest(name, OPTIONS.iter().map(|o| o.long)) {
-        Some(near) if name.len() > 1 => problem.help(format!("did you mean `--{near}`?")),
+        (None, Some(near)) if word.len() > 3 => problem.help(format!("did you mean `--{near}`?")),
         _ => problem,
+    }])
+}
+
+/// The words of a list in an argument, with their places.
+pub(super) fn items<'a>((text, place): &Word<'a>) -> Vec<Word<'a>> {
+    let mut at = place.span.start;
+    let mut items = Vec::new();
+    for item in text.split(',') {
+        items.push((item, Place::new(place.file, at..at + item.len())));
+        at += item.len() + 1;
     }
+    items
+}
+
+/// `-s rr`, `-r 10.0.0.1:80`: how an option is shown in advice.
+pub(super) fn shown(given: &Given<'_>) -> String {
+    let name = match given.opt.short {
+        Some(c) => format!("-{c}"),
+        None => format!("--{}", given.opt.long),
+    };
+    match &given.argument {
+        Some((text, _)) if given.opt.argument != Argument::None => format!("{name} {text}"),
+        _ => name,
+    }
+}
+
+/// The service that a line names, however wrong the rest of the line is.
+pub(super) fn service_of(words: &[Word<'_>], names: &Names) -> Option<ServiceKey> {
+    let Parsed { options, rest, .. } = options(words);
+    let command = command(&options, words).ok()?;
+    let line = Line { command, place: Place::default(), names, options, rest };
+    service::target(&line, &mut Vec::new())
 }

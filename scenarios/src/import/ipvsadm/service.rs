@@ -1,120 +1,103 @@
-//! What the options of `-A` and `-a` mean.
+//! The options of a virtual service.
 
-use super::line::{Given, Line};
-use super::{Forwarding, ServerRule, ServiceKey, ServiceRule, proto};
-use crate::diagnostic::{Place, Problem};
+use super::action::FLAGS;
+use super::address::{address, inet_aton};
+use super::line::{Line, items};
+use crate::diagnostic::Problem;
 use crate::format::words::{list, nearest};
-use core::net::IpAddr;
 use schedulers::Algorithm;
 use sim_core::engine::Span;
+use sim_core::ipvs::rules::{Engine, ServiceKey, ServiceRule};
+use sim_core::wire::proto;
+use std::net::{IpAddr, Ipv4Addr};
 
-/// The service a line is about.
-#[derive(Debug)]
-pub(super) struct Target {
-    pub(super) key: ServiceKey,
-    pub(super) place: Place,
-}
+/// Seconds of `-p` without a number.
+const PERSISTENT: u32 = 360;
+/// The longest time that ipvsadm takes, 31 days.
+pub(super) const MAX_TIMEOUT: u32 = 31 * 86_400;
 
-/// An address with a port that may be absent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Address {
-    pub(super) ip: IpAddr,
-    pub(super) port: Option<u16>,
-}
-
-fn not_simulated(place: &Place, what: &str) -> Problem {
-    Problem::new(place, format!("{what}: not simulated yet"), "this cannot be played")
-}
-
-/// Reads `address[:port]`.
-pub(super) fn address(text: &str, place: &Place, wrong: &str) -> Result<Address, Vec<Problem>> {
-    if text.starts_with('[') || text.matches(':').count() > 1 {
-        return Err(vec![not_simulated(place, "IPv6")]);
+/// The service that `-t`, `-u`, `--sctp-service` or `-f` names.
+pub(super) fn target(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<ServiceKey> {
+    let given = line.service();
+    if let Some(six) = line.given("ipv6")
+        && !line.before("fwmark-service", "ipv6")
+    {
+        let label = "expected after -f MARK; -t and -u take [IPv6]:PORT";
+        problems.push(Problem::new(&six.place, "-6 used before -f", label));
     }
-    let problem = |label: &str| vec![Problem::new(place, wrong, label)];
-    let (host, port) = text.split_once(':').map_or((text, None), |(h, p)| (h, Some(p)));
-    let numeric = "names are not resolved; print the rules with `ipvsadm-save -n`";
-    let Ok(ip) = host.parse::<std::net::Ipv4Addr>() else {
-        let name = host.chars().any(|c| c.is_ascii_alphabetic());
-        return Err(problem(if name { numeric } else { "expected an IPv4 address[:port]" }));
-    };
-    let port = match port {
-        None => None,
-        Some(p) => match p.parse::<u16>() {
-            Ok(p) => Some(p),
-            Err(_) if p.chars().any(|c| c.is_ascii_alphabetic()) => return Err(problem(numeric)),
-            Err(_) => return Err(problem("a port is from 0 to 65535")),
-        },
-    };
-    Ok(Address { ip: ip.into(), port })
-}
-
-/// The service that `-t`, `-u`, `-f` or `--sctp-service` names.
-pub(super) fn target(line: &Line<'_>, given: &Given<'_>) -> Result<Target, Vec<Problem>> {
-    // the reader has made sure that the option has its argument
-    let (text, place) = given.argument.clone().unwrap_or(("", given.place.clone()));
+    let given = given?;
+    let argument = given.argument.as_ref()?;
     if given.opt.long == "fwmark-service" {
-        return match text.parse::<u32>() {
-            Ok(mark) if mark > 0 => Err(vec![not_simulated(&place, "a firewall mark service")]),
+        return match argument.0.parse::<u32>() {
+            Ok(mark) if mark > 0 => {
+                Some(ServiceKey::Fwmark { mark, v6: line.given("ipv6").is_some() })
+            }
             _ => {
-                let message = format!("invalid fwmark value `{text}' specified");
-                Err(vec![Problem::new(&place, message, "a number from 1 to 4294967295")])
+                let message = format!("invalid fwmark value `{}' specified", argument.0);
+                let label = "expected a number from 1 to 4294967295";
+                problems.push(Problem::new(&argument.1, message, label));
+                None
             }
         };
     }
-    if let Some(six) = line.given("ipv6") {
-        let problem = Problem::new(&six.place, "-6 used without -f", "only for -f");
-        return Err(vec![problem]);
-    }
-    let wrong = "illegal virtual server address[:port] specified";
-    let address = address(text, &place, wrong)?;
     let protocol = match given.opt.long {
         "udp-service" => proto::UDP,
-        "sctp-service" => return Err(vec![not_simulated(&given.place, "SCTP")]),
+        "sctp-service" => proto::SCTP,
         _ => proto::TCP,
     };
-    if address.ip.is_unspecified() || address.ip.is_multicast() {
-        return Err(vec![Problem::new(&place, wrong, "not an address of a host")]);
+    let wrong = "illegal virtual server address[:port] specified";
+    let found = match address(argument, protocol, line.names, wrong) {
+        Ok(found) => found,
+        Err(problem) => {
+            problems.push(problem);
+            return None;
+        }
+    };
+    let broadcast = matches!(found.ip, IpAddr::V4(ip) if ip.to_bits() >= 0xf000_0000);
+    if found.ip.is_unspecified() || found.ip.is_multicast() || broadcast {
+        problems.push(Problem::new(&argument.1, wrong, "not an address of a host"));
+        return None;
     }
-    let key = ServiceKey::Address { protocol, vip: address.ip, port: address.port.unwrap_or(0) };
-    Ok(Target { key, place })
+    Some(ServiceKey::Address { protocol, vip: found.ip, port: found.port.unwrap_or(0) })
 }
 
-/// The service of a `-A` line.
-pub(super) fn service(line: &Line<'_>, target: &Target) -> Result<ServiceRule, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let scheduler = scheduler(line, &mut problems);
-    let sched_flags = flags(line, scheduler, &mut problems);
-    persistence(line, &mut problems);
-    if let Some(pe) = line.given("pe") {
-        problems.push(not_simulated(&pe.place, "a persistence engine"));
+/// The service of a `-A` or `-E` line. Without a `key` the other options are read all the same.
+pub(super) fn rule(
+    line: &Line<'_>,
+    key: Option<ServiceKey>,
+    problems: &mut Vec<Problem>,
+) -> Option<ServiceRule> {
+    let scheduler = scheduler(line, problems);
+    let sched_flags = flags(line, scheduler, problems);
+    let persistent = persistent(line, problems);
+    let netmask = netmask(line, key, problems);
+    let engine = engine(line, problems);
+    let key = key?;
+    let one_packet = line.given("ops").is_some();
+    if let Some(ops) = line.given("ops")
+        && matches!(key, ServiceKey::Address { protocol, .. } if protocol != proto::UDP)
+    {
+        let message = "One-Packet Scheduling is only for UDP virtual services";
+        problems.push(Problem::new(&ops.place, message, "only with -u or -f"));
     }
-    if let Some(ops) = line.given("ops") {
-        let udp = matches!(target.key, ServiceKey::Address { protocol: proto::UDP, .. });
-        problems.push(if udp {
-            not_simulated(&ops.place, "one-packet scheduling")
-        } else {
-            Problem::new(
-                &ops.place,
-                "One-Packet Scheduling is only for UDP virtual services",
-                "this service is not UDP",
-            )
-        });
+    if let ServiceKey::Address { port: 0, .. } = key
+        && line.given("persistent").is_none()
+        && let Some((_, place)) = line.service().and_then(|g| g.argument.as_ref())
+    {
+        let message = "Zero port specified for non-persistent service";
+        let problem = Problem::new(place, message, "expected ADDRESS:PORT");
+        problems.push(problem.help("with -p one service takes all ports of the address"));
     }
-    let zero = matches!(target.key, ServiceKey::Address { port: 0, .. });
-    if zero && line.given("persistent").is_none() {
-        problems.push(Problem::new(
-            &target.place,
-            "Zero port specified for non-persistent service",
-            "expected ADDRESS:PORT",
-        ));
-    }
-    match scheduler {
-        Some(scheduler) if problems.is_empty() => {
-            Ok(ServiceRule { scheduler, sched_flags, ..ServiceRule::new(target.key) })
-        }
-        _ => Err(problems),
-    }
+    let bare = ServiceRule::new(key);
+    Some(ServiceRule {
+        scheduler: scheduler?,
+        sched_flags,
+        persistent,
+        netmask_len: netmask.unwrap_or(bare.netmask_len),
+        one_packet,
+        engine,
+        ..bare
+    })
 }
 
 fn scheduler(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<Algorithm> {
@@ -127,31 +110,20 @@ fn scheduler(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<Algorithm> 
     let problem = Problem::new(place, format!("`{text}` is no scheduler"), allowed);
     problems.push(match nearest(text, names()) {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
-        None => problem,
+        None => problem.help("ipvsadm says: Scheduler or persistence engine not found"),
     });
     None
 }
 
-/// The scheduler flags by their names: the bit, and the scheduler they are for.
-const FLAGS: [(&str, u8, Option<Algorithm>); 7] = [
-    ("flag-1", 1, None),
-    ("flag-2", 2, None),
-    ("flag-3", 4, None),
-    ("sh-fallback", 1, Some(Algorithm::Sh)),
-    ("sh-port", 2, Some(Algorithm::Sh)),
-    ("mh-fallback", 1, Some(Algorithm::Mh)),
-    ("mh-port", 2, Some(Algorithm::Mh)),
-];
-
 /// The bits that `-b` sets, 0 without it.
 fn flags(line: &Line<'_>, scheduler: Option<Algorithm>, problems: &mut Vec<Problem>) -> u8 {
-    let Some((text, place)) = line.argument("sched-flags") else { return 0 };
+    let Some(argument) = line.argument("sched-flags") else { return 0 };
     let mut bits = 0;
-    for flag in text.split(',') {
+    for (flag, place) in items(argument) {
         let Some((_, bit, needs)) = FLAGS.iter().find(|(name, ..)| *name == flag) else {
             let names = || FLAGS.iter().map(|f| f.0);
             let message = format!("`{flag}` is no scheduler flag");
-            let problem = Problem::new(place, message, format!("known are {}", list(names())));
+            let problem = Problem::new(&place, message, format!("known are {}", list(names())));
             problems.push(match nearest(flag, names()) {
                 Some(near) => problem.help(format!("did you mean `{near}`?")),
                 None => problem,
@@ -164,121 +136,62 @@ fn flags(line: &Line<'_>, scheduler: Option<Algorithm>, problems: &mut Vec<Probl
         {
             let message = format!("incompatible scheduler flag `{flag}'");
             let label = format!("needs the scheduler {needs}, not {scheduler}");
-            problems.push(Problem::new(place, message, label));
+            problems.push(Problem::new(&place, message, label));
         }
     }
     bits
 }
 
-fn persistence(line: &Line<'_>, problems: &mut Vec<Problem>) {
-    if let Some((text, place)) = line.argument("netmask") {
-        let mask = text.parse::<std::net::Ipv4Addr>().map(std::net::Ipv4Addr::to_bits);
-        if !mask.is_ok_and(|m| m.leading_ones() + m.trailing_zeros() == 32) {
-            let message = format!("illegal netmask `{text}'");
-            problems.push(Problem::new(place, message, "a mask such as 255.255.255.0"));
-        }
-    }
-    let Some(given) = line.given("persistent") else { return };
-    if let Some((text, place)) = &given.argument
-        && !text.parse::<u64>().is_ok_and(|s| (1..=2_678_400).contains(&s))
-    {
-        let message = format!("invalid timeout value `{text}' specified");
-        problems.push(Problem::new(place, message, "seconds from 1 to 2678400"));
-        return;
-    }
-    debug_assert!(Span::MAX.as_nanos() / 1_000_000_000 > 2_678_400, "a persistence time fits");
-    problems.push(not_simulated(&given.place, "persistence"));
+fn persistent(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<Span> {
+    line.given("persistent")?;
+    let wrong = |text: &str| format!("invalid timeout value `{text}' specified");
+    let seconds = line.number("persistent", PERSISTENT, (1, MAX_TIMEOUT), wrong, problems);
+    Some(Span::from_secs(u64::from(seconds)))
 }
 
-/// The real server of a `-a` line.
-pub(super) fn server(line: &Line<'_>, target: &Target) -> Result<ServerRule, Vec<Problem>> {
-    let (address, _) = line.real_server()?;
-    let mut problems = Vec::new();
-    let service_port = match target.key {
-        ServiceKey::Address { port, .. } => port,
-        ServiceKey::Fwmark { .. } => 0,
-    };
-    let forwarding = if line.given("masquerading").is_some() {
-        Forwarding::Nat
-    } else if line.given("ipip").is_some() {
-        Forwarding::Tun
-    } else {
-        Forwarding::Dr
-    };
-    tunnel(line, forwarding, &mut problems);
-    let weight = number(line, "weight", 1, 65_535, "illegal weight specified", &mut problems);
-    let most = u64::from(i32::MAX as u32);
-    let upper =
-        number(line, "u-threshold", 0, most, "illegal u_threshold specified", &mut problems);
-    let lower =
-        number(line, "l-threshold", 0, most, "illegal l_threshold specified", &mut problems);
-    if lower > upper
-        && let Some((_, place)) = line.argument("l-threshold")
-    {
-        let label = "the lower threshold is above the upper one";
-        problems.push(Problem::new(place, "Numerical result out of range", label));
+/// `-M`: a mask for IPv4, a prefix length for IPv6; as the number of leading bits.
+fn netmask(line: &Line<'_>, key: Option<ServiceKey>, problems: &mut Vec<Problem>) -> Option<u8> {
+    let (text, place) = line.argument("netmask")?;
+    if key.is_some_and(is_v6) {
+        let len = text.parse::<u8>().ok().filter(|len| (1..=128).contains(len));
+        if len.is_none() {
+            let label = "expected a prefix length from 1 to 128";
+            problems.push(Problem::new(place, "illegal ipv6 netmask specified", label));
+        }
+        return len;
     }
-    // DR and TUN leave the packet alone, so ipvsadm forces the port of the service
-    let port = match forwarding {
-        Forwarding::Nat => address.port.unwrap_or(service_port),
-        _ => service_port,
+    let Some(mask) = inet_aton(text).map(Ipv4Addr::to_bits) else {
+        // the mask of a service that was not understood may be one of IPv6
+        if key.is_some() || text.parse::<u8>().is_err() {
+            let message = "illegal virtual server persistent mask specified";
+            problems.push(Problem::new(place, message, "expected a mask such as 255.255.255.0"));
+        }
+        return None;
     };
-    if problems.is_empty() {
-        Ok(ServerRule {
-            forwarding,
-            weight: weight as u16,
-            upper_threshold: upper as u32,
-            lower_threshold: lower as u32,
-            ..ServerRule::new(address.ip, port)
-        })
-    } else {
-        Err(problems)
+    let len = mask.leading_ones();
+    if key.is_some() && mask.count_ones() != len {
+        let message = format!("the mask {text} is not one of leading bits: not simulated");
+        let problem = Problem::new(place, message, "expected a mask such as 255.255.255.0");
+        problems.push(problem.help("ipvsadm and the kernel take any mask"));
+    }
+    Some(len as u8)
+}
+
+/// Whether packets of the service are IPv6.
+pub(super) const fn is_v6(key: ServiceKey) -> bool {
+    match key {
+        ServiceKey::Address { vip, .. } => vip.is_ipv6(),
+        ServiceKey::Fwmark { v6, .. } => v6,
     }
 }
 
-fn tunnel(line: &Line<'_>, forwarding: Forwarding, problems: &mut Vec<Problem>) {
-    let extra = ["tun-port", "tun-nocsum", "tun-csum", "tun-remcsum"];
-    let extra = extra.iter().find_map(|o| line.given(o));
-    let kind = line.argument("tun-type");
-    if forwarding != Forwarding::Tun
-        && let Some(given) = line.given("tun-type").or(extra)
-    {
-        let message = format!("the option '{}' needs the forwarding method -i", given.opt.long);
-        problems.push(Problem::new(&given.place, message, "only with -i"));
-        return;
+fn engine(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<Engine> {
+    let (text, place) = line.argument("pe")?;
+    if *text != "sip" {
+        let message = format!("`{text}` is no persistence engine");
+        let problem = Problem::new(place, message, "known is sip");
+        let help = "ipvsadm says: Scheduler or persistence engine not found";
+        problems.push(problem.help(help));
     }
-    match kind {
-        Some(("ipip", _)) | None => {
-            if let Some(given) = extra {
-                let message =
-                    format!("the option '{}' conflicts with tun-type ipip", given.opt.long);
-                problems.push(Problem::new(&given.place, message, "only with gue or gre"));
-            }
-        }
-        Some(("gue" | "gre", place)) => {
-            problems.push(not_simulated(place, "a tunnel other than IPIP"));
-        }
-        Some((text, place)) => {
-            let message = format!("illegal tunnel type `{text}' specified");
-            problems.push(Problem::new(place, message, "one of ipip, gue, gre"));
-        }
-    }
-}
-
-fn number(
-    line: &Line<'_>,
-    option: &str,
-    default: u64,
-    most: u64,
-    wrong: &str,
-    problems: &mut Vec<Problem>,
-) -> u64 {
-    let Some((text, place)) = line.argument(option) else { return default };
-    match text.parse::<u64>() {
-        Ok(n) if n <= most => n,
-        _ => {
-            problems.push(Problem::new(place, wrong, format!("a number from 0 to {most}")));
-            default
-        }
-    }
+    Some(Engine::Sip)
 }

@@ -1,11 +1,17 @@
+//! Whole rules, and whether they can be played.
+
+mod lines;
+
 use super::*;
 use schedulers::Algorithm;
+use sim_core::engine::Span;
+use sim_core::ipvs::rules::Forwarding;
 
 fn rules(text: &str) -> (Rules, Vec<Problem>) {
     let mut sources = Sources::default();
     let file = sources.add("a.ipvsadm", text);
     let mut problems = Vec::new();
-    let rules = read_file(&sources, file, &mut problems);
+    let rules = read_file(&sources, file, Names::NONE, &mut problems);
     (rules, problems)
 }
 
@@ -100,7 +106,10 @@ fn a_wrong_line_says_what_ipvsadm_would_say() {
     assert_eq!(message("-A -t 10.0.0.1:80 -b sh-port"), "incompatible scheduler flag `sh-port'");
     assert_eq!(message("--set 1 2"), "--set option requires 3 timeout values");
     assert_eq!(message("hello"), "`hello` is no command of ipvsadm");
-    assert_eq!(message("-D -t 10.0.0.1:80"), "the command --delete-service has no place in rules");
+    assert_eq!(message("-D -t 10.0.0.1:80"), "No such service");
+    assert_eq!(message("-R"), "the command --restore has no place in rules");
+    assert_eq!(with_head("-d -t 10.0.0.1:80 -r 10.0.0.2"), "No such destination");
+    assert_eq!(with_head("-e -t 10.0.0.1:80 -r 10.0.0.2 -m"), "No such destination");
     assert_eq!(message("-A -t web:80"), "illegal virtual server address[:port] specified");
     assert_eq!(
         with_head("-a -t 10.0.0.1:80 -r 192.168.0.2 -x 5 -y 9"),
@@ -110,19 +119,8 @@ fn a_wrong_line_says_what_ipvsadm_would_say() {
 
 #[test]
 fn what_cannot_be_played_yet_is_named() {
-    for (line, what) in [
-        ("-A -t [2001:db8::1]:80 -s rr", "IPv6"),
-        ("-A --sctp-service 10.0.0.1:80 -s rr", "SCTP"),
-        ("-A -f 5 -s rr", "a firewall mark service"),
-        ("-A -t 10.0.0.1:80 -s rr -p 360", "persistence"),
-        ("-A -t 10.0.0.1:80 -p", "persistence"),
-        ("-A -u 10.0.0.1:53 -o", "one-packet scheduling"),
-        ("-A -t 10.0.0.1:80 --pe sip", "a persistence engine"),
-    ] {
-        assert_eq!(message(line), format!("{what}: not simulated yet"), "{line}");
-    }
-    let gre = format!("{HEAD}-a -t 10.0.0.1:80 -r 10.0.0.2 -i --tun-type gre --tun-csum\n");
-    assert_eq!(message(&gre), "a tunnel other than IPIP: not simulated yet");
+    let message = message("--start-daemon master");
+    assert_eq!(message, "connection synchronisation: not simulated yet");
 }
 
 #[test]
@@ -150,7 +148,7 @@ fn problems_stand_at_their_words_also_in_a_part_of_a_text() {
     let mut sources = Sources::default();
     let file = sources.add("a.toml", "rules = '''-A -t 10.0.0.1:80 -s rrr'''");
     let mut problems = Vec::new();
-    read(file, 11, "-A -t 10.0.0.1:80 -s rrr", &mut problems);
+    read(file, 11, "-A -t 10.0.0.1:80 -s rrr", Names::NONE, &mut problems);
     let place = problems[0].place.clone().unwrap();
     assert_eq!(&sources.text(file)[place.span], "rrr");
 }
@@ -159,8 +157,36 @@ fn problems_stand_at_their_words_also_in_a_part_of_a_text() {
 fn rules_are_told_from_other_files() {
     assert!(looks_like("# x\n-A -t 1.1.1.1:80\n"));
     assert!(looks_like("ipvsadm -C\n"));
+    assert!(looks_like("/sbin/ipvsadm --set 1 2 3\n"));
+    assert!(looks_like("--add-service -t 1.1.1.1:80\n"));
+    assert!(!looks_like("-t 1.1.1.1:80 -A\n"));
+    assert!(!looks_like("- item\n"));
     assert!(!looks_like("[cluster]\n"));
     assert!(!looks_like(""));
+}
+
+#[test]
+fn rules_are_what_all_lines_leave() {
+    let (rules, problems) = rules(
+        "-A -t 10.0.0.1:80 -s rr\n-A -u 10.0.0.1:53\n-a -u 10.0.0.1:53 -r 10.0.0.2 -m\n\
+         -a -t 10.0.0.1:80 -r 10.0.0.2 -m -w 3\n-a -t 10.0.0.1:80 -r 10.0.0.3 -m -w 3\n\
+         -E -t 10.0.0.1:80 -s sh -b sh-port\n-e -t 10.0.0.1:80 -r 10.0.0.2\n\
+         -d -t 10.0.0.1:80 -r 10.0.0.3\n-D -u 10.0.0.1:53\n-Ln\n-Z\n-S\n",
+    );
+    assert_eq!(problems, []);
+    let [service] = &rules.config.services[..] else { unreachable!("one service") };
+    assert_eq!((service.scheduler, service.sched_flags), (Algorithm::Sh, 2));
+    // an edit replaces everything by what it says or by the defaults
+    let [server] = service.servers[..] else { unreachable!("one server") };
+    assert_eq!((server.weight, server.forwarding), (1, Forwarding::Dr));
+    assert_eq!(rules.servers[0].len(), 1);
+}
+
+#[test]
+fn a_wrong_service_makes_its_servers_no_further_mistake() {
+    let text = "-A -t 10.0.0.1:80 -s rrr\n-a -t 10.0.0.1:80 -r 10.0.0.2\n\
+                -e -t 10.0.0.1:80 -r 10.0.0.2 -w 2\n-d -t 10.0.0.1:80 -r 10.0.0.2\n";
+    assert_eq!(message(text), "`rrr` is no scheduler");
 }
 
 proptest::proptest! {

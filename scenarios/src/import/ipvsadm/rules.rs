@@ -1,0 +1,208 @@
+//! Rules that a director starts with: what lines leave when they are played one after the other.
+
+use super::action::{Action, key_text};
+use super::{Names, line, lines, words};
+use crate::diagnostic::{FileId, Place, Problem};
+use crate::format::words::list;
+use schedulers::Algorithm;
+use sim_core::config::IpvsConfig;
+use sim_core::ipvs::Command;
+use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule, TimeoutRule};
+use std::net::{IpAddr, SocketAddr};
+
+/// Rules with the places they were written at.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Rules {
+    /// The rules and timeouts; its settings are the kernel's defaults.
+    pub config: IpvsConfig,
+    /// Where each service was stated last.
+    pub services: Vec<Place>,
+    /// Where the real servers of each service were stated last.
+    pub servers: Vec<Vec<Place>>,
+    /// Services whose line was wrong: what follows about them is no further mistake.
+    broken: Vec<ServiceKey>,
+}
+
+/// Reads lines and plays them one after the other.
+pub(super) fn read(
+    file: FileId,
+    base: usize,
+    text: &str,
+    names: &Names,
+    problems: &mut Vec<Problem>,
+) -> Rules {
+    let mut rules = Rules::default();
+    lines(file, base, text, |place, raw| match line(file, place.span.start, raw, names) {
+        Ok(Some(action)) => problems.extend(rules.play(&action, &place).err()),
+        Ok(None) => {}
+        Err(mut found) => {
+            let words = words::words(file, 0, raw);
+            rules.broken.extend(line::service_of(&words, names));
+            problems.append(&mut found);
+        }
+    });
+    rules
+}
+
+impl Rules {
+    /// Does what a line of a rules file asks for. What only shows or counts changes nothing.
+    ///
+    /// # Errors
+    /// What ipvsadm or the kernel refuses, in their words.
+    pub fn play(&mut self, action: &Action, place: &Place) -> Result<(), Problem> {
+        match action {
+            Action::Change(change) => self.change(change, place),
+            Action::Zero(Some(key)) => self.service(*key, place, "No such service").map(drop),
+            Action::Restore => {
+                let message = "the command --restore has no place in rules";
+                Err(Problem::new(place, message, "rules cannot read themselves"))
+            }
+            Action::StartDaemon(_) | Action::StopDaemon(..) => {
+                let message = "connection synchronisation: not simulated yet";
+                Err(Problem::new(place, message, "this cannot be played"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn change(&mut self, change: &Command, place: &Place) -> Result<(), Problem> {
+        match change {
+            Command::AddService(rule) => self.add_service(rule, place)?,
+            Command::EditService(rule) => {
+                if let Some(index) = self.service(rule.key, place, "No such service")? {
+                    let old = &mut self.config.services[index];
+                    let servers = std::mem::take(&mut old.servers);
+                    *old = ServiceRule { servers, ..rule.clone() };
+                    self.services[index] = place.clone();
+                }
+            }
+            Command::DeleteService(key) => {
+                if let Some(index) = self.service(*key, place, "No such service")? {
+                    self.config.services.remove(index);
+                    self.services.remove(index);
+                    self.servers.remove(index);
+                }
+            }
+            Command::Clear => {
+                self.config.services.clear();
+                self.services.clear();
+                self.servers.clear();
+            }
+            Command::AddServer(key, rule) => self.add_server(*key, rule, place)?,
+            Command::EditServer(key, rule) => {
+                if let Some((index, at)) = self.server(*key, (rule.rip, rule.port), place)? {
+                    self.config.services[index].servers[at] = *rule;
+                    self.servers[index][at] = place.clone();
+                }
+            }
+            Command::DeleteServer(key, rip, port) => {
+                if let Some((index, at)) = self.server(*key, (*rip, *port), place)? {
+                    self.config.services[index].servers.remove(at);
+                    self.servers[index].remove(at);
+                }
+            }
+            Command::SetTimeouts(new) => {
+                let TimeoutRule { tcp, tcp_fin, udp } = &mut self.config.timeouts;
+                *tcp = new.tcp.or(*tcp);
+                *tcp_fin = new.tcp_fin.or(*tcp_fin);
+                *udp = new.udp.or(*udp);
+            }
+            Command::SetSysctl(sysctl) => self.config.sysctl = *sysctl,
+        }
+        Ok(())
+    }
+
+    fn add_service(&mut self, rule: &ServiceRule, place: &Place) -> Result<(), Problem> {
+        if self.config.services.iter().any(|s| s.key == rule.key) {
+            let label = "this service was added before";
+            return Err(Problem::new(place, "Service already exists", label));
+        }
+        self.config.services.push(rule.clone());
+        self.services.push(place.clone());
+        self.servers.push(vec![place.clone(); rule.servers.len()]);
+        Ok(())
+    }
+
+    fn add_server(
+        &mut self,
+        key: ServiceKey,
+        rule: &ServerRule,
+        place: &Place,
+    ) -> Result<(), Problem> {
+        let Some(index) = self.service(key, place, "Service not defined")? else { return Ok(()) };
+        let servers = &mut self.config.services[index].servers;
+        if servers.iter().any(|s| (s.rip, s.port) == (rule.rip, rule.port)) {
+            let label = "this real server was added to the service before";
+            return Err(Problem::new(place, "Destination already exists", label));
+        }
+        servers.push(*rule);
+        self.servers[index].push(place.clone());
+        Ok(())
+    }
+
+    /// A service that must be there; `None` if its own line was wrong.
+    fn service(
+        &self,
+        key: ServiceKey,
+        place: &Place,
+        message: &str,
+    ) -> Result<Option<usize>, Problem> {
+        let found = self.config.services.iter().position(|s| s.key == key);
+        if found.is_some() || self.broken.contains(&key) {
+            return Ok(found);
+        }
+        let known = list(self.config.services.iter().map(|s| key_text(s.key)));
+        let known = if known.is_empty() { "none".to_owned() } else { known };
+        let problem = Problem::new(place, message, format!("services so far: {known}"));
+        Err(problem.help(format!("a line `-A {}` must come before", key_text(key))))
+    }
+
+    /// A real server that must be there; `None` if the line of its service was wrong.
+    fn server(
+        &self,
+        key: ServiceKey,
+        (rip, port): (IpAddr, u16),
+        place: &Place,
+    ) -> Result<Option<(usize, usize)>, Problem> {
+        let Some(index) = self.service(key, place, "Service not defined")? else {
+            return Ok(None);
+        };
+        let servers = &self.config.services[index].servers;
+        if let Some(at) = servers.iter().position(|s| (s.rip, s.port) == (rip, port)) {
+            return Ok(Some((index, at)));
+        }
+        let known = list(servers.iter().map(|s| SocketAddr::new(s.rip, s.port).to_string()));
+        let label = if known.is_empty() {
+            "the service has no real servers".to_owned()
+        } else {
+            format!("the service has {known}, not {}", SocketAddr::new(rip, port))
+        };
+        Err(Problem::new(place, "No such destination", label))
+    }
+}
+
+/// Gives every destination one forwarding method. DR and TUN leave the port alone, so the port of
+/// the real server becomes that of the service, as ipvsadm forces it.
+pub fn set_forwarding(config: &mut IpvsConfig, method: Forwarding) {
+    for service in &mut config.services {
+        let port = match service.key {
+            ServiceKey::Address { port, .. } => Some(port),
+            ServiceKey::Fwmark { .. } => None,
+        };
+        for server in &mut service.servers {
+            server.forwarding = method;
+            if let (Some(port), Forwarding::Dr | Forwarding::Tun) = (port, method) {
+                server.port = port;
+            }
+        }
+    }
+}
+
+/// Gives every service one scheduler. Flags mean something else to another scheduler, so those of a
+/// service that had another one are dropped.
+pub fn set_scheduler(config: &mut IpvsConfig, scheduler: Algorithm) {
+    for service in config.services.iter_mut().filter(|s| s.scheduler != scheduler) {
+        service.scheduler = scheduler;
+        service.sched_flags = 0;
+    }
+}

@@ -1,0 +1,380 @@
+//! Whether packets reach the real servers, and answers the clients: VIPs, ARP, gateways, tunnels.
+
+use super::Judgement;
+use super::cluster::{
+    Cluster, Hop, Member, holds, neighbour_of, next_hop, on_interface, protocol, service_name,
+    sources, takes, vips,
+};
+use core::net::IpAddr;
+use sim_core::config::{HostConfig, TunnelKind};
+use sim_core::ipvs::rules::{Encapsulation, Forwarding, ServiceKey};
+use sim_core::wire::proto;
+
+pub(super) fn judge(cluster: &Cluster<'_>, found: &mut Vec<Judgement>) {
+    for member in cluster.members() {
+        match member.rule.forwarding {
+            Forwarding::Nat => nat(cluster, &member, found),
+            Forwarding::Dr => {
+                direct(cluster, &member, found);
+                virtual_address(cluster, &member, found);
+            }
+            Forwarding::Tun => {
+                tunnel(&member, found);
+                virtual_address(cluster, &member, found);
+            }
+            Forwarding::FullNat | Forwarding::LocalNode | Forwarding::Bypass => {}
+        }
+        port_mapping(&member, found);
+    }
+    clients(cluster, found);
+}
+
+const ARP_IGNORE: &str = "Linux answers ARP for any own address on any interface unless \
+     arp_ignore is 1 or more; the larger of conf.all and the interface the request comes in by counts, \
+     conf.lo never does (arp_ignore of devinet, inet_addr_type)";
+const ARP_ANNOUNCE: &str = "with arp_announce 0 a host asks with the source of the packet it wants to \
+     send, here the VIP, and whoever is asked keeps that address (arp_solicit, arp_process)";
+
+/// The VIP on a real server of DR or TUN: it must be there, and must not be seen in ARP.
+fn virtual_address(cluster: &Cluster<'_>, m: &Member<'_>, found: &mut Vec<Judgement>) {
+    let host = m.host;
+    for vip in vips(cluster, m.director, m.service) {
+        let method = m.rule.forwarding;
+        if !holds(host, vip) {
+            let dev = if method == Forwarding::Tun { "tunl0" } else { "lo" };
+            found.push(Judgement {
+                name: "vip-missing",
+                place: host.name.clone(),
+                message: format!(
+                    "{} does not hold the VIP {vip}: what the director sends by {method} is not for \
+                     it, and is dropped or sent on",
+                    host.name
+                ),
+                reason: "DR and TUN leave the destination address of the packet alone \
+                         (ip_vs_dr_xmit, ip_vs_tunnel_xmit)",
+                help: format!("missing on {}: ip addr add {vip}/{} dev {dev}", host.name, bits(vip)),
+            });
+            continue;
+        }
+        if vip.is_ipv6() {
+            continue;
+        }
+        let Some(interface) = facing(cluster, m, vip) else { continue };
+        let Some(i) = host.interfaces.iter().find(|i| i.name == interface) else { continue };
+        let ignore = host.sysctl.all.arp_ignore.max(i.sysctl.arp_ignore);
+        if on_interface(host, vip) || ignore == 0 {
+            let (what, help) = if on_interface(host, vip) {
+                ("has an interface with", format!("move {vip}/32 from {interface} to lo"))
+            } else {
+                (
+                    "answers ARP for",
+                    format!(
+                        "missing on {}: echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore",
+                        host.name
+                    ),
+                )
+            };
+            found.push(Judgement {
+                name: "vip-answered",
+                place: host.name.clone(),
+                message: format!(
+                    "{} {what} the VIP {vip} on the wire of {}: the router keeps whichever answer \
+                     comes first, and past the director nothing is balanced",
+                    host.name, m.director.name
+                ),
+                reason: ARP_IGNORE,
+                help,
+            });
+        }
+        if host.sysctl.all.arp_announce.max(i.sysctl.arp_announce) == 0 {
+            found.push(Judgement {
+                name: "vip-announced",
+                place: host.name.clone(),
+                message: format!(
+                    "{} asks for its gateway with the VIP {vip} as sender: the router then sends \
+                     to {} what is for the director",
+                    host.name, host.name
+                ),
+                reason: ARP_ANNOUNCE,
+                help: format!(
+                    "missing on {}: echo 2 > /proc/sys/net/ipv4/conf/all/arp_announce",
+                    host.name
+                ),
+            });
+        }
+    }
+}
+
+/// The interface of the real server on a network that the director shares and the VIP is asked for on.
+fn facing<'a>(cluster: &Cluster<'_>, m: &Member<'a>, vip: IpAddr) -> Option<&'a str> {
+    let (interface, _) = neighbour_of(m.host, vip).or_else(|| neighbour_of(m.host, m.rule.rip))?;
+    let shared = m.director.interfaces.iter().flat_map(|i| &i.addresses);
+    let near = shared.filter(|a| !a.is_host()).any(|a| a.contains(m.rule.rip));
+    // asked for there only if somebody has a connected route to the VIP on that network
+    let asked = cluster.config.hosts.iter().any(|h| {
+        h.name != m.host.name
+            && h.name != m.director.name
+            && matches!(next_hop(h, vip), Hop::Out { via: None, .. })
+            && neighbour_of(h, m.rule.rip).is_some()
+    });
+    (near && asked).then_some(interface)
+}
+
+const fn bits(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { 32 } else { 128 }
+}
+
+/// NAT: answers must come back through the director, which must forward them.
+fn nat(cluster: &Cluster<'_>, m: &Member<'_>, found: &mut Vec<Judgement>) {
+    let (director, host) = (m.director, m.host);
+    let (on, key) = if m.rule.rip.is_ipv4() {
+        (director.sysctl.ip_forward, "ipv4/ip_forward")
+    } else {
+        (director.sysctl.forwarding_v6, "ipv6/conf/all/forwarding")
+    };
+    if !on {
+        found.push(Judgement {
+            name: "forwarding-off",
+            place: director.name.clone(),
+            message: format!(
+                "{} does not forward packets: the answers of its NAT servers end there",
+                director.name
+            ),
+            reason: "answers of NAT servers are for the client, so the director must forward them; it \
+                     rewrites them at hook FORWARD (ip_vs_out_hook)",
+            help: format!("missing on {}: echo 1 > /proc/sys/net/{key}", director.name),
+        });
+    }
+    for client in cluster.clients_of(director, m.service) {
+        if client.host.name == director.name {
+            continue;
+        }
+        for source in sources(&client) {
+            let hop = next_hop(host, source);
+            match hop {
+                Hop::Out { via: Some(via), .. } if holds(director, via) => {}
+                Hop::Out { via: None, .. } => {
+                    found.push(Judgement {
+                        name: "client-beside-server",
+                        place: host.name.clone(),
+                        message: format!(
+                            "{} answers the client {} directly, since both are in one network: the \
+                             answer comes from {} and the client resets it",
+                            host.name, client.host.name, m.rule.rip
+                        ),
+                        reason: "answers of NAT servers must pass the director to get the VIP as source \
+                                 (handle_response of ip_vs_core)",
+                        help: format!(
+                            "on {}: ip route add {source}/{} via {}",
+                            host.name,
+                            bits(source),
+                            director_address(m)
+                        ),
+                    });
+                    break;
+                }
+                Hop::Local => {}
+                Hop::Out { .. } | Hop::Nowhere => {
+                    found.push(Judgement {
+                        name: "gateway-not-director",
+                        place: host.name.clone(),
+                        message: format!(
+                            "{} sends its answers past the director {}: they reach the client with \
+                             {} as source, which the client resets, or they are lost",
+                            host.name, director.name, m.rule.rip
+                        ),
+                        reason: "answers of NAT servers must pass the director to get the VIP as source \
+                                 (handle_response of ip_vs_core)",
+                        help: format!(
+                            "missing on {}: ip route replace default via {}",
+                            host.name,
+                            director_address(m)
+                        ),
+                    });
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The address by which a real server knows its director.
+fn director_address(m: &Member<'_>) -> String {
+    let near = neighbour_of(m.director, m.rule.rip);
+    near.map_or_else(|| "an address of the director".to_owned(), |(_, net)| net.addr.to_string())
+}
+
+/// DR: the real server is a neighbour of the director, and answers by another way.
+fn direct(cluster: &Cluster<'_>, m: &Member<'_>, found: &mut Vec<Judgement>) {
+    let (director, host) = (m.director, m.host);
+    if let Hop::Out { via: Some(via), .. } = next_hop(director, m.rule.rip) {
+        found.push(Judgement {
+            name: "cluster-not-on-link",
+            place: service_name(director, m.service),
+            message: format!(
+                "{} reaches {} ({}) by the gateway {via}: that one routes by the destination, which \
+                 is still the VIP, and sends the packet back",
+                director.name, host.name, m.rule.rip
+            ),
+            reason: "DR changes nothing but the Ethernet destination of a packet (ip_vs_dr_xmit)",
+            help: format!("put {} and {} into one network, or use TUN", director.name, host.name),
+        });
+    }
+    for client in cluster.clients_of(director, m.service) {
+        for source in sources(&client) {
+            let Hop::Out { via: Some(via), .. } = next_hop(host, source) else { continue };
+            if !holds(director, via) {
+                continue;
+            }
+            found.push(Judgement {
+                name: "gateway-is-director",
+                place: host.name.clone(),
+                message: format!(
+                    "{} answers by way of the director {}, which drops packets that come in with \
+                     its own VIP as source",
+                    host.name, director.name
+                ),
+                reason: "a packet whose source is an own address is a martian (fib_validate_source)",
+                help: format!("on {}: ip route replace default via the router", host.name),
+            });
+            break;
+        }
+    }
+}
+
+/// TUN: a device must take the packets, and no reverse path filter refuse what comes out of it.
+fn tunnel(m: &Member<'_>, found: &mut Vec<Judgement>) {
+    let host = m.host;
+    let (inner_v6, outer_v6) = (
+        match m.service.key {
+            ServiceKey::Address { vip, .. } => vip.is_ipv6(),
+            ServiceKey::Fwmark { v6, .. } => v6,
+        },
+        m.rule.rip.is_ipv6(),
+    );
+    let (kind, name, module) = match (m.rule.tunnel.kind, outer_v6, inner_v6) {
+        (Encapsulation::Gre, false, _) => (Some(TunnelKind::Gre), "gre0", "ip_gre"),
+        (Encapsulation::Gre, true, _) => (Some(TunnelKind::Ip6Gre), "ip6gre0", "ip6_gre"),
+        (Encapsulation::Ipip, true, _) => (Some(TunnelKind::Ip6Tnl), "ip6tnl0", "ip6_tunnel"),
+        (Encapsulation::Ipip, false, true) => (Some(TunnelKind::Sit), "sit0", "sit"),
+        (Encapsulation::Ipip, false, false) => (Some(TunnelKind::Ipip), "tunl0", "ipip"),
+        (Encapsulation::Gue, ..) => (None, "", "fou"),
+    };
+    let port = m.rule.tunnel.port;
+    let missing = if let Some(kind) = kind {
+        let up = host.tunnels.iter().any(|t| t.kind == kind);
+        (!up).then(|| format!("modprobe {module} && ip link set {name} up"))
+    } else {
+        let open = host.fou.iter().any(|f| f.port == port && f.protocol.is_none());
+        (!open).then(|| format!("modprobe {module} && ip fou add port {port} gue"))
+    };
+    if let Some(line) = missing {
+        found.push(Judgement {
+            name: "tunnel-missing",
+            place: host.name.clone(),
+            message: format!(
+                "nothing on {} takes the tunnel packets of {}: it refuses them by ICMP",
+                host.name, m.director.name
+            ),
+            reason: "a tunnel packet is for the device of its protocol (tunnel4_rcv, gre_rcv, fou_udp_recv)",
+            help: format!("missing on {}: {line}", host.name),
+        });
+        return;
+    }
+    let device = host.tunnels.iter().find(|t| Some(t.kind) == kind);
+    let own = device.map_or(0, |t| t.sysctl.rp_filter);
+    if !inner_v6 && host.sysctl.all.rp_filter.max(own) == 1 {
+        found.push(Judgement {
+            name: "tunnel-filtered",
+            place: host.name.clone(),
+            message: format!(
+                "the reverse path filter of {} drops what comes out of the tunnel: the way back to \
+                 the client is not through it",
+                host.name
+            ),
+            reason: "rp_filter 1 wants the route to the source to leave by the device the packet came \
+                     in by; the larger of conf.all and the device counts (fib_validate_source)",
+            help: format!(
+                "on {}: echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter and .../conf/{name}/rp_filter",
+                host.name
+            ),
+        });
+    }
+}
+
+/// DR and TUN cannot map ports.
+fn port_mapping(m: &Member<'_>, found: &mut Vec<Judgement>) {
+    let ServiceKey::Address { port, .. } = m.service.key else { return };
+    let keeps = matches!(m.rule.forwarding, Forwarding::Dr | Forwarding::Tun);
+    if !keeps || port == 0 || m.rule.port == port {
+        return;
+    }
+    found.push(Judgement {
+        name: "port-mapping",
+        place: service_name(m.director, m.service),
+        message: format!(
+            "{} is asked for port {} by {}, but gets packets for port {port}",
+            m.host.name, m.rule.port, m.rule.forwarding
+        ),
+        reason: "DR and TUN leave the packet as it is; ipvsadm itself sets the port of the service",
+        help: format!("let {} listen to port {port}, or use NAT (-m)", m.host.name),
+    });
+}
+
+/// Clients that connect to an address of a director which no service takes.
+fn clients(cluster: &Cluster<'_>, found: &mut Vec<Judgement>) {
+    for client in cluster.clients() {
+        let (ip, port) = client.application.target;
+        let holders: Vec<&HostConfig> = cluster
+            .config
+            .hosts
+            .iter()
+            .filter(|h| h.ipvs.is_some() && on_interface(h, ip))
+            .collect();
+        let Some(director) = holders.first() else { continue };
+        let rules = |h: &&HostConfig| h.ipvs.iter().flat_map(|i| &i.services).count() > 0;
+        let taken = |h: &&HostConfig| {
+            let services = h.ipvs.iter().flat_map(|i| &i.services);
+            services.into_iter().any(|s| takes(h, s, client.application))
+                || h.servers.iter().any(|s| s.port == port)
+        };
+        if !holders.iter().any(rules) || holders.iter().any(taken) {
+            continue;
+        }
+        let word = if protocol(client.application) == proto::UDP { "udp" } else { "tcp" };
+        let services = director.ipvs.iter().flat_map(|i| &i.services);
+        let marks: Vec<u32> = services
+            .filter_map(|s| match s.key {
+                ServiceKey::Fwmark { mark, .. } => Some(mark),
+                ServiceKey::Address { .. } => None,
+            })
+            .collect();
+        let help = match marks.first() {
+            Some(mark) => format!(
+                "missing on {}: iptables -t mangle -A PREROUTING -d {ip} -p {word} --dport {port} -j \
+                 MARK --set-mark {mark}",
+                director.name
+            ),
+            None => format!(
+                "missing on {}: ipvsadm -A {} {}",
+                director.name,
+                if word == "udp" { "-u" } else { "-t" },
+                core::net::SocketAddr::new(ip, port)
+            ),
+        };
+        found.push(Judgement {
+            name: "client-without-service",
+            place: director.name.clone(),
+            message: format!(
+                "{} connects to {word} {}, which no service of {} takes: the director's own stack \
+                 refuses it",
+                client.host.name,
+                core::net::SocketAddr::new(ip, port),
+                director.name
+            ),
+            reason: "a packet without a service is accepted and goes on to the local stack \
+                     (ip_vs_in_hook, ip_vs_service_find)",
+            help,
+        });
+    }
+}
