@@ -4,7 +4,8 @@
 //! It is checked when a world is built from it.
 
 use crate::engine::{Dist, Span};
-use crate::ipvs::rules::{ServiceRule, TimeoutRule};
+use crate::ipvs::Command;
+use crate::ipvs::rules::{ServerRule, ServiceRule, TimeoutRule};
 use crate::wire::Mac;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -34,6 +35,8 @@ pub struct WorldConfig {
     pub captures: Vec<CaptureConfig>,
     /// Things that happen to links while the run goes on, in any order.
     pub link_events: Vec<LinkEvent>,
+    /// What operators do on directors while the run goes on. At one time they are done in this order.
+    pub operations: Vec<Operation>,
 }
 
 /// Which interfaces a capture sees.
@@ -56,6 +59,29 @@ pub struct LinkEvent {
     pub link: String,
     /// New state.
     pub up: bool,
+}
+
+/// What an operator does on a director.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operation {
+    /// When; `None` for the end of the run.
+    pub at: Option<Span>,
+    /// The director.
+    pub host: String,
+    /// What is done.
+    pub task: OperatorTask,
+}
+
+/// See [`Operation`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OperatorTask {
+    /// Changes the rules or settings. At the end of the run nothing is left to change.
+    Change(Command),
+    /// Writes down what IPVS holds, see [`crate::observe::DirectorSnapshot`].
+    Snapshot {
+        /// The connections too.
+        connections: bool,
+    },
 }
 
 /// A host: anything with an IP stack.
@@ -669,6 +695,52 @@ pub struct IpvsConfig {
     pub timeouts: TimeoutRule,
     /// `net.ipv4.vs.*`.
     pub sysctl: IpvsSysctl,
+}
+
+impl IpvsConfig {
+    /// The rules after a command that the kernel has accepted.
+    pub fn accept(&mut self, command: &Command) {
+        let services = &mut self.services;
+        let find = |key| services.iter().position(|s| s.key == key);
+        let at = |servers: &[ServerRule], rip: IpAddr, port: u16| {
+            servers.iter().position(|s| (s.rip, s.port) == (rip, port))
+        };
+        match command {
+            Command::AddService(rule) => services.push(rule.clone()),
+            Command::EditService(rule) => {
+                let Some(index) = find(rule.key) else { return };
+                let servers = core::mem::take(&mut services[index].servers);
+                services[index] = ServiceRule { servers, ..rule.clone() };
+            }
+            Command::DeleteService(key) => services.retain(|s| s.key != *key),
+            Command::Clear => services.clear(),
+            Command::AddServer(key, rule) => {
+                let Some(index) = find(*key) else { return };
+                services[index].servers.push(*rule);
+            }
+            Command::EditServer(key, rule) => {
+                let Some(index) = find(*key) else { return };
+                let servers = &mut services[index].servers;
+                if let Some(at) = at(servers, rule.rip, rule.port) {
+                    servers[at] = *rule;
+                }
+            }
+            Command::DeleteServer(key, rip, port) => {
+                let Some(index) = find(*key) else { return };
+                let servers = &mut services[index].servers;
+                if let Some(at) = at(servers, *rip, *port) {
+                    servers.remove(at);
+                }
+            }
+            Command::SetTimeouts(new) => {
+                let TimeoutRule { tcp, tcp_fin, udp } = &mut self.timeouts;
+                *tcp = new.tcp.or(*tcp);
+                *tcp_fin = new.tcp_fin.or(*tcp_fin);
+                *udp = new.udp.or(*udp);
+            }
+            Command::SetSysctl(sysctl) => self.sysctl = *sysctl,
+        }
+    }
 }
 
 /// `net.ipv4.vs.*`. The default is the kernel's.

@@ -80,7 +80,7 @@ pub(super) fn tunl0(host: &mut HostConfig) -> &mut TunnelConfig {
 }
 
 /// An address `index` further.
-pub(super) fn later(ip: IpAddr, index: u32) -> IpAddr {
+pub(crate) fn later(ip: IpAddr, index: u32) -> IpAddr {
     crate::format::units::later(ip, u128::from(index))
 }
 

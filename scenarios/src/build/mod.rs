@@ -7,6 +7,8 @@ mod cluster;
 mod hosts;
 mod links;
 
+pub(crate) use hosts::later;
+
 use crate::diagnostic::{At, Place, Problem};
 use crate::format::{Record, words};
 use crate::model::DirectorRules;
@@ -64,6 +66,7 @@ pub fn world(
         connections: false,
         captures: Vec::new(),
         link_events,
+        operations: Vec::new(),
     };
     if builder.problems.is_empty() && problems.is_empty() {
         builder.check_network(&config);

@@ -1,9 +1,11 @@
 //! A scenario: its variants, each resolved to a complete configuration of the world.
 
 mod files;
+mod operator;
 mod rules;
 
 pub use files::{Embedded, Files, Folder, text};
+pub use operator::{OperatorLine, names};
 pub use rules::DirectorRules;
 pub(crate) use rules::{forwarding as forwarding_of, scheduler as scheduler_of};
 
@@ -47,6 +49,8 @@ pub struct Variant {
     pub config: WorldConfig,
     /// Findings about its network that are meant, by their names.
     pub allow: Vec<String>,
+    /// The command lines of `config.operations`.
+    pub operator: Vec<OperatorLine>,
 }
 
 /// What is wrong with the input.
@@ -250,9 +254,10 @@ impl Reading<'_> {
 
     fn variant(&mut self, name: &str, group: &str, record: &Record, seed: u64) -> Variant {
         let directors = rules::read(record, self);
-        let config = build::world(record, seed, directors, &mut self.problems);
+        let mut config = build::world(record, seed, directors, &mut self.problems);
+        let operator = operator::read(record, &mut config, self);
         let allow = record.list("allow").into_iter().map(|a| a.value).collect();
-        Variant { name: name.to_owned(), group: group.to_owned(), config, allow }
+        Variant { name: name.to_owned(), group: group.to_owned(), config, allow, operator }
     }
 }
 

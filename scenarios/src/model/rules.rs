@@ -1,12 +1,14 @@
 //! The load balancing rules of a scenario's directors.
 
 use super::Reading;
-use crate::diagnostic::{Place, Problem};
+use crate::build::later;
+use crate::diagnostic::{At, FileId, Place, Problem};
 use crate::format::Record;
 use crate::import::ipvsadm::{self, Names, Rules};
 use schedulers::Algorithm;
-use sim_core::config::IpvsSysctl;
+use sim_core::config::{IpvsSysctl, Net};
 use sim_core::ipvs::rules::Forwarding;
+use std::net::IpAddr;
 
 /// A `[[director]]` with its rules.
 #[derive(Clone, Debug)]
@@ -26,7 +28,7 @@ pub(super) fn read(record: &Record, reading: &mut Reading<'_>) -> Vec<DirectorRu
     let method = forwarding(record);
     let mut directors = Vec::new();
     for table in record.tables("director") {
-        let (rules, given) = texts(table, reading);
+        let (rules, given) = texts(table, record, reading);
         let mut rules = rules.unwrap_or_default();
         if let Some(method) = method {
             ipvsadm::set_forwarding(&mut rules.config, method);
@@ -61,7 +63,8 @@ pub(crate) fn scheduler(record: &Record) -> Option<Algorithm> {
     record.get::<String>("scheduler")?.parse().ok()
 }
 
-fn texts(table: &Record, reading: &mut Reading<'_>) -> (Option<Rules>, bool) {
+fn texts(table: &Record, record: &Record, reading: &mut Reading<'_>) -> (Option<Rules>, bool) {
+    let names = names(record);
     let inline = table.at::<String>("rules");
     let file = table.at::<String>("rules_file");
     if let (Some(_), Some(file)) = (&inline, &file) {
@@ -69,24 +72,15 @@ fn texts(table: &Record, reading: &mut Reading<'_>) -> (Option<Rules>, bool) {
         reading.problems.push(Problem::new(&file.place, message, "keep one of them"));
     }
     if let Some(at) = inline {
-        let source = reading.sources.text(at.place.file);
-        let quoted = source.get(at.place.span.clone()).unwrap_or("");
-        // a text without escapes stands in the file as it is, and problems can point into it
-        let rules = if let Some(offset) = quoted.find(&at.value) {
-            let base = at.place.span.start + offset;
-            ipvsadm::read(at.place.file, base, &at.value, Names::NONE, &mut reading.problems)
-        } else {
-            let id = reading.sources.add("rules", at.value.as_str());
-            ipvsadm::read(id, 0, &at.value, Names::NONE, &mut reading.problems)
-        };
+        let (file, base) = place_of_text(&at, "rules", reading);
+        let rules = ipvsadm::read(file, base, &at.value, &names, &mut reading.problems);
         return (Some(rules), true);
     }
     let Some(file) = file else { return (None, false) };
     match reading.files.read(&file.value) {
         Ok(text) => {
             let id = reading.sources.add_once(&file.value, &text);
-            let rules =
-                ipvsadm::read_file(&reading.sources, id, Names::NONE, &mut reading.problems);
+            let rules = ipvsadm::read_file(&reading.sources, id, &names, &mut reading.problems);
             (Some(rules), true)
         }
         Err(why) => {
@@ -95,5 +89,57 @@ fn texts(table: &Record, reading: &mut Reading<'_>) -> (Option<Rules>, bool) {
             reading.problems.push(problem);
             (None, true)
         }
+    }
+}
+
+/// The source of a text in a scenario and its offset there: the scenario itself where the text stands
+/// in it without escapes, so that problems can point into it, else a source of its own.
+pub(super) fn place_of_text(
+    at: &At<String>,
+    name: &str,
+    reading: &mut Reading<'_>,
+) -> (FileId, usize) {
+    let source = reading.sources.text(at.place.file);
+    let quoted = source.get(at.place.span.clone()).unwrap_or("");
+    match quoted.find(&at.value) {
+        Some(offset) => (at.place.file, at.place.span.start + offset),
+        None => (reading.sources.add(name, at.value.as_str()), 0),
+    }
+}
+
+/// The hosts whose addresses the scenario states.
+fn names(record: &Record) -> Names {
+    let mut names = Names::default();
+    for host in record.tables("host") {
+        let first = host.tables("interfaces").into_iter().flat_map(|i| i.list::<Net>("addresses"));
+        let Some(first) = first.map(|a| a.value.addr).next() else { continue };
+        let name: String = host.value("name");
+        match host.get::<u32>("count") {
+            None => names.add(name, first),
+            Some(count) => add_all(&mut names, &name, (0..count).map(|n| later(first, n))),
+        }
+    }
+    let Some(cluster) = record.table("cluster") else { return names };
+    for (part, standard) in [("router", "router"), ("director", "director")] {
+        let table = cluster.table(part);
+        if let Some(address) = table.and_then(|t| t.get("address")) {
+            let name = table.and_then(|t| t.get("name"));
+            names.add(name.unwrap_or_else(|| standard.to_owned()), address);
+        }
+    }
+    if let Some(servers) = cluster.table("real_servers") {
+        let name: String = servers.value("name");
+        add_all(&mut names, &name, servers.list("addresses").into_iter().map(|a| a.value));
+        if let (Some(first), Some(count)) = (servers.get("first_address"), servers.get("count")) {
+            add_all(&mut names, &name, (0..count).map(|n| later(first, n)));
+        }
+    }
+    names
+}
+
+/// Gives addresses the names NAME1, NAME2, ...
+fn add_all(names: &mut Names, name: &str, addresses: impl Iterator<Item = IpAddr>) {
+    for (n, address) in addresses.enumerate() {
+        names.add(format!("{name}{}", n + 1), address);
     }
 }

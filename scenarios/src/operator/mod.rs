@@ -22,6 +22,7 @@ mod tests;
 pub use save::{fresh, save};
 
 use crate::import::ipvsadm::{Action, Listing, Names, View};
+use sim_core::ipvs::{Command, IpvsError};
 use sim_core::observe::DirectorSnapshot;
 
 /// Entries of the kernel's connection hash table (`ip_vs_conn_tab_bits` 12).
@@ -44,6 +45,28 @@ pub fn output(
         }
         _ => Ok(String::new()),
     }
+}
+
+/// What ipvsadm says when the kernel refuses a change (`ipvs_strerror`), or what the simulator lacks.
+pub fn refusal(change: &Command, error: &IpvsError) -> String {
+    let server = matches!(
+        change,
+        Command::AddServer(..) | Command::EditServer(..) | Command::DeleteServer(..)
+    );
+    let said = match (error.errno(), server) {
+        (Some("EEXIST"), true) => "Destination already exists",
+        (Some("EEXIST"), false) => "Service already exists",
+        (Some("ESRCH"), true) => "Service not defined",
+        (Some("ESRCH"), false) => "No such service",
+        (Some("ENOENT"), true) => "No such destination",
+        (Some("ENOENT"), false) => "Scheduler or persistence engine not found",
+        (Some("ERANGE"), _) => "Numerical result out of range",
+        (Some("EINVAL"), _) => {
+            "Invalid operation.  Possibly wrong module version, address not unicast, ..."
+        }
+        _ => return error.to_string(),
+    };
+    said.to_owned()
 }
 
 /// Whether a command needs the connections of a snapshot.

@@ -8,8 +8,8 @@ use super::ip::Target;
 use crate::engine::Time;
 use crate::ipvs::rules::Forwarding;
 use crate::ipvs::{
-    DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, ReplyVerdict, Transmit, TunnelVerdict,
-    Verdict, forwarding,
+    Command, DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, IpvsError, ReplyVerdict, Transmit,
+    TunnelVerdict, Verdict, forwarding,
 };
 use crate::wire::{Packet, PacketId, icmp, proto};
 
@@ -49,6 +49,14 @@ impl Host {
         }
         director.ipvs.on_deadline(fab.now);
         director.arm(fab, self.number);
+    }
+
+    /// Changes the rules.
+    pub fn administer(&mut self, fab: &mut Fabric, command: &Command) -> Result<(), IpvsError> {
+        let Some(director) = &mut self.director else { return Ok(()) };
+        let done = director.ipvs.apply(fab.now, command, &mut fab.book);
+        director.arm(fab, self.number);
+        done
     }
 
     /// Hook `LOCAL_IN`: `true` if IPVS took the packet.

@@ -108,6 +108,11 @@ pub enum Event {
     },
     /// End of a time-series bucket.
     Sample,
+    /// An operator does something on a director.
+    Operator {
+        /// Number of the operation.
+        index: u32,
+    },
 }
 
 /// Where a packet was dropped.

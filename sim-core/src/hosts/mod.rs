@@ -189,7 +189,11 @@ impl Host {
                 self.servers.shared(self.number, fab, application, &mut self.replies);
                 self.answer(fab);
             }
-            Event::Arrive { .. } | Event::Late { .. } | Event::Link { .. } | Event::Sample => {
+            Event::Arrive { .. }
+            | Event::Late { .. }
+            | Event::Link { .. }
+            | Event::Sample
+            | Event::Operator { .. } => {
                 debug_assert!(false, "an event of the world, not of a host");
             }
         }

@@ -8,6 +8,7 @@ pub mod snapshot;
 pub use histogram::Histogram;
 pub use outcome::{
     ClientObservation, ConnectionRow, DestinationObservation, DirectorObservation, DropObservation,
-    Failure, LinkObservation, Observations, PacketAccount, Rates, SeriesPoint, ServerObservation,
+    Failure, LinkObservation, Observations, PacketAccount, Rates, Refusal, SeriesPoint,
+    ServerObservation,
 };
 pub use snapshot::{ConnectionState, DestinationState, DirectorSnapshot, ServiceState};

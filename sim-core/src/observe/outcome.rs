@@ -1,9 +1,9 @@
 //! The observations of a finished run, as plain data.
 
-use super::Histogram;
+use super::{DirectorSnapshot, Histogram};
 use crate::engine::Time;
-use crate::ipvs::DestinationEntry;
 use crate::ipvs::rules::{Forwarding, ServiceKey};
+use crate::ipvs::{DestinationEntry, IpvsError};
 use core::fmt;
 use core::net::IpAddr;
 
@@ -36,6 +36,21 @@ pub struct Observations {
     pub series: Vec<SeriesPoint>,
     /// One row for each connection, if asked for, in order of their ends.
     pub connections: Vec<ConnectionRow>,
+    /// What directors held at the times asked for, in order of time.
+    pub snapshots: Vec<DirectorSnapshot>,
+    /// Changes of rules that were refused, in order of time.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A change of rules that a director refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// Its number in [`crate::config::WorldConfig::operations`].
+    pub operation: usize,
+    /// When.
+    pub time: Time,
+    /// Why.
+    pub error: IpvsError,
 }
 
 /// Conservation of packets: `created = delivered + dropped + in_flight`.

@@ -8,6 +8,8 @@ use core::net::IpAddr;
 /// IPVS of one director at one time.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct DirectorSnapshot {
+    /// Number of the operation that asked for it in [`crate::config::WorldConfig::operations`].
+    pub operation: usize,
     /// The host.
     pub host: String,
     /// When.

@@ -1,5 +1,6 @@
 //! From a configuration to a world, with every mistake named at once.
 
+use super::operator::Operator;
 use super::{Link, World, sample};
 use crate::config::{
     HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
@@ -106,6 +107,7 @@ impl Builder<'_> {
                 self.wrong(format!("link event {}", event.link), "there is no link of this name");
             }
         }
+        let operator = self.operator(&mut fabric);
         for host in &mut hosts {
             let direct = host.cpu.is_none();
             for i in &mut host.ip.interfaces {
@@ -123,6 +125,7 @@ impl Builder<'_> {
             switches,
             links,
             link_events: config.link_events.clone(),
+            operator,
             bridges: WorldConfig {
                 switches: config.switches.clone(),
                 links: config.links.clone(),
@@ -138,6 +141,22 @@ impl Builder<'_> {
             events: 0,
             last: None,
         }
+    }
+
+    fn operator(&mut self, fabric: &mut Fabric) -> Operator {
+        let config = self.config;
+        let end = config.duration + config.drain;
+        for operation in &config.operations {
+            let name = &operation.host;
+            let director = config.hosts.iter().any(|h| h.name == *name && h.ipvs.is_some());
+            let place = format!("operation on {name}");
+            if !director {
+                self.wrong(place, "there is no director of this name");
+            } else if operation.at.is_some_and(|at| at > end) {
+                self.wrong(place, format!("it is after the end of the run, {end}"));
+            }
+        }
+        Operator::new(config, fabric)
     }
 
     fn host(&mut self, number: u16, config: &HostConfig) -> Host {

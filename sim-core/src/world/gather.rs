@@ -16,6 +16,7 @@ pub(super) fn gather(mut world: World) -> Observations {
     for host in &mut world.hosts {
         host.finish_all(&mut world.fabric);
     }
+    world.last_operations();
     let now = world.fabric.now;
     let [first, last] = core::mem::take(&mut world.window);
     let window = Window::new(first, last.unwrap_or_else(|| world.edge(now)));
@@ -49,6 +50,8 @@ pub(super) fn gather(mut world: World) -> Observations {
         drops,
         series: core::mem::take(&mut world.series),
         connections: world.fabric.rows.take().unwrap_or_default(),
+        snapshots: world.operator.snapshots,
+        refusals: world.operator.refusals,
     }
 }
 

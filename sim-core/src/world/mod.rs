@@ -14,6 +14,7 @@
 mod bench;
 mod build;
 mod gather;
+mod operator;
 mod sample;
 mod state;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub struct World {
     switches: Vec<Switch>,
     links: Vec<Link>,
     link_events: Vec<LinkEvent>,
+    operator: operator::Operator,
     /// Switches and links as configured, for the spanning tree.
     bridges: WorldConfig,
     series: Vec<SeriesPoint>,
@@ -71,8 +73,8 @@ impl World {
     /// Handles up to `max_events` events. `false`: the run has ended.
     ///
     /// It ends when nothing can happen any more, when time is up (`duration` and `drain` of the
-    /// configuration), or, after `duration`, when every conversation has ended and no packet is on
-    /// its way.
+    /// configuration), or, after `duration`, when every conversation has ended, no packet is on its way
+    /// and no operator has anything to do.
     pub fn run(&mut self, max_events: u64) -> bool {
         for _ in 0..max_events {
             let Some((time, event)) = self.fabric.queue.pop() else { return false };
@@ -109,6 +111,7 @@ impl World {
     fn is_over(&mut self, next: Time) -> bool {
         let quiet = self.fabric.talking == 0
             && self.fabric.packets.live() == 0
+            && self.operator.is_done()
             && self.hosts.iter().all(|h| h.tcp.connections() == 0);
         if quiet {
             self.fabric.now = self.fabric.now.max(self.duration);
@@ -151,6 +154,7 @@ impl World {
             }
             Event::Link { index } => self.link_event(index),
             Event::Sample => self.sample(),
+            Event::Operator { index } => self.operate(index as usize),
         }
     }
 
@@ -245,6 +249,7 @@ impl World {
                 | Event::Close { host, .. }
                 | Event::Shared { host, .. },
             ) => self.hosts[host as usize].name.clone(),
+            Some(Event::Operator { index }) => self.operator.host(index as usize),
             Some(Event::Late { .. } | Event::Link { .. } | Event::Sample) => {
                 "the network".to_owned()
             }

@@ -4,11 +4,13 @@ mod application;
 mod cluster;
 mod host;
 mod network;
+mod operator;
 
 pub use application::{CLIENT, DIRECTOR, IPVS_SYSCTL, SERVER};
 pub use cluster::{CLUSTER, CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
 pub use host::{CPU, HOST, INTERFACE, INTERFACE_SYSCTL, KEEPALIVE, SYSCTL, TCP};
 pub use network::{LINK, LINK_EVENT, LINK_PROPERTIES, NETWORK, SWITCH};
+pub use operator::{RULE_EVENT, VIEW};
 
 use super::distribution::Quantity;
 use super::field::Absent::{Default, Means, Required};
@@ -170,6 +172,13 @@ pub static SCENARIO: Section = Section {
             Means("none"),
             "Load balancing rules of a host.",
         ),
+        field(
+            "rule_event",
+            Kind::Tables(&RULE_EVENT),
+            Means("none"),
+            "Rules change while the run goes on.",
+        ),
+        field("view", Kind::Tables(&VIEW), Means("none"), "What ipvsadm shows at some times."),
         field(
             "server",
             Kind::Tables(&SERVER),

@@ -27,7 +27,7 @@ mod words;
 
 pub use action::{Action, Daemon, Listing, Role, View, flags_text, key_text};
 pub use names::{Names, port_of, service_of};
-pub use rules::{Rules, set_forwarding, set_scheduler};
+pub use rules::{Rules, force_forwarding, force_scheduler, set_forwarding, set_scheduler};
 
 use crate::diagnostic::{FileId, Place, Problem, Sources};
 use options::by_short;

@@ -7,7 +7,7 @@ use crate::format::words::list;
 use schedulers::Algorithm;
 use sim_core::config::IpvsConfig;
 use sim_core::ipvs::Command;
-use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule, TimeoutRule};
+use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
 use std::net::{IpAddr, SocketAddr};
 
 /// Rules with the places they were written at.
@@ -66,49 +66,38 @@ impl Rules {
     }
 
     fn change(&mut self, change: &Command, place: &Place) -> Result<(), Problem> {
+        let missing = "No such service";
         match change {
             Command::AddService(rule) => self.add_service(rule, place)?,
             Command::EditService(rule) => {
-                if let Some(index) = self.service(rule.key, place, "No such service")? {
-                    let old = &mut self.config.services[index];
-                    let servers = std::mem::take(&mut old.servers);
-                    *old = ServiceRule { servers, ..rule.clone() };
+                if let Some(index) = self.service(rule.key, place, missing)? {
                     self.services[index] = place.clone();
                 }
             }
             Command::DeleteService(key) => {
-                if let Some(index) = self.service(*key, place, "No such service")? {
-                    self.config.services.remove(index);
+                if let Some(index) = self.service(*key, place, missing)? {
                     self.services.remove(index);
                     self.servers.remove(index);
                 }
             }
             Command::Clear => {
-                self.config.services.clear();
                 self.services.clear();
                 self.servers.clear();
             }
             Command::AddServer(key, rule) => self.add_server(*key, rule, place)?,
             Command::EditServer(key, rule) => {
                 if let Some((index, at)) = self.server(*key, (rule.rip, rule.port), place)? {
-                    self.config.services[index].servers[at] = *rule;
                     self.servers[index][at] = place.clone();
                 }
             }
             Command::DeleteServer(key, rip, port) => {
                 if let Some((index, at)) = self.server(*key, (*rip, *port), place)? {
-                    self.config.services[index].servers.remove(at);
                     self.servers[index].remove(at);
                 }
             }
-            Command::SetTimeouts(new) => {
-                let TimeoutRule { tcp, tcp_fin, udp } = &mut self.config.timeouts;
-                *tcp = new.tcp.or(*tcp);
-                *tcp_fin = new.tcp_fin.or(*tcp_fin);
-                *udp = new.udp.or(*udp);
-            }
-            Command::SetSysctl(sysctl) => self.config.sysctl = *sysctl,
+            Command::SetTimeouts(_) | Command::SetSysctl(_) => {}
         }
+        self.config.accept(change);
         Ok(())
     }
 
@@ -117,7 +106,6 @@ impl Rules {
             let label = "this service was added before";
             return Err(Problem::new(place, "Service already exists", label));
         }
-        self.config.services.push(rule.clone());
         self.services.push(place.clone());
         self.servers.push(vec![place.clone(); rule.servers.len()]);
         Ok(())
@@ -130,12 +118,11 @@ impl Rules {
         place: &Place,
     ) -> Result<(), Problem> {
         let Some(index) = self.service(key, place, "Service not defined")? else { return Ok(()) };
-        let servers = &mut self.config.services[index].servers;
+        let servers = &self.config.services[index].servers;
         if servers.iter().any(|s| (s.rip, s.port) == (rule.rip, rule.port)) {
             let label = "this real server was added to the service before";
             return Err(Problem::new(place, "Destination already exists", label));
         }
-        servers.push(*rule);
         self.servers[index].push(place.clone());
         Ok(())
     }
@@ -185,24 +172,44 @@ impl Rules {
 /// the real server becomes that of the service, as ipvsadm forces it.
 pub fn set_forwarding(config: &mut IpvsConfig, method: Forwarding) {
     for service in &mut config.services {
-        let port = match service.key {
-            ServiceKey::Address { port, .. } => Some(port),
-            ServiceKey::Fwmark { .. } => None,
-        };
         for server in &mut service.servers {
-            server.forwarding = method;
-            if let (Some(port), Forwarding::Dr | Forwarding::Tun) = (port, method) {
-                server.port = port;
-            }
+            set_method(service.key, server, method);
         }
+    }
+}
+
+fn set_method(key: ServiceKey, server: &mut ServerRule, method: Forwarding) {
+    server.forwarding = method;
+    if let (ServiceKey::Address { port, .. }, Forwarding::Dr | Forwarding::Tun) = (key, method) {
+        server.port = port;
     }
 }
 
 /// Gives every service one scheduler. Flags mean something else to another scheduler, so those of a
 /// service that had another one are dropped.
 pub fn set_scheduler(config: &mut IpvsConfig, scheduler: Algorithm) {
-    for service in config.services.iter_mut().filter(|s| s.scheduler != scheduler) {
+    for service in &mut config.services {
+        set_algorithm(service, scheduler);
+    }
+}
+
+fn set_algorithm(service: &mut ServiceRule, scheduler: Algorithm) {
+    if service.scheduler != scheduler {
         service.scheduler = scheduler;
         service.sched_flags = 0;
+    }
+}
+
+/// [`set_forwarding`] for a change of the rules.
+pub fn force_forwarding(change: &mut Command, method: Forwarding) {
+    if let Command::AddServer(key, server) | Command::EditServer(key, server) = change {
+        set_method(*key, server, method);
+    }
+}
+
+/// [`set_scheduler`] for a change of the rules.
+pub fn force_scheduler(change: &mut Command, scheduler: Algorithm) {
+    if let Command::AddService(service) | Command::EditService(service) = change {
+        set_algorithm(service, scheduler);
     }
 }
