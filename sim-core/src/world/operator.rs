@@ -3,9 +3,12 @@
 use super::World;
 use crate::config::{IpvsConfig, Operation, OperatorTask, WorldConfig};
 use crate::engine::Time;
+use crate::hosts::Host;
 use crate::hosts::fabric::{Event, Fabric};
 use crate::ipvs::rules::{ServerRule, ServiceRule};
-use crate::ipvs::{Connection, DestinationEntry, Ipvs, ServiceEntry, State, Stats};
+use crate::ipvs::{
+    Command, Connection, DestinationEntry, Ipvs, IpvsError, ServiceEntry, State, Stats,
+};
 use crate::observe::{ConnectionState, DestinationState, DirectorSnapshot, Refusal, ServiceState};
 use crate::wire::AddressBook;
 
@@ -13,7 +16,7 @@ use crate::wire::AddressBook;
 #[derive(Debug, Default)]
 pub(super) struct Operator {
     operations: Vec<Operation>,
-    /// The rules as stated, of directors that somebody works on.
+    /// The rules as stated, of every director.
     stated: Vec<(String, IpvsConfig)>,
     /// Operations before the end of the run that are still to be done.
     left: usize,
@@ -25,9 +28,8 @@ impl Operator {
     /// Puts what has a time into the queue.
     pub(super) fn new(config: &WorldConfig, fabric: &mut Fabric) -> Self {
         let operations = &config.operations;
-        let worked_on = |name: &str| operations.iter().any(|o| o.host == name);
-        let directors = config.hosts.iter().filter(|h| worked_on(&h.name));
-        let stated = directors.filter_map(|h| Some((h.name.clone(), h.ipvs.clone()?))).collect();
+        let stated = config.hosts.iter();
+        let stated = stated.filter_map(|h| Some((h.name.clone(), h.ipvs.clone()?))).collect();
         let mut left = 0;
         for (index, operation) in operations.iter().enumerate() {
             if let Some(at) = operation.at {
@@ -85,25 +87,53 @@ impl World {
                 }
             },
             OperatorTask::Snapshot { connections } => {
-                let Some(director) = &host.director else { return };
-                let (book, now) = (&self.fabric.book, self.fabric.now);
-                let snapshot = DirectorSnapshot {
-                    operation: index,
-                    host: name.clone(),
-                    time: now,
-                    services: services(&director.ipvs, stated),
-                    connections: if *connections {
-                        table(&director.ipvs, book, now)
-                    } else {
-                        Vec::new()
-                    },
-                    timeouts: [State::Established, State::FinWait, State::Udp]
-                        .map(|state| director.ipvs.timeouts().get(state)),
-                };
-                snapshots.push(snapshot);
+                snapshots.extend(look(host, &self.fabric, stated, (index, *connections)));
             }
         }
     }
+
+    /// The administrator of a host changes the rules of its director now; nothing happens if it is none.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn change_rules(&mut self, host: usize, command: &Command) -> Result<(), IpvsError> {
+        let Some(host) = self.hosts.get_mut(host) else { return Ok(()) };
+        host.administer(&mut self.fabric, command)?;
+        if let Some((_, stated)) = self.operator.stated.iter_mut().find(|s| s.0 == host.name) {
+            stated.accept(command);
+        }
+        Ok(())
+    }
+
+    /// What the IPVS of a host holds now, with its connections; `None` if it is no director.
+    pub fn snapshot(&self, host: usize) -> Option<DirectorSnapshot> {
+        let host = self.hosts.get(host)?;
+        let (_, stated) = self.operator.stated.iter().find(|s| s.0 == host.name)?;
+        look(host, &self.fabric, stated, (0, true))
+    }
+}
+
+/// What the IPVS of a host holds.
+fn look(
+    host: &Host,
+    fabric: &Fabric,
+    stated: &IpvsConfig,
+    (operation, connections): (usize, bool),
+) -> Option<DirectorSnapshot> {
+    let director = host.director()?;
+    Some(DirectorSnapshot {
+        operation,
+        host: host.name.clone(),
+        time: fabric.now,
+        services: services(&director.ipvs, stated),
+        connections: if connections {
+            table(&director.ipvs, &fabric.book, fabric.now)
+        } else {
+            Vec::new()
+        },
+        timeouts: [State::Established, State::FinWait, State::Udp]
+            .map(|state| director.ipvs.timeouts().get(state)),
+    })
 }
 
 /// Services with their destinations: what the table lists, and what was stated of it.

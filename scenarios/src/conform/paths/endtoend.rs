@@ -336,7 +336,7 @@ impl Drive<'_> {
     fn connections_after(&mut self, n: usize) -> Result<(), Stop> {
         let Some(recorded) = &self.case.steps[n].connections else { return Ok(()) };
         let Ok(director) = self.host("director") else { return Ok(()) };
-        let differs = tables::connections(&mut self.world, director, &tables::entries(recorded));
+        let differs = tables::connections(&self.world, director, &tables::entries(recorded));
         self.judge(differs, &format!("connections after request {}", n + 1))
     }
 
@@ -358,7 +358,7 @@ impl Drive<'_> {
             let Ok(host) = self.host(name) else { continue };
             if let Some(lines) = json[format!("{prefix}conns_after")].as_array() {
                 let recorded = tables::listed_entries(lines);
-                let differs = tables::connections(&mut self.world, host, &recorded);
+                let differs = tables::connections(&self.world, host, &recorded);
                 self.judge(differs, &format!("{name}: connections at the end"))?;
             }
             if let Some(lines) = json[format!("{prefix}table_after")].as_array() {

@@ -39,10 +39,5 @@ fn ipvsadm(world: &mut World, host: usize, command: &str) -> Result<(), String> 
     let Some(Action::Change(change)) = action else {
         return Err(format!("not a change of rules: {command}"));
     };
-    let changed = world.at_host(host, |h, fab| h.change_rules(fab, &change));
-    match changed {
-        Some(Ok(())) => Ok(()),
-        Some(Err(why)) => Err(format!("{command}: {why}")),
-        None => Err("there is no such host".to_owned()),
-    }
+    world.change_rules(host, &change).map_err(|why| format!("{command}: {why}"))
 }

@@ -1,10 +1,12 @@
 //! The tables of a host, as its tools list them: neighbours, services, connections.
 
+use crate::import::ipvsadm::{Listing, Names, View};
+use crate::operator;
 use serde_json::Value;
 use sim_core::net::arp::State;
-use sim_core::wire::{Ip, proto};
+use sim_core::observe::DirectorSnapshot;
 use sim_core::world::World;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// Seconds by which the time left of a connection may differ: the tools cut it to whole seconds, and
 /// the recording read the tables some tenths of a second after the request.
@@ -50,11 +52,7 @@ fn listed_entry(line: &str) -> Option<Entry> {
 }
 
 /// Compares the connections of a director.
-pub(super) fn connections(
-    world: &mut World,
-    host: usize,
-    recorded: &[Entry],
-) -> Result<usize, String> {
+pub(super) fn connections(world: &World, host: usize, recorded: &[Entry]) -> Result<usize, String> {
     let mut ours = our_connections(world, host);
     let mut theirs = recorded.to_vec();
     ours.sort();
@@ -75,60 +73,35 @@ pub(super) fn connections(
     }
 }
 
-fn our_connections(world: &mut World, host: usize) -> Vec<Entry> {
-    let now = world.now();
-    let book = world.book().clone();
-    let at = |ip: Ip, port: u16| SocketAddr::new(book.address(ip), port).to_string();
-    let Some(director) = &world.hosts()[host].director else { return Vec::new() };
-    let name = |protocol: u8| match protocol {
-        proto::TCP => "TCP",
-        proto::UDP => "UDP",
-        _ => "IP",
-    };
-    director
-        .ipvs
-        .connections()
-        .map(|(_, c)| Entry {
-            words: [
-                name(c.protocol()).to_owned(),
-                at(c.client().0, c.client().1),
-                at(c.vip().0, c.vip().1),
-                at(c.rip().0, c.rip().1),
-                c.state().name().to_owned(),
-            ],
-            left: c.expires().saturating_since(now).as_nanos() / 1_000_000_000,
-        })
+fn our_connections(world: &World, host: usize) -> Vec<Entry> {
+    let Some(snapshot) = world.snapshot(host) else { return Vec::new() };
+    listed(View::Connections { engine: false }, &snapshot)
+        .iter()
+        .filter_map(|l| listed_entry(l))
         .collect()
 }
 
-/// Compares services and destinations with the lines of `ipvsadm -Ln`, in any order.
+/// The lines of a numeric listing of ipvsadm.
+fn listed(view: View, snapshot: &DirectorSnapshot) -> Vec<String> {
+    let listing = Listing { view, numeric: true, ..Listing::default() };
+    let text = operator::show(&listing, snapshot, Names::NONE).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Compares what `ipvsadm -Ln` lists, line by line.
 pub(super) fn services(world: &World, host: usize, lines: &[Value]) -> Result<usize, String> {
-    let mut theirs = Vec::new();
-    let mut service = String::new();
-    for line in lines.iter().filter_map(Value::as_str) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words[..] {
-            ["Prot", ..] | ["->", "RemoteAddress:Port", ..] | [] => {}
-            ["->", at, method, weight, active, inactive] => {
-                theirs.push(format!("{service} -> {at} {method} {weight} {active} {inactive}"))
-            }
-            [protocol, at, ..] => {
-                service = format!("{protocol} {at}");
-                theirs.push(words.join(" "));
-            }
-            _ => return Err(format!("a line that is not understood: {line}")),
+    let ours = world.snapshot(host).map(|s| listed(View::Services, &s)).unwrap_or_default();
+    // the recordings left out the title of the table
+    let ours: Vec<_> = ours.iter().filter(|l| !l.starts_with("IP Virtual Server")).collect();
+    let theirs: Vec<_> = lines.iter().filter_map(Value::as_str).collect();
+    for (n, their) in theirs.iter().enumerate() {
+        let our = ours.get(n).map_or("nothing", |l| l.as_str());
+        if our.trim_end() != their.trim_end() {
+            return Err(format!("line {}: recorded {their}, ours {our}", n + 1));
         }
     }
-    let mut ours = our_services(world, host);
-    ours.sort();
-    theirs.sort();
-    for their in &theirs {
-        if !ours.contains(their) {
-            return Err(format!("recorded {their}, ours {}", ours.join("; ")));
-        }
-    }
-    match ours.iter().find(|o| !theirs.contains(o)) {
-        Some(extra) => Err(format!("one too many: {extra}")),
+    match ours.get(theirs.len()) {
+        Some(extra) => Err(format!("one line too many: {extra}")),
         None => Ok(theirs.len()),
     }
 }
@@ -167,10 +140,4 @@ pub(super) fn neighbour_lines(world: &mut World, host: usize) -> Vec<String> {
     };
     let asked = |n: &&sim_core::net::arp::Neighbour| n.state != State::Failed || n.was_asked();
     ip.neighbours.entries().iter().filter(asked).map(line).collect()
-}
-
-/// Services and destinations as `ipvsadm -Ln` prints them, each with its service.
-fn our_services(world: &World, host: usize) -> Vec<String> {
-    let Some(director) = &world.hosts()[host].director else { return Vec::new() };
-    Vec::new()
 }

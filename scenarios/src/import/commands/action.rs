@@ -74,7 +74,8 @@ impl Net {
 
     /// Whether an address is one of the block.
     pub fn contains(self, address: IpAddr) -> bool {
-        Self { address, len: self.len }.masked() == self.masked() && self.family() == Family::of(address)
+        Self { address, len: self.len }.masked() == self.masked()
+            && self.family() == Family::of(address)
     }
 
     /// The block by its first address.

@@ -9,7 +9,11 @@ use super::{ifcfg, ip, iptables, net_tools, sysctl};
 use crate::diagnostic::{At, Place, Problem};
 
 /// Runs a command; what it prints into a pipe is returned.
-pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word], streams: Streams) -> Option<Vec<Word>> {
+pub(super) fn run(
+    shell: &mut Shell<'_, '_>,
+    words: &[Word],
+    streams: Streams,
+) -> Option<Vec<Word>> {
     let first = words.first()?;
     let program = programs::name(&first.value);
     let place = whole(words);
@@ -36,7 +40,9 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word], streams: Streams) -
         }
         "sh" | "bash" if words.len() == 2 => shell.source(&words[1]),
         "modprobe" | "insmod" => module(shell, words),
-        _ if ["vim", "vi", "nano", "emacs", "gedit", "more", "less"].contains(&program) => edit(shell, words, streams),
+        _ if ["vim", "vi", "nano", "emacs", "gedit", "more", "less"].contains(&program) => {
+            edit(shell, words, streams)
+        }
         _ => other(shell, program, words, &place),
     }
     None
@@ -69,7 +75,11 @@ fn other(shell: &mut Shell<'_, '_>, program: &str, words: &[Word], place: &Place
         }
         "vconfig" | "brctl" => {
             let message = format!("`{program}` is not simulated");
-            Err(Problem::new(place, message, "expected `ip link add ... type vlan` or `type bridge`"))
+            Err(Problem::new(
+                place,
+                message,
+                "expected `ip link add ... type vlan` or `type bridge`",
+            ))
         }
         _ => {
             around(shell, program, words, place);
@@ -86,7 +96,8 @@ fn other(shell: &mut Shell<'_, '_>, program: &str, words: &[Word], place: &Place
 fn around(shell: &mut Shell<'_, '_>, program: &str, words: &[Word], place: &Place) {
     let Some(kind) = programs::kind(program) else {
         let first = &words[0];
-        let label = "expected a command such as ip, ifconfig, route, sysctl, ipvsadm, iptables, echo";
+        let label =
+            "expected a command such as ip, ifconfig, route, sysctl, ipvsadm, iptables, echo";
         let message = format!("`{}` is not understood", first.value);
         let problem = Problem::new(&first.place, message, label);
         shell.problem(match near_program(program) {
@@ -96,9 +107,15 @@ fn around(shell: &mut Shell<'_, '_>, program: &str, words: &[Word], place: &Plac
         return;
     };
     let texts: Vec<&str> = words.iter().map(|w| w.value.as_str()).collect();
-    let network = texts.iter().any(|t| matches!(t.trim_end_matches(".service"), "network" | "networking" | "NetworkManager") || t.ends_with("/network"));
+    let network = texts.iter().any(|t| {
+        matches!(t.trim_end_matches(".service"), "network" | "networking" | "NetworkManager")
+            || t.ends_with("/network")
+    });
     let starts = texts.iter().any(|t| ["restart", "start", "reload"].contains(t));
-    let filter = texts.iter().any(|t| matches!(t.trim_end_matches(".service"), "iptables" | "firewalld" | "ufw") || t.ends_with("/iptables"));
+    let filter = texts.iter().any(|t| {
+        matches!(t.trim_end_matches(".service"), "iptables" | "firewalld" | "ufw")
+            || t.ends_with("/iptables")
+    });
     let stops = texts.iter().any(|t| ["stop", "disable"].contains(t));
     let manages = matches!(program, "service" | "systemctl") || program.starts_with("/etc/");
     if manages && network && starts {
@@ -108,7 +125,9 @@ fn around(shell: &mut Shell<'_, '_>, program: &str, words: &[Word], place: &Plac
         shell.findings.remark(place, "the packet filter is emptied");
         flush_filter(shell, place);
     } else if kind == Kind::Around {
-        shell.findings.remark(place, format!("`{program}` changes nothing that is simulated: passed over"));
+        shell
+            .findings
+            .remark(place, format!("`{program}` changes nothing that is simulated: passed over"));
     }
 }
 
@@ -127,17 +146,48 @@ fn flush_filter(shell: &mut Shell<'_, '_>, place: &Place) {
 
 fn module(shell: &mut Shell<'_, '_>, words: &[Word]) {
     const MODULES: [&str; 28] = [
-        "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_sh", "ip_vs_dh", "ip_vs_lblc", "ip_vs_lblcr",
-        "ip_vs_sed", "ip_vs_nq", "ip_vs_mh", "ip_vs_fo", "ip_vs_ovf", "ip_vs_twos", "ip_vs_ftp", "ip_vs_pe_sip", "ipip",
-        "tunnel4", "ip_gre", "gre", "fou", "sit", "ip6_tunnel", "dummy", "nf_conntrack", "br_netfilter", "8021q",
+        "ip_vs",
+        "ip_vs_rr",
+        "ip_vs_wrr",
+        "ip_vs_lc",
+        "ip_vs_wlc",
+        "ip_vs_sh",
+        "ip_vs_dh",
+        "ip_vs_lblc",
+        "ip_vs_lblcr",
+        "ip_vs_sed",
+        "ip_vs_nq",
+        "ip_vs_mh",
+        "ip_vs_fo",
+        "ip_vs_ovf",
+        "ip_vs_twos",
+        "ip_vs_ftp",
+        "ip_vs_pe_sip",
+        "ipip",
+        "tunnel4",
+        "ip_gre",
+        "gre",
+        "fou",
+        "sit",
+        "ip6_tunnel",
+        "dummy",
+        "nf_conntrack",
+        "br_netfilter",
+        "8021q",
     ];
     for word in words.iter().skip(1).filter(|w| !w.value.starts_with('-')) {
         let name = word.value.replace('-', "_");
-        let known = MODULES.contains(&name.as_str()) || name.starts_with("nf_") || name.starts_with("xt_") || name.starts_with("ip");
+        let known = MODULES.contains(&name.as_str())
+            || name.starts_with("nf_")
+            || name.starts_with("xt_")
+            || name.starts_with("ip");
         if !known {
             let near = crate::format::words::nearest(&name, MODULES);
             let hint = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            shell.findings.remark(&word.place, format!("the module `{}` plays no part here{hint}", word.value));
+            shell.findings.remark(
+                &word.place,
+                format!("the module `{}` plays no part here{hint}", word.value),
+            );
         }
     }
 }
@@ -146,7 +196,9 @@ fn module(shell: &mut Shell<'_, '_>, words: &[Word]) {
 fn echo(shell: &mut Shell<'_, '_>, words: &[Word], streams: &Streams) -> Option<Vec<Word>> {
     let mut words = &words[1..];
     let mut escapes = false;
-    while let Some(word) = words.first().filter(|w| ["-e", "-n", "-ne", "-en", "-E"].contains(&w.value.as_str())) {
+    while let Some(word) =
+        words.first().filter(|w| ["-e", "-n", "-ne", "-en", "-E"].contains(&w.value.as_str()))
+    {
         escapes |= word.value.contains('e');
         words = &words[1..];
     }
@@ -170,7 +222,11 @@ fn write(shell: &mut Shell<'_, '_>, lines: &[Word], outputs: &[(Word, bool)]) {
         }
         if file.value.starts_with("/proc/") || file.value.starts_with("/sys/") {
             let message = format!("writing to {} is not simulated", file.value);
-            shell.problem(Problem::new(&file.place, message, "expected a file below /proc/sys/net"));
+            shell.problem(Problem::new(
+                &file.place,
+                message,
+                "expected a file below /proc/sys/net",
+            ));
             continue;
         }
         let path = shell.path(&file.value);
@@ -209,7 +265,9 @@ fn cat(shell: &mut Shell<'_, '_>, words: &[Word], mut streams: Streams) -> Optio
 
 /// An editor: the lines that follow it in the text stand in its file.
 fn edit(shell: &mut Shell<'_, '_>, words: &[Word], streams: Streams) {
-    let Some(name) = words.iter().skip(1).find(|w| !w.value.starts_with(['-', '+'])) else { return };
+    let Some(name) = words.iter().skip(1).find(|w| !w.value.starts_with(['-', '+'])) else {
+        return;
+    };
     if streams.content.is_empty() {
         return;
     }
@@ -236,20 +294,25 @@ fn copy(shell: &mut Shell<'_, '_>, words: &[Word]) {
 fn ipvsadm(shell: &mut Shell<'_, '_>, program: &str, words: &[Word], streams: Streams) {
     let place = whole(words);
     let texts: Vec<&str> = words.iter().skip(1).map(|w| w.value.as_str()).collect();
-    let saves = program == "ipvsadm-save" || texts.iter().any(|t| ["-S", "--save", "-Sn"].contains(t));
+    let saves =
+        program == "ipvsadm-save" || texts.iter().any(|t| ["-S", "--save", "-Sn"].contains(t));
     if saves {
         let lines = saved(shell);
         write(shell, &lines, &streams.outputs);
         return;
     }
-    let restores = program == "ipvsadm-restore" || texts.iter().any(|t| ["-R", "--restore"].contains(t));
+    let restores =
+        program == "ipvsadm-restore" || texts.iter().any(|t| ["-R", "--restore"].contains(t));
     if restores {
         let Some(lines) = streams.input else {
             let label = "expected `< FILE` or `<<EOF`";
             shell.problem(Problem::new(&place, "there are no rules to restore", label));
             return;
         };
-        for line in lines.iter().filter(|l| !l.value.trim().is_empty() && !l.value.trim_start().starts_with('#')) {
+        for line in lines
+            .iter()
+            .filter(|l| !l.value.trim().is_empty() && !l.value.trim_start().starts_with('#'))
+        {
             let mut rule = words_of(line);
             if rule.first().is_some_and(|w| w.value.ends_with("ipvsadm")) {
                 rule.remove(0);
@@ -259,7 +322,11 @@ fn ipvsadm(shell: &mut Shell<'_, '_>, program: &str, words: &[Word], streams: St
         return;
     }
     let shows = ["-L", "-l", "--list", "-h", "--help", "-v", "--version"];
-    let lists = texts.is_empty() || texts.iter().any(|t| shows.contains(t) || (t.starts_with("-L") || t.starts_with("-l")) && !t.starts_with("--"));
+    let lists = texts.is_empty()
+        || texts.iter().any(|t| {
+            shows.contains(t)
+                || (t.starts_with("-L") || t.starts_with("-l")) && !t.starts_with("--")
+        });
     if !lists {
         shell.act([Action::Ipvsadm(words[1..].to_vec())], &place);
     }
@@ -308,7 +375,10 @@ fn words_of(line: &Word) -> Vec<Word> {
 
 fn batch(shell: &mut Shell<'_, '_>, program: &Word, file: &Word) {
     let Some(lines) = shell.read_file(file) else { return };
-    for line in lines.iter().filter(|l| !l.value.trim().is_empty() && !l.value.trim_start().starts_with('#')) {
+    for line in lines
+        .iter()
+        .filter(|l| !l.value.trim().is_empty() && !l.value.trim_start().starts_with('#'))
+    {
         let mut words = vec![At::new(program.value.clone(), line.place.clone())];
         words.extend(words_of(line));
         other(shell, "ip", &words, &line.place);
@@ -355,7 +425,8 @@ fn sysctl_command(shell: &mut Shell<'_, '_>, words: &[Word], streams: &Streams) 
             for file in files {
                 let lines = if file.value == "-" {
                     streams.input.clone()
-                } else if file.value == "/etc/sysctl.conf" && !shell.files.contains_key(&file.value) {
+                } else if file.value == "/etc/sysctl.conf" && !shell.files.contains_key(&file.value)
+                {
                     Some(Vec::new())
                 } else {
                     shell.read_file(&file)
@@ -390,7 +461,14 @@ fn settings(shell: &mut Shell<'_, '_>, lines: &[Word]) {
         if text.trim().is_empty() {
             continue;
         }
-        match sysctl::assignment(text, &Place::new(line.place.file, line.place.span.start..line.place.span.start + text.len().min(line.place.span.len()))) {
+        match sysctl::assignment(
+            text,
+            &Place::new(
+                line.place.file,
+                line.place.span.start
+                    ..line.place.span.start + text.len().min(line.place.span.len()),
+            ),
+        ) {
             Some(action) => shell.act([action], &line.place),
             None => {
                 let message = format!("`{}` is no setting", text.trim());
@@ -423,7 +501,10 @@ fn interface(shell: &mut Shell<'_, '_>, program: &str, words: &[Word]) {
                 let message = format!("no command before wrote ifcfg-{short}");
                 shell.problem(Problem::new(&name.place, message, "there is nothing to bring up"));
             } else {
-                shell.act([Action::SetLink(link, super::action::LinkChange::Up(true))], &whole(words));
+                shell.act(
+                    [Action::SetLink(link, super::action::LinkChange::Up(true))],
+                    &whole(words),
+                );
             }
         }
     }
@@ -441,8 +522,12 @@ fn bring_up(shell: &mut Shell<'_, '_>, file: &str) {
 
 /// Brings up every interface whose file says `ONBOOT=yes`, or nothing about it.
 fn start_network(shell: &mut Shell<'_, '_>) {
-    let mut files: Vec<String> =
-        shell.files.iter().filter(|(f, w)| !w.applied && ifcfg::interface_of(f).is_some()).map(|(f, _)| f.clone()).collect();
+    let mut files: Vec<String> = shell
+        .files
+        .iter()
+        .filter(|(f, w)| !w.applied && ifcfg::interface_of(f).is_some())
+        .map(|(f, _)| f.clone())
+        .collect();
     // an alias comes after its interface
     files.sort_by_key(|f| (f.contains(':'), f.clone()));
     for file in files {
@@ -454,7 +539,9 @@ fn start_network(shell: &mut Shell<'_, '_>) {
             bring_up(shell, &file);
         } else if let Some(line) = lines.first() {
             written.applied = true;
-            shell.findings.remark(&line.place, format!("ifcfg-{name} says ONBOOT=no: it stays down"));
+            shell
+                .findings
+                .remark(&line.place, format!("ifcfg-{name} says ONBOOT=no: it stays down"));
         }
     }
 }
@@ -469,11 +556,15 @@ pub(super) fn start_host(shell: &mut Shell<'_, '_>) {
         .collect();
     for (file, place) in &waiting {
         let short = file.rsplit('/').next().unwrap_or(file);
-        shell.findings.remark(place, format!("no command reads {short}: it takes effect as when the host starts"));
+        shell.findings.remark(
+            place,
+            format!("no command reads {short}: it takes effect as when the host starts"),
+        );
     }
     start_network(shell);
     if waiting.iter().any(|(f, _)| is_settings(f)) {
-        let files: Vec<String> = waiting.into_iter().map(|(f, _)| f).filter(|f| is_settings(f)).collect();
+        let files: Vec<String> =
+            waiting.into_iter().map(|(f, _)| f).filter(|f| is_settings(f)).collect();
         for file in files {
             let lines = shell.files.get(&file).map(|w| w.lines.clone()).unwrap_or_default();
             settings(shell, &lines);

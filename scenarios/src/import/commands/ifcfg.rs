@@ -9,11 +9,42 @@ use core::net::IpAddr;
 
 /// Keys that have an effect, then those that have none.
 const KEYS: [&str; 36] = [
-    "DEVICE", "IPADDR", "IPADDR0", "NETMASK", "NETMASK0", "PREFIX", "PREFIX0", "GATEWAY", "GATEWAY0",
-    "BROADCAST", "NETWORK", "ONBOOT", "NAME", "ARP", "MTU", "MACADDR", "HWADDR", "IPV6ADDR",
-    "IPV6_DEFAULTGW", "IPV6INIT", "BOOTPROTO", "TYPE", "UUID", "DEFROUTE", "PEERDNS", "PEERROUTES",
-    "DNS1", "DNS2", "USERCTL", "NM_CONTROLLED", "ONPARENT", "IPV4_FAILURE_FATAL", "PROXY_METHOD",
-    "BROWSER_ONLY", "DOMAIN", "IPV6_AUTOCONF",
+    "DEVICE",
+    "IPADDR",
+    "IPADDR0",
+    "NETMASK",
+    "NETMASK0",
+    "PREFIX",
+    "PREFIX0",
+    "GATEWAY",
+    "GATEWAY0",
+    "BROADCAST",
+    "NETWORK",
+    "ONBOOT",
+    "NAME",
+    "ARP",
+    "MTU",
+    "MACADDR",
+    "HWADDR",
+    "IPV6ADDR",
+    "IPV6_DEFAULTGW",
+    "IPV6INIT",
+    "BOOTPROTO",
+    "TYPE",
+    "UUID",
+    "DEFROUTE",
+    "PEERDNS",
+    "PEERROUTES",
+    "DNS1",
+    "DNS2",
+    "USERCTL",
+    "NM_CONTROLLED",
+    "ONPARENT",
+    "IPV4_FAILURE_FATAL",
+    "PROXY_METHOD",
+    "BROWSER_ONLY",
+    "DOMAIN",
+    "IPV6_AUTOCONF",
 ];
 
 /// Whether a line can be one of such a file.
@@ -61,7 +92,11 @@ pub(super) fn read(file: &str, lines: &[Word], problems: &mut Vec<Problem>) -> I
         let key = key.trim();
         if !is_line(text) {
             let word = At::new(key.to_owned(), line.place.clone());
-            problems.push(unknown(&word, format!("unknown key `{key}` in ifcfg-{file}"), &KEYS[..17]));
+            problems.push(unknown(
+                &word,
+                format!("unknown key `{key}` in ifcfg-{file}"),
+                &KEYS[..17],
+            ));
             continue;
         }
         let key = key.strip_suffix('0').filter(|k| KEYS.contains(k)).unwrap_or(key);
@@ -76,7 +111,8 @@ pub(super) fn read(file: &str, lines: &[Word], problems: &mut Vec<Problem>) -> I
 }
 
 fn interface(file: &str, values: &[(String, Word)], place: &Place) -> Result<Interface, Problem> {
-    let get = |key: &str| values.iter().find(|(k, v)| k == key && !v.value.is_empty()).map(|(_, v)| v);
+    let get =
+        |key: &str| values.iter().find(|(k, v)| k == key && !v.value.is_empty()).map(|(_, v)| v);
     let name = get("DEVICE").or_else(|| get("NAME").filter(|n| !n.value.contains(' '))).cloned();
     let name = name.unwrap_or_else(|| At::new(file.to_owned(), place.clone()));
     let device = base(&name);
@@ -106,7 +142,16 @@ fn interface(file: &str, values: &[(String, Word)], place: &Place) -> Result<Int
         let broadcast = get("BROADCAST").map(address).transpose()?.or_else(|| last_of(net));
         let place = word.place.clone();
         let label = Some(name.value.clone());
-        let new = Address { net, peer: None, broadcast, label, scope: None, deprecated: false, no_prefix_route: false, place };
+        let new = Address {
+            net,
+            peer: None,
+            broadcast,
+            label,
+            scope: None,
+            deprecated: false,
+            no_prefix_route: false,
+            place,
+        };
         actions.push(Action::SetAlias(name.clone(), new));
     }
     if let Some(word) = get("IPV6ADDR") {
@@ -115,7 +160,16 @@ fn interface(file: &str, values: &[(String, Word)], place: &Place) -> Result<Int
             net.len = 64;
         }
         let place = word.place.clone();
-        let new = Address { net, peer: None, broadcast: None, label: None, scope: None, deprecated: false, no_prefix_route: false, place };
+        let new = Address {
+            net,
+            peer: None,
+            broadcast: None,
+            label: None,
+            scope: None,
+            deprecated: false,
+            no_prefix_route: false,
+            place,
+        };
         actions.push(Action::AddAddress(device.clone(), new, true));
     }
     for key in ["GATEWAY", "IPV6_DEFAULTGW"] {
@@ -123,7 +177,8 @@ fn interface(file: &str, values: &[(String, Word)], place: &Place) -> Result<Int
             actions.push(Action::AddRoute(RouteMode::Replace, default_route(word, &device)?));
         }
     }
-    let on_boot = get("ONBOOT").is_none_or(|w| !["no", "NO", "No", "false"].contains(&w.value.as_str()));
+    let on_boot =
+        get("ONBOOT").is_none_or(|w| !["no", "NO", "No", "false"].contains(&w.value.as_str()));
     Ok(Interface { actions, on_boot, name: Some(name) })
 }
 

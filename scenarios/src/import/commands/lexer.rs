@@ -421,21 +421,32 @@ mod tests {
     fn quotes_comments_and_continued_lines_are_those_of_a_shell() {
         assert_eq!(words("a 'b c' \"d\"e # f\n g"), ["a", "b c", "de"]);
         assert_eq!(words("a \\\n b \\  \n c\nd"), ["a", "b", "c"]);
-        assert_eq!(words("echo 1 >/proc/x;b&&c||d"), ["echo", "1", ">", "/proc/x", ";", "b", "&&", "c", "||", "d"]);
+        assert_eq!(
+            words("echo 1 >/proc/x;b&&c||d"),
+            ["echo", "1", ">", "/proc/x", ";", "b", "&&", "c", "||", "d"]
+        );
         assert_eq!(words("ipvsadm -C   //-D clears"), ["ipvsadm", "-C"]);
     }
 
     #[test]
     fn what_a_blog_did_to_the_characters_is_undone() {
-        assert_eq!(words("ipvsadm \u{2013}A \u{2013}set-mark 1"), ["ipvsadm", "-A", "--set-mark", "1"]);
-        assert_eq!(words("a\u{3000}10.0.0.1\u{ff1a}80 \u{201c}b c\u{201d}"), ["a", "10.0.0.1:80", "b c"]);
+        assert_eq!(
+            words("ipvsadm \u{2013}A \u{2013}set-mark 1"),
+            ["ipvsadm", "-A", "--set-mark", "1"]
+        );
+        assert_eq!(
+            words("a\u{3000}10.0.0.1\u{ff1a}80 \u{201c}b c\u{201d}"),
+            ["a", "10.0.0.1:80", "b c"]
+        );
         let text = Text::new(FileId::default(), 5, "x \u{2013}A");
         assert_eq!(text.line(0).0.typographic.map(|p| p.span.start), Some(7));
     }
 
     #[test]
     fn no_text_makes_the_lexer_fail() {
-        for text in ["'", "\"", "$", "${", "$(", "`", "\\", "<", "<A", "2>", "\u{ff1a}", "\r", "a\\"] {
+        for text in
+            ["'", "\"", "$", "${", "$(", "`", "\\", "<", "<A", "2>", "\u{ff1a}", "\r", "a\\"]
+        {
             let text = Text::new(FileId::default(), 0, text);
             let (_, next) = text.line(0);
             assert_eq!(next, text.len());

@@ -70,7 +70,13 @@ impl core::fmt::Debug for Context<'_> {
 /// Reads a text that stands in `file` from byte `base` on.
 ///
 /// Every command that is not understood gives a problem; the others are kept.
-pub fn read(file: FileId, base: usize, text: &str, context: &mut Context<'_>, findings: &mut Findings) -> Vec<Command> {
+pub fn read(
+    file: FileId,
+    base: usize,
+    text: &str,
+    context: &mut Context<'_>,
+    findings: &mut Findings,
+) -> Vec<Command> {
     let mut shell = shell::Shell::new(context, findings);
     shell.script(file, base, text);
     dispatch::start_host(&mut shell);

@@ -1,7 +1,8 @@
 //! `ifconfig`, `route` and `arp` of net-tools.
 
 use super::action::{
-    Action, Address, Family, Hop, LinkChange, Neighbour, Net, Route, RouteChoice, RouteKind, RouteMode, Word,
+    Action, Address, Family, Hop, LinkChange, Neighbour, Net, Route, RouteChoice, RouteKind,
+    RouteMode, Word,
 };
 use super::ip::{MAIN, last_of};
 use super::words::{Words, address, mac, mask_length, net, wrong};
@@ -14,11 +15,24 @@ type Actions = Vec<Action>;
 /// `ifconfig IF[:ALIAS] [ADDRESS] [netmask M] [broadcast B] [up|down] [mtu N] ...`.
 pub(super) fn ifconfig(words: &[Word]) -> Result<Actions, Problem> {
     const OPTIONS: [&str; 13] = [
-        "up", "down", "netmask", "broadcast", "mtu", "arp", "-arp", "add", "del", "hw", "pointopoint", "promisc",
+        "up",
+        "down",
+        "netmask",
+        "broadcast",
+        "mtu",
+        "arp",
+        "-arp",
+        "add",
+        "del",
+        "hw",
+        "pointopoint",
+        "promisc",
         "txqueuelen",
     ];
     let mut words = Words::new(words);
-    let Some(name) = words.take().filter(|w| !w.value.starts_with('-')) else { return Ok(Vec::new()) };
+    let Some(name) = words.take().filter(|w| !w.value.starts_with('-')) else {
+        return Ok(Vec::new());
+    };
     let (mut own, mut len, mut broadcast) = (None, None, None);
     let mut actions = Vec::new();
     let mut peer = None;
@@ -57,13 +71,15 @@ pub(super) fn ifconfig(words: &[Word]) -> Result<Actions, Problem> {
                 actions.push(Action::DeleteAddress(base(name), net));
                 continue;
             }
-            "inet" | "promisc" | "-promisc" | "multicast" | "-multicast" | "allmulti" | "-allmulti"
-            | "dynamic" => continue,
+            "inet" | "promisc" | "-promisc" | "multicast" | "-multicast" | "allmulti"
+            | "-allmulti" | "dynamic" => continue,
             "txqueuelen" | "metric" => {
                 words.value("a number")?;
                 continue;
             }
-            _ if own.is_none() && (word.value.contains('.') || super::words::is_placeholder(&word.value)) => {
+            _ if own.is_none()
+                && (word.value.contains('.') || super::words::is_placeholder(&word.value)) =>
+            {
                 let given = net(word)?;
                 len = len.or_else(|| word.value.contains('/').then_some(given.len));
                 own = Some(given.address);
@@ -72,7 +88,9 @@ pub(super) fn ifconfig(words: &[Word]) -> Result<Actions, Problem> {
             _ => return Err(words.unknown(word, &OPTIONS)),
         };
         match change {
-            LinkChange::Up(false) if name.value.contains(':') => actions.push(Action::DropAlias(name.clone())),
+            LinkChange::Up(false) if name.value.contains(':') => {
+                actions.push(Action::DropAlias(name.clone()))
+            }
             change => actions.push(Action::SetLink(base(name), change)),
         }
     }
@@ -92,7 +110,9 @@ pub(super) fn ifconfig(words: &[Word]) -> Result<Actions, Problem> {
             place: words.place(),
         };
         // an address brings the interface up
-        let down = actions.iter().any(|a| matches!(a, Action::SetLink(_, LinkChange::Up(false)) | Action::DropAlias(_)));
+        let down = actions
+            .iter()
+            .any(|a| matches!(a, Action::SetLink(_, LinkChange::Up(false)) | Action::DropAlias(_)));
         actions.insert(0, Action::SetAlias(name.clone(), address));
         if !down {
             actions.insert(1, Action::SetLink(base(name), LinkChange::Up(true)));
@@ -144,7 +164,10 @@ pub(super) fn route(words: &[Word]) -> Result<Actions, Problem> {
     let mut v6 = false;
     let verb = loop {
         match words.take() {
-            Some(w) if ["-A", "--inet", "--inet6", "-6", "-4", "-n", "-v", "-e", "-ee"].contains(&w.value.as_str()) => {
+            Some(w)
+                if ["-A", "--inet", "--inet6", "-6", "-4", "-n", "-v", "-e", "-ee"]
+                    .contains(&w.value.as_str()) =>
+            {
                 if w.value == "-A" {
                     v6 = words.value("inet or inet6")?.value == "inet6";
                 }
@@ -164,7 +187,9 @@ pub(super) fn route(words: &[Word]) -> Result<Actions, Problem> {
         "-net" => words.take().map(|_| false),
         _ => None,
     };
-    let Some(target) = words.take() else { return Err(words.lacks("a target: -host A, -net N or default")) };
+    let Some(target) = words.take() else {
+        return Err(words.lacks("a target: -host A, -net N or default"));
+    };
     let (mut len, mut via, mut device, mut metric, mut reject) = (None, None, None, None, false);
     while let Some(word) = words.take() {
         match word.value.as_str() {
@@ -177,7 +202,9 @@ pub(super) fn route(words: &[Word]) -> Result<Actions, Problem> {
             }
             "reject" => reject = true,
             "mod" | "dyn" | "reinstate" => {}
-            _ if device.is_none() && !word.value.contains('.') && words.peek().is_none() => device = Some(word.clone()),
+            _ if device.is_none() && !word.value.contains('.') && words.peek().is_none() => {
+                device = Some(word.clone())
+            }
             _ => return Err(words.unknown(word, &OPTIONS)),
         }
     }
@@ -191,7 +218,8 @@ pub(super) fn route(words: &[Word]) -> Result<Actions, Problem> {
     if via.is_none() && device.is_none() && !reject {
         return Err(words.lacks("`gw GATEWAY` or `dev INTERFACE`"));
     }
-    let hops = if reject { Vec::new() } else { vec![Hop { via, device, weight: 1, on_link: false }] };
+    let hops =
+        if reject { Vec::new() } else { vec![Hop { via, device, weight: 1, on_link: false }] };
     Ok(vec![Action::AddRoute(
         RouteMode::Add,
         Route {
@@ -232,7 +260,11 @@ fn target_of(word: &Word, len: Option<u8>, host: Option<bool>, v6: bool) -> Resu
         });
     }
     if to.masked().address != to.address {
-        return Err(wrong(word, "network", "netmask doesn't match route address: no bits behind the mask"));
+        return Err(wrong(
+            word,
+            "network",
+            "netmask doesn't match route address: no bits behind the mask",
+        ));
     }
     Ok(to)
 }
@@ -268,5 +300,8 @@ pub(super) fn arp(words: &[Word]) -> Result<Actions, Problem> {
     let lladdr = mac(lladdr)?;
     let place = words.place();
     let mac = (!proxy).then_some(lladdr);
-    Ok(vec![Action::SetNeighbour(Neighbour { device, address: ip, mac, permanent: true, proxy, place }, true)])
+    Ok(vec![Action::SetNeighbour(
+        Neighbour { device, address: ip, mac, permanent: true, proxy, place },
+        true,
+    )])
 }

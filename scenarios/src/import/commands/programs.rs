@@ -17,31 +17,148 @@ pub(super) enum Kind {
 }
 
 const EFFECT: [&str; 21] = [
-    "ip", "ifconfig", "route", "arp", "sysctl", "iptables", "ip6tables", "iptables-restore", "ip6tables-restore",
-    "iptables-legacy", "ipvsadm", "ipvsadm-restore", "ipvsadm-save", "ifup", "ifdown", "modprobe", "vconfig",
-    "brctl", "iptables-save", "ip6tables-save", "insmod",
+    "ip",
+    "ifconfig",
+    "route",
+    "arp",
+    "sysctl",
+    "iptables",
+    "ip6tables",
+    "iptables-restore",
+    "ip6tables-restore",
+    "iptables-legacy",
+    "ipvsadm",
+    "ipvsadm-restore",
+    "ipvsadm-save",
+    "ifup",
+    "ifdown",
+    "modprobe",
+    "vconfig",
+    "brctl",
+    "iptables-save",
+    "ip6tables-save",
+    "insmod",
 ];
 
 const SHOWS: [&str; 43] = [
-    "lsmod", "netstat", "ss", "ping", "ping6", "tcpdump", "curl", "wget", "elinks", "links", "ab", "telnet", "nc",
-    "arping", "traceroute", "tracepath", "watch", "ls", "ll", "pwd", "hostname", "uname", "whoami", "date", "dig",
-    "nslookup", "free", "top", "ps", "df", "which", "whereis", "rpm", "man", "grep", "egrep", "awk", "wc", "head",
-    "tail", "sort", "uniq", "conntrack",
+    "lsmod",
+    "netstat",
+    "ss",
+    "ping",
+    "ping6",
+    "tcpdump",
+    "curl",
+    "wget",
+    "elinks",
+    "links",
+    "ab",
+    "telnet",
+    "nc",
+    "arping",
+    "traceroute",
+    "tracepath",
+    "watch",
+    "ls",
+    "ll",
+    "pwd",
+    "hostname",
+    "uname",
+    "whoami",
+    "date",
+    "dig",
+    "nslookup",
+    "free",
+    "top",
+    "ps",
+    "df",
+    "which",
+    "whereis",
+    "rpm",
+    "man",
+    "grep",
+    "egrep",
+    "awk",
+    "wc",
+    "head",
+    "tail",
+    "sort",
+    "uniq",
+    "conntrack",
 ];
 
 const AROUND: [&str; 66] = [
-    "yum", "dnf", "apt", "apt-get", "aptitude", "zypper", "apk", "pip", "service", "systemctl", "chkconfig", "rc-update",
-    "update-rc.d", "setenforce", "getenforce", "sestatus", "firewall-cmd", "ufw", "make", "gcc", "tar", "ln", "mkdir",
-    "chmod", "chown", "rm", "touch", "vim", "vi", "nano", "emacs", "gedit", "more", "less", "sed", "scp", "rsync",
-    "hostnamectl", "timedatectl", "nmcli", "nmtui", "useradd", "unzip", "gunzip", "sleep", "sync", "clear", "history",
-    "mount", "umount", "mv", "ethtool", "httpd", "nginx", "apachectl", "ntpdate", "depmod", "rmmod", "kill", "killall",
-    "./configure", "keepalived", "lokkit", "wall", "logger", "initlog",
+    "yum",
+    "dnf",
+    "apt",
+    "apt-get",
+    "aptitude",
+    "zypper",
+    "apk",
+    "pip",
+    "service",
+    "systemctl",
+    "chkconfig",
+    "rc-update",
+    "update-rc.d",
+    "setenforce",
+    "getenforce",
+    "sestatus",
+    "firewall-cmd",
+    "ufw",
+    "make",
+    "gcc",
+    "tar",
+    "ln",
+    "mkdir",
+    "chmod",
+    "chown",
+    "rm",
+    "touch",
+    "vim",
+    "vi",
+    "nano",
+    "emacs",
+    "gedit",
+    "more",
+    "less",
+    "sed",
+    "scp",
+    "rsync",
+    "hostnamectl",
+    "timedatectl",
+    "nmcli",
+    "nmtui",
+    "useradd",
+    "unzip",
+    "gunzip",
+    "sleep",
+    "sync",
+    "clear",
+    "history",
+    "mount",
+    "umount",
+    "mv",
+    "ethtool",
+    "httpd",
+    "nginx",
+    "apachectl",
+    "ntpdate",
+    "depmod",
+    "rmmod",
+    "kill",
+    "killall",
+    "./configure",
+    "keepalived",
+    "lokkit",
+    "wall",
+    "logger",
+    "initlog",
 ];
 
 const SHELL: [&str; 35] = [
-    "echo", "printf", "cat", "cp", "tee", "export", "readonly", "local", "declare", "set", "unset", "shift", "true", "false", ":",
-    "exit", "return", "break", "continue", "cd", "source", ".", "for", "do", "done", "case", "esac", "if", "then",
-    "else", "elif", "fi", "test", "[", "[[",
+    "echo", "printf", "cat", "cp", "tee", "export", "readonly", "local", "declare", "set", "unset",
+    "shift", "true", "false", ":", "exit", "return", "break", "continue", "cd", "source", ".",
+    "for", "do", "done", "case", "esac", "if", "then", "else", "elif", "fi", "test", "[", "[[",
 ];
 
 /// All names.
@@ -51,7 +168,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// The name of a program without its folder, as far as it is one where programs are.
 pub(super) fn name(word: &str) -> &str {
-    let folders = ["/sbin/", "/usr/sbin/", "/bin/", "/usr/bin/", "/usr/local/sbin/", "/usr/local/bin/"];
+    let folders =
+        ["/sbin/", "/usr/sbin/", "/bin/", "/usr/bin/", "/usr/local/sbin/", "/usr/local/bin/"];
     folders.iter().find_map(|f| word.strip_prefix(f)).unwrap_or(word)
 }
 
@@ -62,9 +180,14 @@ pub(super) fn kind(word: &str) -> Option<Kind> {
         Some(Kind::Effect)
     } else if SHOWS.contains(&word) {
         Some(Kind::Shows)
-    } else if AROUND.contains(&word) || word.starts_with("/etc/init.d/") || word.starts_with("/etc/rc.d/init.d/") {
+    } else if AROUND.contains(&word)
+        || word.starts_with("/etc/init.d/")
+        || word.starts_with("/etc/rc.d/init.d/")
+    {
         Some(Kind::Around)
-    } else if SHELL.contains(&word) || ["sudo", "nohup", "exec", "!", "{", "}", "command", "env"].contains(&word) {
+    } else if SHELL.contains(&word)
+        || ["sudo", "nohup", "exec", "!", "{", "}", "command", "env"].contains(&word)
+    {
         Some(Kind::Shell)
     } else {
         None
@@ -81,15 +204,30 @@ pub(super) fn misspelt(word: &str) -> Option<&'static str> {
 pub(super) fn prints(program: &str, words: &[RawWord]) -> bool {
     let has = |texts: &[&str]| words.iter().any(|w| w.plain().is_some_and(|p| texts.contains(&p)));
     match program {
-        "ipvsadm" => words.len() == 1 || words.iter().skip(1).any(|w| {
-            w.plain().is_some_and(|p| p.starts_with("-L") || p.starts_with("-l") || p == "-Sn" || p == "-S" || p == "--list" || p == "-v" || p == "-n")
-        }),
-        "ip" => !has(&["add", "del", "delete", "set", "replace", "flush", "change", "a", "append"]) || words.len() <= 2,
+        "ipvsadm" => {
+            words.len() == 1
+                || words.iter().skip(1).any(|w| {
+                    w.plain().is_some_and(|p| {
+                        p.starts_with("-L")
+                            || p.starts_with("-l")
+                            || p == "-Sn"
+                            || p == "-S"
+                            || p == "--list"
+                            || p == "-v"
+                            || p == "-n"
+                    })
+                })
+        }
+        "ip" => {
+            !has(&["add", "del", "delete", "set", "replace", "flush", "change", "a", "append"])
+                || words.len() <= 2
+        }
         "ifconfig" => words.len() <= 2,
         "route" | "arp" => !has(&["add", "del", "-s", "-d"]),
         "iptables" | "ip6tables" => has(&["-L", "-S", "-nL", "-nvL", "-vnL", "--list"]),
         "sysctl" => !has(&["-w"]),
-        "iptables-save" | "ipvsadm-save" | "cat" | "service" | "systemctl" | "setenforce" | "getenforce" | "chkconfig" => true,
+        "iptables-save" | "ipvsadm-save" | "cat" | "service" | "systemctl" | "setenforce"
+        | "getenforce" | "chkconfig" => true,
         _ => matches!(kind(program), Some(Kind::Shows)),
     }
 }

@@ -58,7 +58,17 @@ enum Flow {
 impl<'c, 'f> Shell<'c, 'f> {
     pub(super) fn new(context: &'c mut Context<'f>, findings: &'c mut Findings) -> Self {
         let mut variables: BTreeMap<String, String> = context.variables.iter().cloned().collect();
-        for (name, value) in [("1", "start"), ("@", "start"), ("*", "start"), ("#", "1"), ("?", "0"), ("0", "setup"), ("HOME", "/root"), ("UID", "0"), ("EUID", "0")] {
+        for (name, value) in [
+            ("1", "start"),
+            ("@", "start"),
+            ("*", "start"),
+            ("#", "1"),
+            ("?", "0"),
+            ("0", "setup"),
+            ("HOME", "/root"),
+            ("UID", "0"),
+            ("EUID", "0"),
+        ] {
             variables.entry(name.to_owned()).or_insert_with(|| value.to_owned());
         }
         Self {
@@ -126,7 +136,9 @@ impl<'c, 'f> Shell<'c, 'f> {
                 }
                 "do" | "then" | "{" | "}" | "!" | "time" => (Flow::On, next + 1),
                 "exit" | "return" if level > 0 => (Flow::Exit, next + 1),
-                _ if statement.end == "(" && all.get(next + 1).is_some_and(|s| s.keyword() == "{") => {
+                _ if statement.end == "("
+                    && all.get(next + 1).is_some_and(|s| s.keyword() == "{") =>
+                {
                     let message = "functions are not read in a set-up script";
                     self.problem(Problem::new(&statement.place, message, "write the commands out"));
                     (Flow::On, next + 1)
@@ -174,7 +186,11 @@ impl<'c, 'f> Shell<'c, 'f> {
             return (Flow::On, all.len());
         };
         let (Some(name), true) = (name, is_in) else {
-            self.problem(Problem::new(&head.place, "this loop is not read", "expected `for X in A B C; do`"));
+            self.problem(Problem::new(
+                &head.place,
+                "this loop is not read",
+                "expected `for X in A B C; do`",
+            ));
             return (Flow::On, end + 1);
         };
         let Some(values) = self.expand_all(&head.words[3..]) else { return (Flow::On, end + 1) };
@@ -221,7 +237,11 @@ impl<'c, 'f> Shell<'c, 'f> {
 
     /// Whether a condition holds, if that can be told from the script alone.
     pub(super) fn test(&mut self, words: &[RawWord]) -> Option<bool> {
-        let words: Vec<RawWord> = words.iter().filter(|w| !matches!(w.plain(), Some("[" | "]" | "[[" | "]]" | "test"))).cloned().collect();
+        let words: Vec<RawWord> = words
+            .iter()
+            .filter(|w| !matches!(w.plain(), Some("[" | "]" | "[[" | "]]" | "test")))
+            .cloned()
+            .collect();
         let texts: Vec<String> = words.iter().map(|w| self.text_of(w)).collect::<Option<_>>()?;
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         match &texts[..] {
@@ -231,7 +251,8 @@ impl<'c, 'f> Shell<'c, 'f> {
             ["-z", text] => Some(text.is_empty()),
             ["-n", text] => Some(!text.is_empty()),
             ["-x" | "-f" | "-e" | "-r" | "-s", path] => {
-                let known = super::programs::kind(path).is_some() || self.files.contains_key(&self.path(path));
+                let known = super::programs::kind(path).is_some()
+                    || self.files.contains_key(&self.path(path));
                 known.then_some(true)
             }
             ["-d", _] => Some(true),
@@ -260,7 +281,11 @@ impl<'c, 'f> Shell<'c, 'f> {
         };
         let head = &all[at];
         let Some(value) = head.words.get(1).and_then(|w| self.text_of(w)) else {
-            self.problem(Problem::new(&head.place, "`case` of an unknown value", "it needs a value"));
+            self.problem(Problem::new(
+                &head.place,
+                "`case` of an unknown value",
+                "it needs a value",
+            ));
             return (Flow::On, end + 1);
         };
         // `case $1 in start)` on one line
@@ -271,7 +296,8 @@ impl<'c, 'f> Shell<'c, 'f> {
         while next < end {
             let statement = &all[next];
             if in_patterns {
-                let pattern = statement.words.first().and_then(RawWord::literal).unwrap_or_default();
+                let pattern =
+                    statement.words.first().and_then(RawWord::literal).unwrap_or_default();
                 matched |= glob(&pattern, &value);
                 in_patterns = statement.end != ")";
                 next += 1;
@@ -310,13 +336,18 @@ impl<'c, 'f> Shell<'c, 'f> {
                 Some(holds) => self.failed = !holds,
                 None => {
                     let message = "it cannot be told whether this condition holds";
-                    self.problem(Problem::new(&statement.place, message, "write the commands that are to run without it"));
+                    self.problem(Problem::new(
+                        &statement.place,
+                        message,
+                        "write the commands that are to run without it",
+                    ));
                 }
             }
             return None;
         }
         self.failed = first == "false";
-        let prints = statement.redirects.iter().any(|r| r.kind.starts_with('>')) || statement.end == "|";
+        let prints =
+            statement.redirects.iter().any(|r| r.kind.starts_with('>')) || statement.end == "|";
         if words.is_empty() || ["echo", "printf"].contains(&first) && !prints {
             return None;
         }
@@ -329,7 +360,8 @@ impl<'c, 'f> Shell<'c, 'f> {
     /// Words behind a command in a script that no command is written in are a note.
     fn cut_prose(&mut self, words: &mut Vec<Word>) {
         let note = (1..words.len()).find(|i| {
-            words[*i].value.chars().next().is_some_and(foreign) && !words[*i - 1].value.starts_with('-')
+            words[*i].value.chars().next().is_some_and(foreign)
+                && !words[*i - 1].value.starts_with('-')
         });
         if let Some(note) = note {
             let place = whole(&words[note..]);
@@ -340,14 +372,20 @@ impl<'c, 'f> Shell<'c, 'f> {
 
     fn streams(&mut self, statement: &Statement, piped: Option<Vec<Word>>) -> Option<Streams> {
         let content = statement.content.iter().map(|l| self.fill_in(l)).collect();
-        let mut streams = Streams { input: piped, content, piped: statement.end == "|", ..Streams::default() };
+        let mut streams =
+            Streams { input: piped, content, piped: statement.end == "|", ..Streams::default() };
         for redirect in &statement.redirects {
             if let Some((lines, filled)) = &redirect.here {
-                let lines = lines.iter().map(|l| if *filled { self.fill_line(l) } else { self.fill_in(l) });
+                let lines =
+                    lines.iter().map(|l| if *filled { self.fill_line(l) } else { self.fill_in(l) });
                 streams.input = Some(lines.collect());
                 continue;
             }
-            let Some(target) = self.expand_all(core::slice::from_ref(&redirect.target))?.into_iter().next() else { continue };
+            let Some(target) =
+                self.expand_all(core::slice::from_ref(&redirect.target))?.into_iter().next()
+            else {
+                continue;
+            };
             match redirect.kind {
                 "<<<" => streams.input = Some(vec![target]),
                 "<" => streams.input = Some(self.read_file(&target)?),
@@ -360,7 +398,11 @@ impl<'c, 'f> Shell<'c, 'f> {
 
     /// The lines of a file: one that the script wrote, or one beside the scenario.
     pub(super) fn read_file(&mut self, name: &Word) -> Option<Vec<Word>> {
-        if let Some(written) = self.files.get_mut(&if name.value.starts_with('/') { name.value.clone() } else { format!("{}/{}", self.folder, name.value) }) {
+        if let Some(written) = self.files.get_mut(&if name.value.starts_with('/') {
+            name.value.clone()
+        } else {
+            format!("{}/{}", self.folder, name.value)
+        }) {
             written.applied = true;
             return Some(written.lines.clone());
         }
@@ -385,7 +427,8 @@ impl<'c, 'f> Shell<'c, 'f> {
         match (self.context.open)(&name.value) {
             Some((file, text)) => self.script(file, 0, &text),
             None => {
-                let message = format!("the script `{}` is not beside the scenario: passed over", name.value);
+                let message =
+                    format!("the script `{}` is not beside the scenario: passed over", name.value);
                 self.findings.remark(&name.place, message);
             }
         }
@@ -403,7 +446,9 @@ impl<'c, 'f> Shell<'c, 'f> {
         }
         let quoted = format!("\"{}\"", line.value.replace('\\', "\\\\").replace('"', "\\\""));
         let (tokens, _) = Text::new(line.place.file, line.place.span.start, &quoted).line(0);
-        let Some(super::lexer::Token::Word(mut word)) = tokens.tokens.into_iter().next() else { return line.clone() };
+        let Some(super::lexer::Token::Word(mut word)) = tokens.tokens.into_iter().next() else {
+            return line.clone();
+        };
         word.place = line.place.clone();
         At::new(self.text_of(&word).unwrap_or_else(|| line.value.clone()), line.place.clone())
     }
@@ -422,11 +467,15 @@ impl<'c, 'f> Shell<'c, 'f> {
         let mut good = true;
         for word in words {
             if let Some(parts) = word.plain().and_then(braces) {
-                all.extend(parts.into_iter().map(|p| At::new(self.placeholders(&p), word.place.clone())));
+                all.extend(
+                    parts.into_iter().map(|p| At::new(self.placeholders(&p), word.place.clone())),
+                );
                 continue;
             }
             match self.pieces(word) {
-                Some(parts) => all.extend(parts.into_iter().map(|p| At::new(p, word.place.clone()))),
+                Some(parts) => {
+                    all.extend(parts.into_iter().map(|p| At::new(p, word.place.clone())))
+                }
                 None => good = false,
             }
         }
@@ -452,9 +501,12 @@ impl<'c, 'f> Shell<'c, 'f> {
                     let value = self.variables.get(name).cloned().or_else(|| default.clone());
                     let Some(value) = value else {
                         let message = format!("`{name}` has no value");
-                        let key = if name.is_ascii() { name.clone() } else { format!("\"{name}\"") };
-                        let problem = Problem::new(&word.place, message, "used here")
-                            .help(format!("set it before, or in the scenario: [variables] {key} = \"...\""));
+                        let key =
+                            if name.is_ascii() { name.clone() } else { format!("\"{name}\"") };
+                        let problem =
+                            Problem::new(&word.place, message, "used here").help(format!(
+                                "set it before, or in the scenario: [variables] {key} = \"...\""
+                            ));
                         self.problem(problem);
                         return None;
                     };

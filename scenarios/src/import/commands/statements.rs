@@ -56,8 +56,15 @@ struct Splitter<'a, 'f> {
 /// All commands of a text.
 pub(super) fn split(text: Text<'_>, findings: &mut Findings) -> Vec<Statement> {
     let hash_prompts = only_hash_prompts(text.source);
-    let mut splitter =
-        Splitter { text, next: 0, statements: Vec::new(), findings, hash_prompts, shows: false, editing: None };
+    let mut splitter = Splitter {
+        text,
+        next: 0,
+        statements: Vec::new(),
+        findings,
+        hash_prompts,
+        shows: false,
+        editing: None,
+    };
     while splitter.next < splitter.text.len() {
         splitter.line();
     }
@@ -73,7 +80,8 @@ fn only_hash_prompts(text: &str) -> bool {
             Some(rest) => (&mut behind, rest),
             None => (&mut plain, line),
         };
-        *count += usize::from(programs::kind(words.split_whitespace().next().unwrap_or("")).is_some());
+        *count +=
+            usize::from(programs::kind(words.split_whitespace().next().unwrap_or("")).is_some());
     }
     behind > 0 && plain == 0
 }
@@ -90,7 +98,9 @@ fn prompt(line: &str) -> usize {
         if host.contains('@') { Some(end) } else { None }
     };
     let body = match body {
-        Some(body) if trimmed.starts_with('[') && !trimmed[..body].contains(['@', '~', ' ']) => return 0,
+        Some(body) if trimmed.starts_with('[') && !trimmed[..body].contains(['@', '~', ' ']) => {
+            return 0;
+        }
         Some(body) => body,
         None if trimmed.starts_with("$ ") => 0,
         None => return 0,
@@ -125,7 +135,12 @@ impl Splitter<'_, '_> {
             self.editing = None;
         } else if let Some(rest) = trimmed.strip_prefix('#') {
             let marks = rest.chars().take_while(|c| *c == '#').count();
-            self.comment(start + indent + 1 + marks, end, rest.trim_start_matches('#').trim(), &place);
+            self.comment(
+                start + indent + 1 + marks,
+                end,
+                rest.trim_start_matches('#').trim(),
+                &place,
+            );
             return;
         } else if trimmed.starts_with("//") || self.content(trimmed, &place) {
             return;
@@ -167,12 +182,21 @@ impl Splitter<'_, '_> {
             if setting(text) && !self.shows {
                 // settings that stand by themselves are those of /etc/sysctl.conf
                 let name = RawWord {
-                    pieces: vec![super::lexer::Piece::Text { text: "/etc/sysctl.conf".to_owned(), quoted: false }],
+                    pieces: vec![super::lexer::Piece::Text {
+                        text: "/etc/sysctl.conf".to_owned(),
+                        quoted: false,
+                    }],
                     place: place.clone(),
                 };
                 let mut program = name.clone();
-                program.pieces = vec![super::lexer::Piece::Text { text: "vim".to_owned(), quoted: false }];
-                self.statements.push(Statement { words: vec![program, name], place: place.clone(), end: ";", ..Statement::default() });
+                program.pieces =
+                    vec![super::lexer::Piece::Text { text: "vim".to_owned(), quoted: false }];
+                self.statements.push(Statement {
+                    words: vec![program, name],
+                    place: place.clone(),
+                    end: ";",
+                    ..Statement::default()
+                });
                 self.editing = Some(self.statements.len() - 1);
                 return self.content(text, place);
             }
@@ -190,7 +214,8 @@ impl Splitter<'_, '_> {
     fn prose(&mut self, text: &str, place: &Place) -> bool {
         let body = text.trim_start_matches(|c: char| c.is_ascii_digit());
         let numbered = body.len() < text.len();
-        let body = if numbered { body.trim_start_matches(['.', '\u{3001}', ')', '(', ' ']) } else { body };
+        let body =
+            if numbered { body.trim_start_matches(['.', '\u{3001}', ')', '(', ' ']) } else { body };
         let bullet = body.trim_start_matches(['\u{2022}', '*', '-', '>', ' ']);
         let known = programs::kind(bullet.split_whitespace().next().unwrap_or("")).is_some();
         let prose = bullet.chars().next().is_some_and(foreign)
@@ -204,8 +229,18 @@ impl Splitter<'_, '_> {
     /// A line that a command before printed.
     fn output(&mut self, text: &str, place: &Place) -> bool {
         const SHAPES: [&str; 12] = [
-            "IP Virtual Server", "Prot LocalAddress", "-> ", "TCP  ", "UDP  ", "FWM  ", "SCTP  ", "Kernel IP",
-            "Destination  ", "Chain ", "target  ", "Iface ",
+            "IP Virtual Server",
+            "Prot LocalAddress",
+            "-> ",
+            "TCP  ",
+            "UDP  ",
+            "FWM  ",
+            "SCTP  ",
+            "Kernel IP",
+            "Destination  ",
+            "Chain ",
+            "target  ",
+            "Iface ",
         ];
         let mut words = text.split_whitespace();
         let first = words.next().unwrap_or("");
@@ -230,19 +265,26 @@ impl Splitter<'_, '_> {
             let program = statement.keyword().rsplit('/').next().unwrap_or("").to_owned();
             let to_file = statement.redirects.iter().any(|r| r.kind.starts_with('>'));
             self.shows = !to_file && programs::prints(&program, &statement.words);
-            let opens = ["vim", "vi", "nano", "cat", "more", "less", "gedit", "emacs"].contains(&program.as_str());
-            self.editing = (opens && statement.redirects.is_empty() && last == before + 1).then_some(before);
+            let opens = ["vim", "vi", "nano", "cat", "more", "less", "gedit", "emacs"]
+                .contains(&program.as_str());
+            self.editing =
+                (opens && statement.redirects.is_empty() && last == before + 1).then_some(before);
         }
     }
 
     fn command_until(&mut self, from: usize, most: usize) -> usize {
         let (line, mut next) = self.text.line(from);
         if let Some(place) = &line.unclosed {
-            self.findings.problems.push(Problem::new(place, "a quote is not closed", "it opens here"));
+            self.findings.problems.push(Problem::new(
+                place,
+                "a quote is not closed",
+                "it opens here",
+            ));
             return next;
         }
         if let Some(place) = &line.typographic {
-            self.findings.remark(place, "typographic characters are read as the plain ones they stand for");
+            self.findings
+                .remark(place, "typographic characters are read as the plain ones they stand for");
         }
         let mut statements = self.statements_of(line);
         for statement in &mut statements {
@@ -260,7 +302,11 @@ impl Splitter<'_, '_> {
     fn here(&mut self, redirect: &mut Redirect, from: usize) -> usize {
         let Some(end) = redirect.target.literal() else {
             let message = "the end of a here-document cannot be a variable";
-            self.findings.problems.push(Problem::new(&redirect.target.place, message, "expected a word such as EOF"));
+            self.findings.problems.push(Problem::new(
+                &redirect.target.place,
+                message,
+                "expected a word such as EOF",
+            ));
             return from;
         };
         let filled = redirect.target.plain().is_some();
@@ -280,7 +326,11 @@ impl Splitter<'_, '_> {
             start = if next == start { self.text.len() } else { next };
         }
         let message = format!("the here-document has no end: a line `{end}`");
-        self.findings.problems.push(Problem::new(&redirect.target.place, message, "it begins here"));
+        self.findings.problems.push(Problem::new(
+            &redirect.target.place,
+            message,
+            "it begins here",
+        ));
         self.text.len()
     }
 
@@ -319,7 +369,11 @@ impl Splitter<'_, '_> {
                     }
                     let Some(Token::Word(target)) = tokens.next() else {
                         let message = format!("`{kind}` lacks its file");
-                        self.findings.problems.push(Problem::new(&current.place, message, "expected a file after it"));
+                        self.findings.problems.push(Problem::new(
+                            &current.place,
+                            message,
+                            "expected a file after it",
+                        ));
                         continue;
                     };
                     current.place.span.end = current.place.span.end.max(target.place.span.end);

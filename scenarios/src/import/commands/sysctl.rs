@@ -117,7 +117,11 @@ pub(super) fn setting(key: &Word, value: &Word) -> Result<(Setting, i64), Proble
     {
         let Some(rest) = name.strip_prefix(prefix) else { continue };
         let Some((device, name)) = rest.rsplit_once('.') else {
-            return Err(wrong(key, "setting", "net.ipv4.conf.INTERFACE.NAME, e.g. net.ipv4.conf.all.arp_ignore"));
+            return Err(wrong(
+                key,
+                "setting",
+                "net.ipv4.conf.INTERFACE.NAME, e.g. net.ipv4.conf.all.arp_ignore",
+            ));
         };
         let Some(known) = find(table, name) else {
             // settings that exist but have no effect here; a misspelt one is near a known one
@@ -129,8 +133,11 @@ pub(super) fn setting(key: &Word, value: &Word) -> Result<(Setting, i64), Proble
         let number = in_range(known, value)?;
         // sysctl writes a slash for the dot of a VLAN's name
         let device = device.replace('/', ".");
-        let setting =
-            if four { Setting::Interface(device, known.0) } else { Setting::Interface6(device, known.0) };
+        let setting = if four {
+            Setting::Interface(device, known.0)
+        } else {
+            Setting::Interface6(device, known.0)
+        };
         return Ok((setting, number));
     }
     if let Some(near) = crate::format::words::nearest(name, HOST.iter().map(|k| k.0))
@@ -211,7 +218,13 @@ pub(super) fn read(words: &[Word]) -> Result<Request, Problem> {
                     'w' => write = true,
                     'p' | 'f' => load = true,
                     'q' | 'e' | 'n' | 'N' | 'b' | 'a' | 'A' | 'X' | 'r' => {}
-                    _ => return Err(unknown(word, format!("`{text}` is unknown to `sysctl`"), &["-w", "-p", "-q", "-e", "-n", "-a"])),
+                    _ => {
+                        return Err(unknown(
+                            word,
+                            format!("`{text}` is unknown to `sysctl`"),
+                            &["-w", "-p", "-q", "-e", "-n", "-a"],
+                        ));
+                    }
                 }
             }
             continue;
@@ -227,12 +240,17 @@ pub(super) fn read(words: &[Word]) -> Result<Request, Problem> {
                 }
             }
             _ if text.starts_with("--") => {
-                return Err(unknown(word, format!("`{text}` is unknown to `sysctl`"), &["--write", "--load", "--system", "--quiet"]));
+                return Err(unknown(
+                    word,
+                    format!("`{text}` is unknown to `sysctl`"),
+                    &["--write", "--load", "--system", "--quiet"],
+                ));
             }
             _ if load && !text.contains('=') => files.push(word.clone()),
             _ => {
                 // `sysctl -w key = value` is what people type, and sysctl refuses
-                if let Some(action) = assignment(text, &word.place).filter(|_| !text.ends_with('=')) {
+                if let Some(action) = assignment(text, &word.place).filter(|_| !text.ends_with('='))
+                {
                     actions.push(action);
                 } else if write {
                     let message = format!("\"{text}\" must be of the form name=value");

@@ -53,7 +53,9 @@ impl<'a> Words<'a> {
 
     /// The word last taken.
     pub(super) fn last(&self) -> Place {
-        self.words.get(self.next.saturating_sub(1)).map_or_else(|| self.place(), |w| w.place.clone())
+        self.words
+            .get(self.next.saturating_sub(1))
+            .map_or_else(|| self.place(), |w| w.place.clone())
     }
 
     /// A command that lacks something.
@@ -108,7 +110,9 @@ impl<'a> Words<'a> {
 /// From the first word to the last.
 pub(super) fn whole(words: &[Word]) -> Place {
     match (words.first(), words.last()) {
-        (Some(a), Some(b)) if a.place.file == b.place.file && a.place.span.start <= b.place.span.end => {
+        (Some(a), Some(b))
+            if a.place.file == b.place.file && a.place.span.start <= b.place.span.end =>
+        {
             Place::new(a.place.file, a.place.span.start..b.place.span.end)
         }
         (Some(a), _) => a.place.clone(),
@@ -151,13 +155,21 @@ pub(super) fn wrong(word: &Word, what: &str, allowed: &str) -> Problem {
 
 /// An address.
 pub(super) fn address(word: &Word) -> Result<IpAddr, Problem> {
-    let text = word.value.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(&word.value);
-    text.parse().map_err(|_| wrong(word, "address", "an address such as 192.168.10.11 or 2001:db8::1"))
+    let text =
+        word.value.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(&word.value);
+    text.parse()
+        .map_err(|_| wrong(word, "address", "an address such as 192.168.10.11 or 2001:db8::1"))
 }
 
 /// A block: an address with or without the length of its prefix, or a netmask after the slash.
 pub(super) fn net(word: &Word) -> Result<Net, Problem> {
-    let wrong = || wrong(word, "address or block", "an address such as 192.168.10.11, or a block such as 192.168.10.0/24");
+    let wrong = || {
+        wrong(
+            word,
+            "address or block",
+            "an address such as 192.168.10.11, or a block such as 192.168.10.0/24",
+        )
+    };
     let Some((ip, len)) = word.value.split_once('/') else { return address(word).map(Net::host) };
     let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
     let most = Family::of(ip).bits();
@@ -194,9 +206,9 @@ pub(super) fn parse_number(text: &str) -> Option<u64> {
 pub(super) fn masked_number(word: &Word) -> Result<(u32, u32), Problem> {
     let (value, mask) = word.value.split_once('/').unwrap_or((&word.value, "0xffffffff"));
     let parse = |t| parse_number(t).and_then(|n| u32::try_from(n).ok());
-    parse(value)
-        .zip(parse(mask))
-        .ok_or_else(|| wrong(word, "mark", "a number, 0 to 0xffffffff, with /MASK if only some bits count"))
+    parse(value).zip(parse(mask)).ok_or_else(|| {
+        wrong(word, "mark", "a number, 0 to 0xffffffff, with /MASK if only some bits count")
+    })
 }
 
 /// An Ethernet address.

@@ -6,8 +6,9 @@ use super::Outcome;
 use crate::diagnostic::Problem;
 use core::net::IpAddr;
 
-const VERBS: [&str; 11] =
-    ["add", "change", "chg", "replace", "delete", "show", "lst", "list", "flush", "save", "restore"];
+const VERBS: [&str; 11] = [
+    "add", "change", "chg", "replace", "delete", "show", "lst", "list", "flush", "save", "restore",
+];
 
 pub(super) fn read(words: &mut Words<'_>, family: Option<Family>) -> Result<Outcome, Problem> {
     if words.peek().is_none() {
@@ -30,8 +31,23 @@ enum Verb {
 }
 
 const OPTIONS: [&str; 17] = [
-    "local", "peer", "remote", "broadcast", "brd", "anycast", "scope", "dev", "label", "metric",
-    "home", "nodad", "mngtmpaddr", "valid_lft", "preferred_lft", "noprefixroute", "autojoin",
+    "local",
+    "peer",
+    "remote",
+    "broadcast",
+    "brd",
+    "anycast",
+    "scope",
+    "dev",
+    "label",
+    "metric",
+    "home",
+    "nodad",
+    "mngtmpaddr",
+    "valid_lft",
+    "preferred_lft",
+    "noprefixroute",
+    "autojoin",
 ];
 
 fn change(words: &mut Words<'_>, family: Option<Family>, verb: Verb) -> Result<Outcome, Problem> {
@@ -61,7 +77,9 @@ fn change(words: &mut Words<'_>, family: Option<Family>, verb: Verb) -> Result<O
             "nodad" | "home" | "mngtmpaddr" | "autojoin" => {}
             "local" => own = Some(words.value("an address")?),
             _ if own.is_none() && word.value.contains(['.', ':', '/']) => own = Some(word),
-            _ if own.is_none() && super::super::words::is_placeholder(&word.value) => own = Some(word),
+            _ if own.is_none() && super::super::words::is_placeholder(&word.value) => {
+                own = Some(word)
+            }
             _ => return Err(words.unknown(word, &OPTIONS)),
         }
     }
@@ -84,7 +102,11 @@ fn change(words: &mut Words<'_>, family: Option<Family>, verb: Verb) -> Result<O
         && label.split(':').next() != Some(device.value.as_str())
     {
         let message = format!("\"dev\" ({}) must match \"label\" ({label})", device.value);
-        return Err(Problem::new(&words.place(), message, format!("expected {0} or {0}:NAME", device.value)));
+        return Err(Problem::new(
+            &words.place(),
+            message,
+            format!("expected {0} or {0}:NAME", device.value),
+        ));
     }
     Ok(Action::AddAddress(device.clone(), new, verb == Verb::Replace).into())
 }
@@ -92,7 +114,9 @@ fn change(words: &mut Words<'_>, family: Option<Family>, verb: Verb) -> Result<O
 /// The broadcast address of a prefix: all its host bits are ones.
 pub(in super::super) fn last_of(net: Net) -> Option<IpAddr> {
     match net.address {
-        IpAddr::V4(a) if net.len < 31 => Some(IpAddr::V4((a.to_bits() | (u32::MAX >> net.len)).into())),
+        IpAddr::V4(a) if net.len < 31 => {
+            Some(IpAddr::V4((a.to_bits() | (u32::MAX >> net.len)).into()))
+        }
         _ => None,
     }
 }
@@ -104,8 +128,12 @@ pub(super) fn of_family(
     family: Option<Family>,
 ) -> Result<Net, Problem> {
     match family {
-        Some(Family::V4) if net.family() != Family::V4 => Err(wrong(word, "IPv4 address", "one because of -4")),
-        Some(Family::V6) if net.family() != Family::V6 => Err(wrong(word, "IPv6 address", "one because of -6")),
+        Some(Family::V4) if net.family() != Family::V4 => {
+            Err(wrong(word, "IPv4 address", "one because of -4"))
+        }
+        Some(Family::V6) if net.family() != Family::V6 => {
+            Err(wrong(word, "IPv6 address", "one because of -6"))
+        }
         _ => Ok(net),
     }
 }

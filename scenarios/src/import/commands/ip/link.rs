@@ -27,8 +27,24 @@ pub(super) fn read(words: &mut Words<'_>) -> Result<Outcome, Problem> {
 }
 
 const SETTINGS: [&str; 18] = [
-    "dev", "up", "down", "mtu", "address", "arp", "name", "master", "nomaster", "txqueuelen",
-    "qlen", "promisc", "multicast", "allmulticast", "alias", "netns", "group", "type",
+    "dev",
+    "up",
+    "down",
+    "mtu",
+    "address",
+    "arp",
+    "name",
+    "master",
+    "nomaster",
+    "txqueuelen",
+    "qlen",
+    "promisc",
+    "multicast",
+    "allmulticast",
+    "alias",
+    "netns",
+    "group",
+    "type",
 ];
 
 fn set(words: &mut Words<'_>) -> Result<Outcome, Problem> {
@@ -48,13 +64,18 @@ fn set(words: &mut Words<'_>) -> Result<Outcome, Problem> {
             "name" => LinkChange::Name(words.value("a name")?.value.clone()),
             "master" => LinkChange::Master(Some(words.value("an interface")?.value.clone())),
             "nomaster" => LinkChange::Master(None),
-            "txqueuelen" | "qlen" | "promisc" | "multicast" | "allmulticast" | "alias" | "group" => {
+            "txqueuelen" | "qlen" | "promisc" | "multicast" | "allmulticast" | "alias"
+            | "group" => {
                 words.value("a value")?;
                 continue;
             }
             "netns" | "type" | "xdp" | "vf" => {
                 let message = format!("`{} ... {}` is not simulated", words.name, word.value);
-                return Err(Problem::new(&word.place, message, "leave it out, or describe the host otherwise"));
+                return Err(Problem::new(
+                    &word.place,
+                    message,
+                    "leave it out, or describe the host otherwise",
+                ));
             }
             _ if device.is_none() => {
                 device = Some(word);
@@ -133,9 +154,16 @@ fn kind_of(words: &mut Words<'_>, kind: &Word, below: Option<&Word>) -> Result<L
             return Ok(LinkKind::Bond);
         }
         "vlan" => return vlan(words, below),
-        other if KINDS.contains(&other) || ["vxlan", "macvlan", "ipvlan", "ifb", "vti", "geneve"].contains(&other) => {
+        other
+            if KINDS.contains(&other)
+                || ["vxlan", "macvlan", "ipvlan", "ifb", "vti", "geneve"].contains(&other) =>
+        {
             let message = format!("a device of the type {other} is not simulated");
-            return Err(Problem::new(&kind.place, message, "simulated are ipip, gre, sit, ip6tnl, ip6gre, vlan, bridge, bond and dummy"));
+            return Err(Problem::new(
+                &kind.place,
+                message,
+                "simulated are ipip, gre, sit, ip6tnl, ip6gre, vlan, bridge, bond and dummy",
+            ));
         }
         _ => return Err(words.unknown(kind, &KINDS)),
     };
@@ -158,8 +186,19 @@ fn vlan(words: &mut Words<'_>, below: Option<&Word>) -> Result<LinkKind, Problem
     Ok(LinkKind::Vlan { below: below.value.clone(), id })
 }
 
-const TUNNEL: [&str; 11] =
-    ["remote", "local", "ttl", "hoplimit", "tos", "dev", "mode", "nopmtudisc", "pmtudisc", "external", "key"];
+const TUNNEL: [&str; 11] = [
+    "remote",
+    "local",
+    "ttl",
+    "hoplimit",
+    "tos",
+    "dev",
+    "mode",
+    "nopmtudisc",
+    "pmtudisc",
+    "external",
+    "key",
+];
 
 fn tunnel_options(words: &mut Words<'_>, encapsulation: Encapsulation) -> Result<Tunnel, Problem> {
     let mut tunnel = Tunnel { encapsulation, remote: None, local: None, ttl: None };
@@ -167,7 +206,11 @@ fn tunnel_options(words: &mut Words<'_>, encapsulation: Encapsulation) -> Result
         match word.value.as_str() {
             "remote" | "local" => {
                 let any = words.peek_text() == "any";
-                let end = if any { words.take().map(|_| None) } else { Some(Some(words.address()?.value)) };
+                let end = if any {
+                    words.take().map(|_| None)
+                } else {
+                    Some(Some(words.address()?.value))
+                };
                 let end = end.flatten().filter(|a| !a.is_unspecified());
                 if word.value == "remote" { tunnel.remote = end } else { tunnel.local = end }
             }

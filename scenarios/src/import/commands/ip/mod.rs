@@ -14,9 +14,31 @@ use crate::diagnostic::Problem;
 
 /// Objects in the order in which `ip` looks for an abbreviation.
 const OBJECTS: [&str; 25] = [
-    "address", "addrlabel", "maddress", "route", "rule", "neighbor", "neighbour", "ntable", "ntbl",
-    "link", "l2tp", "fou", "ila", "macsec", "tunnel", "tunl", "tuntap", "token", "tcpmetrics",
-    "monitor", "xfrm", "mroute", "mrule", "netns", "nexthop",
+    "address",
+    "addrlabel",
+    "maddress",
+    "route",
+    "rule",
+    "neighbor",
+    "neighbour",
+    "ntable",
+    "ntbl",
+    "link",
+    "l2tp",
+    "fou",
+    "ila",
+    "macsec",
+    "tunnel",
+    "tunl",
+    "tuntap",
+    "token",
+    "tcpmetrics",
+    "monitor",
+    "xfrm",
+    "mroute",
+    "mrule",
+    "netns",
+    "nexthop",
 ];
 
 /// What a command of `ip` comes to.
@@ -56,8 +78,9 @@ pub(super) fn read(words: &[Word]) -> Result<Outcome, Problem> {
                 };
             }
             "b" | "batch" => return Ok(Outcome::Batch(words.value("a file")?.clone())),
-            "force" | "s" | "stats" | "statistics" | "d" | "details" | "o" | "oneline" | "c" | "color" | "br"
-            | "brief" | "j" | "json" | "p" | "pretty" | "r" | "resolve" | "h" | "human" | "V" | "Version" => {}
+            "force" | "s" | "stats" | "statistics" | "d" | "details" | "o" | "oneline" | "c"
+            | "color" | "br" | "brief" | "j" | "json" | "p" | "pretty" | "r" | "resolve" | "h"
+            | "human" | "V" | "Version" => {}
             _ => {
                 return Err(words.unknown(
                     option,
@@ -111,7 +134,9 @@ fn fou(words: &mut Words<'_>, family: Option<Family>) -> Result<Outcome, Problem
             "local" | "peer" | "peer_port" | "dev" => {
                 words.value("a value")?;
             }
-            _ => return Err(words.unknown(word, &["port", "ipproto", "gue", "local", "peer", "dev"])),
+            _ => {
+                return Err(words.unknown(word, &["port", "ipproto", "gue", "local", "peer", "dev"]));
+            }
         }
     }
     let port = port.and_then(|p| u16::try_from(p).ok()).ok_or_else(|| words.lacks("`port N`"))?;

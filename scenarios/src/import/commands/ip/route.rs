@@ -1,6 +1,8 @@
 //! `ip route`.
 
-use super::super::action::{Action, Family, Hop, Net, Route, RouteChoice, RouteKind, RouteMode, Word};
+use super::super::action::{
+    Action, Family, Hop, Net, Route, RouteChoice, RouteKind, RouteMode, Word,
+};
 use super::super::words::{Words, net, wrong};
 use super::Outcome;
 use super::address::{of_family, scope};
@@ -38,7 +40,9 @@ pub(super) fn read(words: &mut Words<'_>, family: Option<Family>) -> Result<Outc
     if needs_hop && hops.is_empty() && parts.kind == RouteKind::Unicast {
         return Err(words.lacks("`via GATEWAY` or `dev INTERFACE`"));
     }
-    if let Some(via) = hops.iter().filter_map(|h| h.via.as_ref()).find(|v| Family::of(v.value) != to.family()) {
+    if let Some(via) =
+        hops.iter().filter_map(|h| h.via.as_ref()).find(|v| Family::of(v.value) != to.family())
+    {
         let message = format!("the gateway {} is of another family than {to}", via.value);
         return Err(Problem::new(&via.place, message, "a gateway of the same family"));
     }
@@ -116,12 +120,18 @@ fn parts(words: &mut Words<'_>, family: Option<Family>) -> Result<Parts, Problem
             "weight" => {
                 words.number(1, 256)?;
             }
-            "proto" | "protocol" | "advmss" | "window" | "rtt" | "rttvar" | "rto_min" | "initcwnd"
-            | "initrwnd" | "tos" | "dsfield" | "pref" | "hoplimit" | "quickack" | "realm" | "realms"
-            | "congctl" | "expires" => {
+            "proto" | "protocol" | "advmss" | "window" | "rtt" | "rttvar" | "rto_min"
+            | "initcwnd" | "initrwnd" | "tos" | "dsfield" | "pref" | "hoplimit" | "quickack"
+            | "realm" | "realms" | "congctl" | "expires" => {
                 words.value("a value")?;
             }
-            "to" => p.to = Some(destination(words.value("a block or default")?, family, p.first.via.as_ref())?),
+            "to" => {
+                p.to = Some(destination(
+                    words.value("a block or default")?,
+                    family,
+                    p.first.via.as_ref(),
+                )?)
+            }
             _ if p.to.is_none() => {
                 let gateway = words.clone();
                 p.to = Some(destination(word, family.or_else(|| family_ahead(gateway)), None)?);

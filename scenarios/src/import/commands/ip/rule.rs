@@ -7,10 +7,19 @@ use super::route::{MAIN, table};
 use crate::diagnostic::Problem;
 
 pub(super) fn read(words: &mut Words<'_>, family: Option<Family>) -> Result<Outcome, Problem> {
-    const VERBS: [&str; 8] =
-        ["list", "lst", "show", "add", "delete", "flush", "save", "restore"];
+    const VERBS: [&str; 8] = ["list", "lst", "show", "add", "delete", "flush", "save", "restore"];
     const OPTIONS: [&str; 11] = [
-        "from", "to", "fwmark", "iif", "oif", "table", "lookup", "priority", "preference", "pref", "order",
+        "from",
+        "to",
+        "fwmark",
+        "iif",
+        "oif",
+        "table",
+        "lookup",
+        "priority",
+        "preference",
+        "pref",
+        "order",
     ];
     if words.peek().is_none() {
         return Ok(Outcome::Shows);
@@ -49,8 +58,21 @@ pub(super) fn read(words: &mut Words<'_>, family: Option<Family>) -> Result<Outc
             "protocol" => {
                 words.value("a name")?;
             }
-            "not" | "tos" | "dsfield" | "ipproto" | "sport" | "dport" | "uidrange" | "goto" | "blackhole"
-            | "unreachable" | "prohibit" | "nat" | "suppress_prefixlength" | "l3mdev" | "realms" => {
+            "not"
+            | "tos"
+            | "dsfield"
+            | "ipproto"
+            | "sport"
+            | "dport"
+            | "uidrange"
+            | "goto"
+            | "blackhole"
+            | "unreachable"
+            | "prohibit"
+            | "nat"
+            | "suppress_prefixlength"
+            | "l3mdev"
+            | "realms" => {
                 let message = format!("rules with `{}` are not simulated", word.value);
                 let label = "simulated are from, to, fwmark, iif, oif, table and priority";
                 return Err(Problem::new(&word.place, message, label));

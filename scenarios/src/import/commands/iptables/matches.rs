@@ -10,10 +10,38 @@ use core::ops::RangeInclusive;
 
 /// The options, for messages.
 pub(super) const OPTIONS: [&str; 33] = [
-    "-s", "-d", "-p", "-i", "-o", "-m", "--source", "--destination", "--protocol", "--in-interface",
-    "--out-interface", "--match", "--sport", "--dport", "--source-port", "--destination-port",
-    "--sports", "--dports", "--ports", "--source-ports", "--destination-ports", "--tcp-flags", "--syn",
-    "--icmp-type", "--mark", "--state", "--ctstate", "--vaddr", "--vport", "--vproto", "--vdir", "--ipvs",
+    "-s",
+    "-d",
+    "-p",
+    "-i",
+    "-o",
+    "-m",
+    "--source",
+    "--destination",
+    "--protocol",
+    "--in-interface",
+    "--out-interface",
+    "--match",
+    "--sport",
+    "--dport",
+    "--source-port",
+    "--destination-port",
+    "--sports",
+    "--dports",
+    "--ports",
+    "--source-ports",
+    "--destination-ports",
+    "--tcp-flags",
+    "--syn",
+    "--icmp-type",
+    "--mark",
+    "--state",
+    "--ctstate",
+    "--vaddr",
+    "--vport",
+    "--vproto",
+    "--vdir",
+    "--ipvs",
     "--comment",
 ];
 
@@ -29,7 +57,18 @@ pub(super) struct Matches {
 }
 
 const MODULES: [&str; 12] = [
-    "tcp", "udp", "sctp", "multiport", "mark", "state", "conntrack", "ipvs", "iprange", "addrtype", "comment", "icmp",
+    "tcp",
+    "udp",
+    "sctp",
+    "multiport",
+    "mark",
+    "state",
+    "conntrack",
+    "ipvs",
+    "iprange",
+    "addrtype",
+    "comment",
+    "icmp",
 ];
 
 impl Matches {
@@ -39,7 +78,12 @@ impl Matches {
     }
 
     /// Takes an option; `false` if it is none of these.
-    pub(super) fn option(&mut self, word: &Word, words: &mut Words<'_>, family: Family) -> Result<bool, Problem> {
+    pub(super) fn option(
+        &mut self,
+        word: &Word,
+        words: &mut Words<'_>,
+        family: Family,
+    ) -> Result<bool, Problem> {
         if word.value == "!" {
             self.invert = true;
             return Ok(true);
@@ -64,8 +108,12 @@ impl Matches {
                 self.protocol = Some(number);
                 Match::Protocol(number, not)
             }
-            "-i" | "--in-interface" => Match::Input(words.value("an interface")?.value.clone(), not),
-            "-o" | "--out-interface" => Match::Output(words.value("an interface")?.value.clone(), not),
+            "-i" | "--in-interface" => {
+                Match::Input(words.value("an interface")?.value.clone(), not)
+            }
+            "-o" | "--out-interface" => {
+                Match::Output(words.value("an interface")?.value.clone(), not)
+            }
             "-m" | "--match" => {
                 self.module(words.value("a match")?)?;
                 return Ok(true);
@@ -80,7 +128,12 @@ impl Matches {
             }
             _ => match self.module_option(word, words, not)? {
                 Some(matched) => matched,
-                None => return Ok(self.ipvs_option(text, words, not)?.inspect(|()| self.invert = false).is_some()),
+                None => {
+                    return Ok(self
+                        .ipvs_option(text, words, not)?
+                        .inspect(|()| self.invert = false)
+                        .is_some());
+                }
             },
         };
         self.invert = false;
@@ -90,8 +143,9 @@ impl Matches {
 
     fn module(&mut self, word: &Word) -> Result<(), Problem> {
         match word.value.as_str() {
-            "limit" | "hashlimit" | "recent" | "statistic" | "string" | "owner" | "set" | "connlimit" | "mac"
-            | "length" | "ttl" | "time" | "physdev" | "connmark" | "tos" | "dscp" | "u32" | "bpf" | "socket" => {
+            "limit" | "hashlimit" | "recent" | "statistic" | "string" | "owner" | "set"
+            | "connlimit" | "mac" | "length" | "ttl" | "time" | "physdev" | "connmark" | "tos"
+            | "dscp" | "u32" | "bpf" | "socket" => {
                 let message = format!("rules with `-m {}` are not simulated", word.value);
                 Err(Problem::new(&word.place, message, format!("simulated are {}", list(MODULES))))
             }
@@ -103,19 +157,42 @@ impl Matches {
         }
     }
 
-    fn module_option(&mut self, word: &Word, words: &mut Words<'_>, not: bool) -> Result<Option<Match>, Problem> {
+    fn module_option(
+        &mut self,
+        word: &Word,
+        words: &mut Words<'_>,
+        not: bool,
+    ) -> Result<Option<Match>, Problem> {
         let text = word.value.as_str();
-        if ["--sport", "--dport", "--source-port", "--destination-port", "--sports", "--dports", "--ports", "--source-ports", "--destination-ports"]
-            .contains(&text)
+        if [
+            "--sport",
+            "--dport",
+            "--source-port",
+            "--destination-port",
+            "--sports",
+            "--dports",
+            "--ports",
+            "--source-ports",
+            "--destination-ports",
+        ]
+        .contains(&text)
             && !matches!(self.protocol, Some(6 | 17 | 132 | 33 | 136))
         {
             let message = format!("unknown option \"{text}\"");
-            return Err(Problem::new(&word.place, message, "ports need `-p tcp`, `-p udp` or `-p sctp` before them"));
+            return Err(Problem::new(
+                &word.place,
+                message,
+                "ports need `-p tcp`, `-p udp` or `-p sctp` before them",
+            ));
         }
         let many = text.ends_with('s') && text.contains("port");
         if many && !self.modules.iter().any(|m| m == "multiport") {
             let message = format!("unknown option \"{text}\"");
-            return Err(Problem::new(&word.place, message, "lists of ports need `-m multiport` before them"));
+            return Err(Problem::new(
+                &word.place,
+                message,
+                "lists of ports need `-m multiport` before them",
+            ));
         }
         Ok(Some(match text {
             "--sport" | "--source-port" => Match::SourcePorts(ports(words, false)?, not),
@@ -150,7 +227,12 @@ impl Matches {
         }))
     }
 
-    fn ipvs_option(&mut self, text: &str, words: &mut Words<'_>, not: bool) -> Result<Option<()>, Problem> {
+    fn ipvs_option(
+        &mut self,
+        text: &str,
+        words: &mut Words<'_>,
+        not: bool,
+    ) -> Result<Option<()>, Problem> {
         if !self.modules.iter().any(|m| m == "ipvs") {
             return Ok(None);
         }
@@ -193,7 +275,8 @@ fn block(words: &mut Words<'_>, family: Family) -> Result<Net, Problem> {
     if net.family() == family {
         Ok(net)
     } else {
-        let (tool, kind) = if family == Family::V4 { ("iptables", "IPv4") } else { ("ip6tables", "IPv6") };
+        let (tool, kind) =
+            if family == Family::V4 { ("iptables", "IPv4") } else { ("ip6tables", "IPv6") };
         Err(wrong(word, &format!("{kind} address"), &format!("one: this is {tool}")))
     }
 }
@@ -216,7 +299,13 @@ pub(in super::super) fn protocol(word: &Word) -> Result<u8, Problem> {
         "dccp" => 33,
         text => {
             let number = parse_number(text).and_then(|n| u8::try_from(n).ok());
-            number.ok_or_else(|| unknown(word, format!("unknown protocol \"{}\" specified", word.value), &["tcp", "udp", "sctp", "icmp", "icmpv6", "gre", "ipip"]))?
+            number.ok_or_else(|| {
+                unknown(
+                    word,
+                    format!("unknown protocol \"{}\" specified", word.value),
+                    &["tcp", "udp", "sctp", "icmp", "icmpv6", "gre", "ipip"],
+                )
+            })?
         }
     })
 }
@@ -227,7 +316,11 @@ fn ports(words: &mut Words<'_>, many: bool) -> Result<Vec<RangeInclusive<u16>>, 
     let wrong = || wrong(word, "port", "0 to 65535, or a range such as 8000:8010");
     if !many && word.value.contains(',') {
         let label = "several ports need `-m multiport --dports`";
-        return Err(Problem::new(&word.place, format!("invalid port `{}' specified", word.value), label));
+        return Err(Problem::new(
+            &word.place,
+            format!("invalid port `{}' specified", word.value),
+            label,
+        ));
     }
     word.value
         .split(',')
@@ -259,7 +352,14 @@ fn port(text: &str) -> Option<u16> {
 
 fn flags(word: &Word) -> Result<u8, Problem> {
     const NAMES: [(&str, u8); 8] = [
-        ("FIN", 0x01), ("SYN", 0x02), ("RST", 0x04), ("PSH", 0x08), ("ACK", 0x10), ("URG", 0x20), ("ALL", 0x3f), ("NONE", 0),
+        ("FIN", 0x01),
+        ("SYN", 0x02),
+        ("RST", 0x04),
+        ("PSH", 0x08),
+        ("ACK", 0x10),
+        ("URG", 0x20),
+        ("ALL", 0x3f),
+        ("NONE", 0),
     ];
     word.value.split(',').try_fold(0, |bits, name| {
         let found = NAMES.iter().find(|(n, _)| *n == name);
@@ -291,11 +391,14 @@ fn icmp(word: &Word) -> Result<Option<(u8, Option<u8>)>, Problem> {
             }
         }
     };
-    named.map(Some).ok_or_else(|| wrong(word, "type of ICMP", "a number, TYPE/CODE, or a name such as echo-request"))
+    named.map(Some).ok_or_else(|| {
+        wrong(word, "type of ICMP", "a number, TYPE/CODE, or a name such as echo-request")
+    })
 }
 
 fn states(word: &Word) -> Result<Vec<String>, Problem> {
-    const STATES: [&str; 7] = ["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT"];
+    const STATES: [&str; 7] =
+        ["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT"];
     word.value
         .split(',')
         .map(|name| {

@@ -50,11 +50,14 @@ fn read_in(words: &[Word], family: Family, default: Table) -> Result<Outcome, Pr
     let mut words = Words::new(words);
     let mut table = default;
     let mut verb: Option<(&'static str, &Word)> = None;
-    let (mut chain, mut position, mut policy): (Option<&Word>, Option<&Word>, Option<&Word>) = (None, None, None);
+    let (mut chain, mut position, mut policy): (Option<&Word>, Option<&Word>, Option<&Word>) =
+        (None, None, None);
     let mut rule = RuleParts::default();
     while let Some(word) = words.take() {
         if let Some(found) = command(&word.value) {
-            if let Some((before, _)) = verb.filter(|(b, _)| !(*b == "-L" && found == "-Z" || *b == "-Z" && found == "-L")) {
+            if let Some((before, _)) =
+                verb.filter(|(b, _)| !(*b == "-L" && found == "-Z" || *b == "-Z" && found == "-L"))
+            {
                 let message = format!("Cannot use {found} with {before}");
                 return Err(Problem::new(&word.place, message, "one command on a line"));
             }
@@ -63,7 +66,10 @@ fn read_in(words: &[Word], family: Family, default: Table) -> Result<Outcome, Pr
             if found == "-P" {
                 policy = operand(&mut words);
             } else if ["-I", "-D", "-R"].contains(&found) {
-                position = words.peek().filter(|w| w.value.parse::<usize>().is_ok()).inspect(|_| drop(words.clone()));
+                position = words
+                    .peek()
+                    .filter(|w| w.value.parse::<usize>().is_ok())
+                    .inspect(|_| drop(words.clone()));
                 if position.is_some() {
                     words.take();
                 }
@@ -77,11 +83,14 @@ fn read_in(words: &[Word], family: Family, default: Table) -> Result<Outcome, Pr
                     words.take();
                 }
             }
-            "-n" | "-v" | "-vv" | "-x" | "--numeric" | "--verbose" | "--line-numbers" | "-nv" | "-vn" | "-4" | "-6" => {}
+            "-n" | "-v" | "-vv" | "-x" | "--numeric" | "--verbose" | "--line-numbers" | "-nv"
+            | "-vn" | "-4" | "-6" => {}
             _ => rule.option(word, &mut words, family)?,
         }
     }
-    let Some((verb, verb_word)) = verb else { return Err(words.lacks("a command such as -A CHAIN")) };
+    let Some((verb, verb_word)) = verb else {
+        return Err(words.lacks("a command such as -A CHAIN"));
+    };
     if ["-L", "-S", "-Z", "-C", "-V"].contains(&verb) {
         return Ok(Outcome::Shows);
     }
@@ -89,7 +98,8 @@ fn read_in(words: &[Word], family: Family, default: Table) -> Result<Outcome, Pr
         "-A" => Edit::Append(rule.finish(&words)?),
         "-I" => Edit::Insert(index(position)?.unwrap_or(1), rule.finish(&words)?),
         "-R" => Edit::Replace(
-            index(position)?.ok_or_else(|| words.lacks("the number of the rule after the chain"))?,
+            index(position)?
+                .ok_or_else(|| words.lacks("the number of the rule after the chain"))?,
             rule.finish(&words)?,
         ),
         "-D" => match index(position)? {
@@ -99,13 +109,17 @@ fn read_in(words: &[Word], family: Family, default: Table) -> Result<Outcome, Pr
         "-F" => Edit::Flush,
         "-N" => Edit::New,
         "-X" => Edit::Remove,
-        _ => Edit::Policy(accepts(policy.ok_or_else(|| words.lacks("ACCEPT or DROP after the chain"))?)?),
+        _ => Edit::Policy(accepts(
+            policy.ok_or_else(|| words.lacks("ACCEPT or DROP after the chain"))?,
+        )?),
     };
     if chain.is_none() && !matches!(edit, Edit::Flush | Edit::Remove) {
         let message = format!("iptables: option \"{}\" requires an argument", verb_word.value);
         return Err(Problem::new(&verb_word.place, message, "expected a chain such as PREROUTING"));
     }
-    if let (Edit::Append(rule) | Edit::Insert(_, rule) | Edit::Replace(_, rule), Some(chain)) = (&edit, chain) {
+    if let (Edit::Append(rule) | Edit::Insert(_, rule) | Edit::Replace(_, rule), Some(chain)) =
+        (&edit, chain)
+    {
         targets::check(rule, table, chain)?;
     }
     let chain = chain.map(|c| c.value.clone());
@@ -119,7 +133,8 @@ fn operand<'a>(words: &mut Words<'a>) -> Option<&'a Word> {
 }
 
 fn index(word: Option<&Word>) -> Result<Option<usize>, Problem> {
-    word.map(|w| number(w, 1, 100_000).map(|n| usize::try_from(n).unwrap_or(usize::MAX))).transpose()
+    word.map(|w| number(w, 1, 100_000).map(|n| usize::try_from(n).unwrap_or(usize::MAX)))
+        .transpose()
 }
 
 fn accepts(word: &Word) -> Result<bool, Problem> {
@@ -133,7 +148,11 @@ fn accepts(word: &Word) -> Result<bool, Problem> {
 fn table_of(word: &Word) -> Result<Table, Problem> {
     Table::ALL.into_iter().find(|t| t.name() == word.value).ok_or_else(|| {
         let names = Table::ALL.map(Table::name);
-        unknown(word, format!("can't initialize iptables table `{}': Table does not exist", word.value), &names)
+        unknown(
+            word,
+            format!("can't initialize iptables table `{}': Table does not exist", word.value),
+            &names,
+        )
     })
 }
 
@@ -145,7 +164,12 @@ struct RuleParts {
 }
 
 impl RuleParts {
-    fn option(&mut self, word: &Word, words: &mut Words<'_>, family: Family) -> Result<(), Problem> {
+    fn option(
+        &mut self,
+        word: &Word,
+        words: &mut Words<'_>,
+        family: Family,
+    ) -> Result<(), Problem> {
         if self.target.option(word, words)? || self.matches.option(word, words, family)? {
             return Ok(());
         }
@@ -162,7 +186,11 @@ impl RuleParts {
     }
 
     fn finish(self, words: &Words<'_>) -> Result<Rule, Problem> {
-        Ok(Rule { target: self.target.finish(&self.matches)?, matches: self.matches.finish()?, place: words.place() })
+        Ok(Rule {
+            target: self.target.finish(&self.matches)?,
+            matches: self.matches.finish()?,
+            place: words.place(),
+        })
     }
 }
 
@@ -198,9 +226,16 @@ pub(super) fn restore(
         } else if text != "COMMIT" {
             let mut line = vec![At::new("iptables-restore".to_owned(), first.place.clone())];
             // counters of iptables-save -c
-            line.extend(words.iter().filter(|w| !(w.value.starts_with('[') && w.value.ends_with(']'))).cloned());
+            line.extend(
+                words
+                    .iter()
+                    .filter(|w| !(w.value.starts_with('[') && w.value.ends_with(']')))
+                    .cloned(),
+            );
             match read_in(&line, family, table) {
-                Ok(Outcome::Actions(found)) => actions.extend(found.into_iter().map(|a| (a, place.clone()))),
+                Ok(Outcome::Actions(found)) => {
+                    actions.extend(found.into_iter().map(|a| (a, place.clone())))
+                }
                 Ok(Outcome::Shows) => {}
                 Err(problem) => problems.push(problem),
             }

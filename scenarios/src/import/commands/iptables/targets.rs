@@ -10,12 +10,30 @@ use core::ops::RangeInclusive;
 
 /// The options, for messages.
 pub(super) const OPTIONS: [&str; 10] = [
-    "--jump", "--set-mark", "--set-xmark", "--and-mark", "--or-mark", "--to-source", "--to-destination",
-    "--to-ports", "--reject-with", "--random",
+    "--jump",
+    "--set-mark",
+    "--set-xmark",
+    "--and-mark",
+    "--or-mark",
+    "--to-source",
+    "--to-destination",
+    "--to-ports",
+    "--reject-with",
+    "--random",
 ];
 
 const TARGETS: [&str; 11] = [
-    "ACCEPT", "DROP", "REJECT", "RETURN", "MARK", "SNAT", "DNAT", "MASQUERADE", "REDIRECT", "NOTRACK", "LOG",
+    "ACCEPT",
+    "DROP",
+    "REJECT",
+    "RETURN",
+    "MARK",
+    "SNAT",
+    "DNAT",
+    "MASQUERADE",
+    "REDIRECT",
+    "NOTRACK",
+    "LOG",
 ];
 
 /// A target while its words are read.
@@ -53,11 +71,14 @@ impl TargetParts {
                 let (value, _) = masked_number(words.value("a mark")?)?;
                 self.mark = Some((value, 0));
             }
-            "--to-source" | "--to-destination" | "--to" => self.to = Some(words.value("an address")?.clone()),
+            "--to-source" | "--to-destination" | "--to" => {
+                self.to = Some(words.value("an address")?.clone())
+            }
             "--to-ports" => self.ports = Some(words.value("ports")?.clone()),
             "--reject-with" => self.reject = Some(words.value("a type of ICMP")?.value.clone()),
             "--notrack" => self.notrack = true,
-            "--random" | "--random-fully" | "--persistent" | "--log-ip-options" | "--log-tcp-options" => {}
+            "--random" | "--random-fully" | "--persistent" | "--log-ip-options"
+            | "--log-tcp-options" => {}
             "--log-prefix" | "--log-level" => {
                 words.value("a value")?;
             }
@@ -81,23 +102,43 @@ impl TargetParts {
                 let (value, mask) = self.mark.ok_or_else(|| needs("--set-mark"))?;
                 Target::Mark { value, mask }
             }
-            "SNAT" => Target::Snat(translation(self.to.as_ref().ok_or_else(|| needs("--to-source"))?, matches)?),
-            "DNAT" => Target::Dnat(translation(self.to.as_ref().ok_or_else(|| needs("--to-destination"))?, matches)?),
-            "MASQUERADE" => Target::Masquerade(self.ports.as_ref().map(|p| ports(&p.value, p)).transpose()?),
-            "REDIRECT" => Target::Redirect(self.ports.as_ref().map(|p| ports(&p.value, p)).transpose()?),
+            "SNAT" => Target::Snat(translation(
+                self.to.as_ref().ok_or_else(|| needs("--to-source"))?,
+                matches,
+            )?),
+            "DNAT" => Target::Dnat(translation(
+                self.to.as_ref().ok_or_else(|| needs("--to-destination"))?,
+                matches,
+            )?),
+            "MASQUERADE" => {
+                Target::Masquerade(self.ports.as_ref().map(|p| ports(&p.value, p)).transpose()?)
+            }
+            "REDIRECT" => {
+                Target::Redirect(self.ports.as_ref().map(|p| ports(&p.value, p)).transpose()?)
+            }
             "NOTRACK" => Target::Notrack,
             "CT" if self.notrack => Target::Notrack,
             "LOG" | "NFLOG" => Target::Nothing,
-            "TPROXY" | "CONNMARK" | "TOS" | "DSCP" | "TTL" | "HL" | "NETMAP" | "CLUSTERIP" | "QUEUE" | "NFQUEUE"
-            | "TCPMSS" | "TEE" | "CT" | "SET" | "CLASSIFY" => {
+            "TPROXY" | "CONNMARK" | "TOS" | "DSCP" | "TTL" | "HL" | "NETMAP" | "CLUSTERIP"
+            | "QUEUE" | "NFQUEUE" | "TCPMSS" | "TEE" | "CT" | "SET" | "CLASSIFY" => {
                 let message = format!("the target {} is not simulated", name.value);
-                return Err(Problem::new(&name.place, message, format!("simulated are {}", list(TARGETS))));
+                return Err(Problem::new(
+                    &name.place,
+                    message,
+                    format!("simulated are {}", list(TARGETS)),
+                ));
             }
             // chains of the user are written in any case: a target that is misspelt is near a known one
-            text => match nearest(text, TARGETS).filter(|n| !n.eq_ignore_ascii_case(text) || text.len() > 3) {
-                Some(near) if text.chars().all(|c| c.is_ascii_uppercase()) || near.eq_ignore_ascii_case(text) => {
+            text => match nearest(text, TARGETS)
+                .filter(|n| !n.eq_ignore_ascii_case(text) || text.len() > 3)
+            {
+                Some(near)
+                    if text.chars().all(|c| c.is_ascii_uppercase())
+                        || near.eq_ignore_ascii_case(text) =>
+                {
                     let message = format!("Couldn't load target `{text}'");
-                    let problem = Problem::new(&name.place, message, format!("known are {}", list(TARGETS)));
+                    let problem =
+                        Problem::new(&name.place, message, format!("known are {}", list(TARGETS)));
                     return Err(problem.help(format!("did you mean `{near}`?")));
                 }
                 _ => Target::Chain(text.to_owned()),
@@ -160,9 +201,15 @@ pub(super) fn check(rule: &Rule, table: Table, chain: &Word) -> Result<(), Probl
     }
     let names: Vec<&str> = tables.iter().map(|t| t.name()).collect();
     let (message, label) = if table_fits {
-        ("iptables: Invalid argument: the target is not for this chain", format!("expected {}", list(chains)))
+        (
+            "iptables: Invalid argument: the target is not for this chain",
+            format!("expected {}", list(chains)),
+        )
     } else {
-        ("iptables: Invalid argument: the target is not for this table", format!("expected `-t {}`", list(names)))
+        (
+            "iptables: Invalid argument: the target is not for this table",
+            format!("expected `-t {}`", list(names)),
+        )
     };
     Err(Problem::new(if table_fits { &chain.place } else { &rule.place }, message, label))
 }

@@ -44,14 +44,21 @@ impl Netfilter {
         let Some(name) = change.chain.as_deref() else {
             let of = |c: &&mut Chain| c.family == change.family && c.table == change.table;
             if change.edit == Edit::Remove {
-                self.chains.retain(|c| c.family != change.family || c.table != change.table || c.built_in() || !c.rules.is_empty());
+                self.chains.retain(|c| {
+                    c.family != change.family
+                        || c.table != change.table
+                        || c.built_in()
+                        || !c.rules.is_empty()
+                });
             } else {
                 self.chains.iter_mut().filter(of).for_each(|c| c.rules.clear());
             }
             return Ok(());
         };
         if change.edit == Edit::New {
-            if self.chain(change.family, change.table, name).is_some() || change.table.chains().contains(&name) {
+            if self.chain(change.family, change.table, name).is_some()
+                || change.table.chains().contains(&name)
+            {
                 return Err(Problem::new(place, "iptables: Chain already exists.", "made before"));
             }
             self.chains.push(chain(change, name));
@@ -62,9 +69,18 @@ impl Netfilter {
             && self.chain(change.family, change.table, target).is_none()
         {
             let message = format!("Couldn't load target `{target}'");
-            let mut known = vec!["ACCEPT", "DROP", "REJECT", "RETURN", "MARK", "SNAT", "DNAT", "MASQUERADE"];
+            let mut known =
+                vec!["ACCEPT", "DROP", "REJECT", "RETURN", "MARK", "SNAT", "DNAT", "MASQUERADE"];
             known.extend(self.chains.iter().filter(|c| !c.built_in()).map(|c| c.name.as_str()));
-            let problem = Problem::new(&rule.place, message, format!("no target and no chain of {}: known are {}", change.table.name(), list(&known)));
+            let problem = Problem::new(
+                &rule.place,
+                message,
+                format!(
+                    "no target and no chain of {}: known are {}",
+                    change.table.name(),
+                    list(&known)
+                ),
+            );
             return Err(match nearest(target, known) {
                 Some(near) => problem.help(format!("did you mean `{near}`?")),
                 None => problem,
@@ -73,13 +89,16 @@ impl Netfilter {
         let chain = self.find(change, name, place)?;
         edit(chain, &change.edit, place)?;
         if change.edit == Edit::Remove {
-            self.chains.retain(|c| (c.family, c.table, c.name.as_str()) != (change.family, change.table, name));
+            self.chains.retain(|c| {
+                (c.family, c.table, c.name.as_str()) != (change.family, change.table, name)
+            });
         }
         Ok(())
     }
 
     fn find(&mut self, change: &Change, name: &str, place: &Place) -> Result<&mut Chain, Problem> {
-        let same = |c: &Chain| c.family == change.family && c.table == change.table && c.name == name;
+        let same =
+            |c: &Chain| c.family == change.family && c.table == change.table && c.name == name;
         let at = match self.chains.iter().position(same) {
             Some(at) => at,
             None if change.table.chains().contains(&name) => {
@@ -88,9 +107,15 @@ impl Netfilter {
             }
             None => {
                 let mut known: Vec<&str> = change.table.chains().to_vec();
-                known.extend(self.chains.iter().filter(|c| c.table == change.table && !c.built_in()).map(|c| c.name.as_str()));
+                known.extend(
+                    self.chains
+                        .iter()
+                        .filter(|c| c.table == change.table && !c.built_in())
+                        .map(|c| c.name.as_str()),
+                );
                 let label = format!("chains of {} are {}", change.table.name(), list(&known));
-                let problem = Problem::new(place, "iptables: No chain/target/match by that name.", label);
+                let problem =
+                    Problem::new(place, "iptables: No chain/target/match by that name.", label);
                 return Err(match nearest(name, known) {
                     Some(near) => problem.help(format!("did you mean `{near}`?")),
                     None => problem,
@@ -102,12 +127,24 @@ impl Netfilter {
 }
 
 fn chain(change: &Change, name: &str) -> Chain {
-    Chain { family: change.family, table: change.table, name: name.to_owned(), accept: true, rules: Vec::new() }
+    Chain {
+        family: change.family,
+        table: change.table,
+        name: name.to_owned(),
+        accept: true,
+        rules: Vec::new(),
+    }
 }
 
 fn edit(chain: &mut Chain, edit: &Edit, place: &Place) -> Result<(), Problem> {
     let rules = &mut chain.rules;
-    let too_big = |what: &str| Problem::new(place, format!("iptables: Index of {what} too big."), "the chain has fewer rules");
+    let too_big = |what: &str| {
+        Problem::new(
+            place,
+            format!("iptables: Index of {what} too big."),
+            "the chain has fewer rules",
+        )
+    };
     match edit {
         Edit::Append(rule) => rules.push(rule.clone()),
         Edit::Insert(at, rule) => {
@@ -116,7 +153,9 @@ fn edit(chain: &mut Chain, edit: &Edit, place: &Place) -> Result<(), Problem> {
             }
             rules.insert(at - 1, rule.clone());
         }
-        Edit::Replace(at, rule) => *rules.get_mut(at - 1).ok_or_else(|| too_big("replacement"))? = rule.clone(),
+        Edit::Replace(at, rule) => {
+            *rules.get_mut(at - 1).ok_or_else(|| too_big("replacement"))? = rule.clone()
+        }
         Edit::DeleteNumber(at) => {
             if *at > rules.len() {
                 return Err(too_big("deletion"));
@@ -134,7 +173,11 @@ fn edit(chain: &mut Chain, edit: &Edit, place: &Place) -> Result<(), Problem> {
         Edit::Flush => rules.clear(),
         Edit::Policy(accept) => {
             if !chain.built_in() {
-                return Err(Problem::new(place, "iptables: Bad built-in chain name.", "only built-in chains have a policy"));
+                return Err(Problem::new(
+                    place,
+                    "iptables: Bad built-in chain name.",
+                    "only built-in chains have a policy",
+                ));
             }
             chain.accept = *accept;
         }

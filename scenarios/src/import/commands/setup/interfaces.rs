@@ -1,6 +1,8 @@
 //! Interfaces and their addresses.
 
-use super::super::action::{Address, Encapsulation, Family, LinkChange, LinkKind, Net, Scope, Tunnel, Word};
+use super::super::action::{
+    Address, Encapsulation, Family, LinkChange, LinkKind, Net, Scope, Tunnel, Word,
+};
 use super::super::net_tools::base;
 use super::{HostSetup, Interface};
 use crate::diagnostic::{Place, Problem};
@@ -12,7 +14,8 @@ pub(super) fn initial(cables: &[(&str, u32)]) -> Vec<Interface> {
         LinkKind::Tunnel(Tunnel { encapsulation, remote: None, local: None, ttl: None })
     };
     let mut interfaces = vec![device("lo", LinkKind::Loopback, 65_536, true)];
-    interfaces.extend(cables.iter().map(|(name, mtu)| device(name, LinkKind::Ethernet, *mtu, true)));
+    interfaces
+        .extend(cables.iter().map(|(name, mtu)| device(name, LinkKind::Ethernet, *mtu, true)));
     for (name, encapsulation, mtu) in [
         ("tunl0", Encapsulation::Ipip, 1480),
         ("gre0", Encapsulation::Gre, 1476),
@@ -39,11 +42,20 @@ fn device(name: &str, kind: LinkKind, mtu: u32, up: bool) -> Interface {
 
 /// Whether two addresses are in one IPv4 prefix of an interface: the later one is secondary.
 fn same_prefix(a: &Address, b: &Address) -> bool {
-    a.net.family() == Family::V4 && a.net.len == b.net.len && a.net.contains(b.net.address) && a.peer.is_none() && b.peer.is_none()
+    a.net.family() == Family::V4
+        && a.net.len == b.net.len
+        && a.net.contains(b.net.address)
+        && a.peer.is_none()
+        && b.peer.is_none()
 }
 
 impl HostSetup {
-    pub(super) fn add_address(&mut self, device: &Word, address: &Address, replace: bool) -> Result<(), Problem> {
+    pub(super) fn add_address(
+        &mut self,
+        device: &Word,
+        address: &Address,
+        replace: bool,
+    ) -> Result<(), Problem> {
         let index = self.index(device)?;
         let family = address.net.family();
         if family == Family::V6 && self.lacks_ipv6(&device.value) {
@@ -53,10 +65,16 @@ impl HostSetup {
         let ip = address.net.address;
         let reserved = ip.is_multicast() || ip.is_unspecified();
         if reserved {
-            return Err(Problem::new(&address.place, "Cannot assign requested address", "expected an address of one host"));
+            return Err(Problem::new(
+                &address.place,
+                "Cannot assign requested address",
+                "expected an address of one host",
+            ));
         }
         let interface = &mut self.interfaces[index];
-        let same = |a: &Address| a.net.address == ip && (family == Family::V6 || a.net.len == address.net.len);
+        let same = |a: &Address| {
+            a.net.address == ip && (family == Family::V6 || a.net.len == address.net.len)
+        };
         let mut address = address.clone();
         address.label.get_or_insert_with(|| device.value.clone());
         if let Some(present) = interface.addresses.iter_mut().find(|a| same(a)) {
@@ -80,12 +98,21 @@ impl HostSetup {
         of(device).or_else(|| of("all")).unwrap_or(0) == 1
     }
 
-    pub(super) fn delete_address(&mut self, device: &Word, net: Net, place: &Place) -> Result<(), Problem> {
+    pub(super) fn delete_address(
+        &mut self,
+        device: &Word,
+        net: Net,
+        place: &Place,
+    ) -> Result<(), Problem> {
         let index = self.index(device)?;
         let addresses = &self.interfaces[index].addresses;
         let exact = addresses.iter().position(|a| a.net == net);
         // without a length the address is enough, and `ip` warns
-        let loose = || addresses.iter().position(|a| a.net.address == net.address && net.len == net.family().bits());
+        let loose = || {
+            addresses
+                .iter()
+                .position(|a| a.net.address == net.address && net.len == net.family().bits())
+        };
         let Some(at) = exact.or_else(loose) else {
             let known: Vec<String> = addresses.iter().map(|a| a.net.to_string()).collect();
             let known = if known.is_empty() { "no address".to_owned() } else { known.join(", ") };
@@ -102,7 +129,8 @@ impl HostSetup {
         let addresses = &mut self.interfaces[index].addresses;
         let gone = addresses.remove(at);
         let was_primary = !addresses[..at].iter().any(|a| same_prefix(a, &gone));
-        let promote = self.flag("all", "promote_secondaries") || self.flag(&self.interfaces[index].name, "promote_secondaries");
+        let promote = self.flag("all", "promote_secondaries")
+            || self.flag(&self.interfaces[index].name, "promote_secondaries");
         if was_primary && !promote {
             self.interfaces[index].addresses.retain(|a| !same_prefix(a, &gone));
         }
@@ -130,7 +158,8 @@ impl HostSetup {
             }
             interface.addresses.retain(|a| {
                 let of_family = family.is_none_or(|f| a.net.family() == f);
-                let labelled = label.is_none_or(|l| a.label.as_deref().is_some_and(|own| fits(l, own)));
+                let labelled =
+                    label.is_none_or(|l| a.label.as_deref().is_some_and(|own| fits(l, own)));
                 !(of_family && labelled)
             });
         }
@@ -141,9 +170,9 @@ impl HostSetup {
     pub(super) fn set_alias(&mut self, name: &Word, address: &Address) -> Result<(), Problem> {
         let index = self.index(&base(name))?;
         let addresses = &mut self.interfaces[index].addresses;
-        let old = addresses
-            .iter()
-            .position(|a| a.net.family() == Family::V4 && a.label.as_deref() == Some(name.value.as_str()));
+        let old = addresses.iter().position(|a| {
+            a.net.family() == Family::V4 && a.label.as_deref() == Some(name.value.as_str())
+        });
         if let Some(old) = old {
             addresses.remove(old);
         }
@@ -166,8 +195,11 @@ impl HostSetup {
     pub(super) fn drop_alias(&mut self, name: &Word) -> Result<(), Problem> {
         let index = self.index(&base(name))?;
         let addresses = &mut self.interfaces[index].addresses;
-        let Some(at) = addresses.iter().position(|a| a.label.as_deref() == Some(name.value.as_str())) else {
-            let message = format!("{}: ERROR while getting interface flags: No such device", name.value);
+        let Some(at) =
+            addresses.iter().position(|a| a.label.as_deref() == Some(name.value.as_str()))
+        else {
+            let message =
+                format!("{}: ERROR while getting interface flags: No such device", name.value);
             return Err(Problem::new(&name.place, message, "no address has this label"));
         };
         self.take_address(index, at);
@@ -177,11 +209,19 @@ impl HostSetup {
 
     pub(super) fn add_link(&mut self, name: &Word, kind: &LinkKind) -> Result<(), Problem> {
         if self.interface(&name.value).is_some() {
-            return Err(Problem::new(&name.place, "RTNETLINK answers: File exists", "there is such an interface"));
+            return Err(Problem::new(
+                &name.place,
+                "RTNETLINK answers: File exists",
+                "there is such an interface",
+            ));
         }
         if name.value.is_empty() || name.value.len() > 15 || name.value.contains(['/', ' ']) {
             let label = "expected at most 15 characters without `/` and blanks";
-            return Err(Problem::new(&name.place, format!("\"{}\" not a valid ifname", name.value), label));
+            return Err(Problem::new(
+                &name.place,
+                format!("\"{}\" not a valid ifname", name.value),
+                label,
+            ));
         }
         let mtu = match kind {
             LinkKind::Vlan { below, .. } => {
@@ -207,9 +247,7 @@ impl HostSetup {
 
     /// No two tunnels of a kind have the same ends.
     fn check_tunnel(&self, name: &Word, tunnel: &Tunnel) -> Result<(), Problem> {
-        let same = |i: &&Interface| {
-            matches!(&i.kind, LinkKind::Tunnel(t) if (t.encapsulation, t.remote, t.local) == (tunnel.encapsulation, tunnel.remote, tunnel.local))
-        };
+        let same = |i: &&Interface| matches!(&i.kind, LinkKind::Tunnel(t) if (t.encapsulation, t.remote, t.local) == (tunnel.encapsulation, tunnel.remote, tunnel.local));
         match self.interfaces.iter().find(same) {
             Some(other) => {
                 let label = format!("{} has these ends", other.name);
@@ -243,7 +281,11 @@ impl HostSetup {
         if let LinkChange::Name(new) = change
             && self.interface(new).is_some()
         {
-            return Err(Problem::new(&name.place, "RTNETLINK answers: File exists", format!("there is an interface {new}")));
+            return Err(Problem::new(
+                &name.place,
+                "RTNETLINK answers: File exists",
+                format!("there is an interface {new}"),
+            ));
         }
         let interface = &mut self.interfaces[index];
         match change {
@@ -268,6 +310,9 @@ impl HostSetup {
     /// The loopback addresses that are no host's own business: those on `lo` besides 127.0.0.0/8.
     pub fn loopback_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
         let lo = self.interfaces.iter().find(|i| i.kind == LinkKind::Loopback);
-        lo.into_iter().flat_map(|i| &i.addresses).map(|a| a.net.address).filter(|a| !a.is_loopback())
+        lo.into_iter()
+            .flat_map(|i| &i.addresses)
+            .map(|a| a.net.address)
+            .filter(|a| !a.is_loopback())
     }
 }

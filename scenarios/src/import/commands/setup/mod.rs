@@ -6,7 +6,9 @@ mod interfaces;
 mod routes;
 mod settings;
 
-use super::action::{Action, Address, Command, FouPort, LinkKind, Neighbour, Net, Route, Rule, Word};
+use super::action::{
+    Action, Address, Command, FouPort, LinkKind, Neighbour, Net, Route, Rule, Word,
+};
 use super::words::whole;
 use super::{Findings, Setting};
 use crate::diagnostic::{Place, Problem};
@@ -93,7 +95,9 @@ impl HostSetup {
     fn act(&mut self, command: &Command, findings: &mut Findings) -> Result<(), Problem> {
         let place = &command.place;
         match &command.action {
-            Action::AddAddress(device, address, replace) => self.add_address(device, address, *replace),
+            Action::AddAddress(device, address, replace) => {
+                self.add_address(device, address, *replace)
+            }
             Action::DeleteAddress(device, net) => self.delete_address(device, *net, place),
             Action::FlushAddresses(device, family, label) => {
                 self.flush_addresses(device.as_ref(), *family, label.as_deref())
@@ -105,7 +109,11 @@ impl HostSetup {
             Action::SetLink(name, change) => self.set_link(name, change),
             Action::AddFou(port) => {
                 if self.fou.iter().any(|f| f.port == port.port && f.v6 == port.v6) {
-                    return Err(Problem::new(place, "RTNETLINK answers: Address already in use", "this port is taken"));
+                    return Err(Problem::new(
+                        place,
+                        "RTNETLINK answers: Address already in use",
+                        "this port is taken",
+                    ));
                 }
                 self.fou.push(*port);
                 Ok(())
@@ -114,7 +122,11 @@ impl HostSetup {
                 let before = self.fou.len();
                 self.fou.retain(|f| f.port != *port);
                 if self.fou.len() == before {
-                    return Err(Problem::new(place, "RTNETLINK answers: No such file or directory", "no such port"));
+                    return Err(Problem::new(
+                        place,
+                        "RTNETLINK answers: No such file or directory",
+                        "no such port",
+                    ));
                 }
                 Ok(())
             }
@@ -125,10 +137,14 @@ impl HostSetup {
             }
             Action::AddRule(rule) => self.add_rule(rule, place),
             Action::DeleteRule(rule) => self.delete_rule(rule, place),
-            Action::SetNeighbour(neighbour, replace) => self.set_neighbour(neighbour, *replace, place),
+            Action::SetNeighbour(neighbour, replace) => {
+                self.set_neighbour(neighbour, *replace, place)
+            }
             Action::DeleteNeighbour(address, device) => {
                 self.neighbours.retain(|n| {
-                    let same = device.as_ref().is_none_or(|d| n.device.as_ref().is_some_and(|m| m.value == d.value));
+                    let same = device
+                        .as_ref()
+                        .is_none_or(|d| n.device.as_ref().is_some_and(|m| m.value == d.value));
                     !(n.address == *address && same)
                 });
                 Ok(())
@@ -138,7 +154,11 @@ impl HostSetup {
                     self.index(device)?;
                 }
                 if *permanent {
-                    let of = |n: &Neighbour| device.as_ref().is_none_or(|d| n.device.as_ref().is_some_and(|m| m.value == d.value));
+                    let of = |n: &Neighbour| {
+                        device
+                            .as_ref()
+                            .is_none_or(|d| n.device.as_ref().is_some_and(|m| m.value == d.value))
+                    };
                     self.neighbours.retain(|n| !of(n));
                 }
                 Ok(())
@@ -146,7 +166,10 @@ impl HostSetup {
             Action::Sysctl(key, value) => self.set(key, value, findings),
             Action::Netfilter(change) => self.netfilter.change(change, place),
             Action::Ipvsadm(words) => {
-                self.ipvsadm.push((words.clone(), if words.is_empty() { place.clone() } else { whole(words) }));
+                self.ipvsadm.push((
+                    words.clone(),
+                    if words.is_empty() { place.clone() } else { whole(words) },
+                ));
                 Ok(())
             }
         }
@@ -161,7 +184,8 @@ impl HostSetup {
         self.interfaces.iter().position(|i| i.name == device.value).ok_or_else(|| {
             let names: Vec<&str> = self.interfaces.iter().map(|i| i.name.as_str()).collect();
             let message = format!("Cannot find device \"{}\"", device.value);
-            let problem = Problem::new(&device.place, message, format!("interfaces are {}", list(&names)));
+            let problem =
+                Problem::new(&device.place, message, format!("interfaces are {}", list(&names)));
             match nearest(&device.value, names.iter().copied()) {
                 Some(near) => problem.help(format!("did you mean `{near}`?")),
                 None => problem,
@@ -179,7 +203,10 @@ impl HostSetup {
         let prefixes = self.interfaces.iter().filter(|i| i.up).flat_map(|i| {
             i.addresses.iter().filter(|a| !a.no_prefix_route).map(move |a| (connected(a), i))
         });
-        prefixes.filter(|(net, _)| net.contains(address)).max_by_key(|(net, _)| net.len).map(|(_, i)| i)
+        prefixes
+            .filter(|(net, _)| net.contains(address))
+            .max_by_key(|(net, _)| net.len)
+            .map(|(_, i)| i)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Routes, rules, neighbours.
 
-use super::super::action::{Family, Hop, Neighbour, Net, Route, RouteChoice, RouteKind, RouteMode, Rule, Word};
+use super::super::action::{
+    Family, Hop, Neighbour, Net, Route, RouteChoice, RouteKind, RouteMode, Rule, Word,
+};
 use super::{HostSetup, connected};
 use crate::diagnostic::{At, Place, Problem};
 use core::net::IpAddr;
@@ -9,7 +11,12 @@ use core::net::IpAddr;
 const MAIN_PRIORITY: u32 = 32_766;
 
 impl HostSetup {
-    pub(super) fn add_route(&mut self, mode: RouteMode, route: &Route, place: &Place) -> Result<(), Problem> {
+    pub(super) fn add_route(
+        &mut self,
+        mode: RouteMode,
+        route: &Route,
+        place: &Place,
+    ) -> Result<(), Problem> {
         let mut route = route.clone();
         let mut hops = core::mem::take(&mut route.hops);
         for hop in &mut hops {
@@ -25,15 +32,27 @@ impl HostSetup {
         let same = |r: &Route| (r.to, r.table, r.metric) == (route.to, route.table, route.metric);
         let at = self.routes.iter().position(same);
         match (mode, at) {
-            (RouteMode::Add, Some(_)) if route.to.family() == Family::V4 || self.routes.iter().any(|r| same(r) && r.hops == route.hops) => {
+            (RouteMode::Add, Some(_))
+                if route.to.family() == Family::V4
+                    || self.routes.iter().any(|r| same(r) && r.hops == route.hops) =>
+            {
                 return Err(self.exists(&route, place));
             }
-            (RouteMode::Append, Some(_)) if self.routes.iter().any(|r| same(r) && r.hops == route.hops && r.kind == route.kind) => {
+            (RouteMode::Append, Some(_))
+                if self
+                    .routes
+                    .iter()
+                    .any(|r| same(r) && r.hops == route.hops && r.kind == route.kind) =>
+            {
                 return Err(self.exists(&route, place));
             }
             (RouteMode::Change, None) => {
                 let message = "RTNETLINK answers: No such file or directory";
-                return Err(Problem::new(place, message, format!("there is no route to {}", route.to)));
+                return Err(Problem::new(
+                    place,
+                    message,
+                    format!("there is no route to {}", route.to),
+                ));
             }
             (RouteMode::Replace | RouteMode::Change, Some(at)) => self.routes[at] = route,
             (RouteMode::Prepend, Some(at)) => self.routes.insert(at, route),
@@ -49,9 +68,13 @@ impl HostSetup {
     fn exists(&self, route: &Route, place: &Place) -> Problem {
         let label = format!("there is a route to {} with this metric", route.to);
         let problem = Problem::new(place, "RTNETLINK answers: File exists", label);
-        let first = self.routes.iter().find(|r| (r.to, r.table, r.metric) == (route.to, route.table, route.metric));
+        let first = self
+            .routes
+            .iter()
+            .find(|r| (r.to, r.table, r.metric) == (route.to, route.table, route.metric));
         match first.and_then(|r| r.hops.first()).and_then(|h| h.via.as_ref()) {
-            Some(via) => problem.help(format!("it goes via {}: `replace` puts this one in its place", via.value)),
+            Some(via) => problem
+                .help(format!("it goes via {}: `replace` puts this one in its place", via.value)),
             None => problem,
         }
     }
@@ -62,7 +85,11 @@ impl HostSetup {
             let index = self.index(device)?;
             if !self.interfaces[index].up {
                 let label = format!("{} is down", device.value);
-                return Err(Problem::new(&device.place, "RTNETLINK answers: Network is down", label));
+                return Err(Problem::new(
+                    &device.place,
+                    "RTNETLINK answers: Network is down",
+                    label,
+                ));
             }
         }
         let Some(via) = &hop.via else { return Ok(()) };
@@ -78,7 +105,11 @@ impl HostSetup {
             return if hop.device.is_some() {
                 Ok(())
             } else {
-                Err(Problem::new(&via.place, "Nexthop device required", "a link-local gateway needs `dev`"))
+                Err(Problem::new(
+                    &via.place,
+                    "Nexthop device required",
+                    "a link-local gateway needs `dev`",
+                ))
             };
         }
         let found = self.on_link(via.value, hop.device.as_ref().map(|d| d.value.as_str()));
@@ -98,9 +129,15 @@ impl HostSetup {
     /// The interface on whose link an address is: by a connected prefix or a route without a gateway.
     fn on_link(&self, address: IpAddr, device: Option<&str>) -> Option<String> {
         let wanted = |name: &str| device.is_none_or(|d| d == name);
-        let prefixes = self.interfaces.iter().filter(|i| i.up && wanted(&i.name) && i.name != "lo").flat_map(|i| {
-            i.addresses.iter().filter(|a| !a.no_prefix_route).map(move |a| (connected(a), i.name.clone()))
-        });
+        let prefixes =
+            self.interfaces.iter().filter(|i| i.up && wanted(&i.name) && i.name != "lo").flat_map(
+                |i| {
+                    i.addresses
+                        .iter()
+                        .filter(|a| !a.no_prefix_route)
+                        .map(move |a| (connected(a), i.name.clone()))
+                },
+            );
         let stated = self.routes.iter().filter(|r| r.kind == RouteKind::Unicast).flat_map(|r| {
             let direct = r.hops.iter().filter(|h| h.via.is_none());
             direct.filter_map(move |h| Some((r.to, h.device.as_ref()?.value.clone())))
@@ -110,7 +147,11 @@ impl HostSetup {
         all.max_by_key(|(net, _)| net.len).map(|(_, name)| name)
     }
 
-    pub(super) fn delete_route(&mut self, choice: &RouteChoice, place: &Place) -> Result<(), Problem> {
+    pub(super) fn delete_route(
+        &mut self,
+        choice: &RouteChoice,
+        place: &Place,
+    ) -> Result<(), Problem> {
         if let Some(device) = &choice.device {
             self.index(device)?;
         }
@@ -118,8 +159,12 @@ impl HostSetup {
             r.to == choice.to
                 && r.table == choice.table
                 && choice.metric.is_none_or(|m| r.metric == m)
-                && choice.via.is_none_or(|v| r.hops.iter().any(|h| h.via.as_ref().is_some_and(|w| w.value == v)))
-                && choice.device.as_ref().is_none_or(|d| r.hops.iter().any(|h| h.device.as_ref().is_some_and(|e| e.value == d.value)))
+                && choice.via.is_none_or(|v| {
+                    r.hops.iter().any(|h| h.via.as_ref().is_some_and(|w| w.value == v))
+                })
+                && choice.device.as_ref().is_none_or(|d| {
+                    r.hops.iter().any(|h| h.device.as_ref().is_some_and(|e| e.value == d.value))
+                })
         };
         if let Some(at) = self.routes.iter().position(fits) {
             self.routes.remove(at);
@@ -140,7 +185,10 @@ impl HostSetup {
                 continue;
             }
             for address in &mut interface.addresses {
-                if !address.no_prefix_route && connected(address).masked() == choice.to && choice.to.len < choice.to.family().bits() {
+                if !address.no_prefix_route
+                    && connected(address).masked() == choice.to
+                    && choice.to.len < choice.to.family().bits()
+                {
                     address.no_prefix_route = true;
                     found = true;
                 }
@@ -149,12 +197,19 @@ impl HostSetup {
         found
     }
 
-    pub(super) fn flush_routes(&mut self, table: u32, family: Family, device: Option<&Word>) -> Result<(), Problem> {
+    pub(super) fn flush_routes(
+        &mut self,
+        table: u32,
+        family: Family,
+        device: Option<&Word>,
+    ) -> Result<(), Problem> {
         if let Some(device) = device {
             self.index(device)?;
         }
         self.routes.retain(|r| {
-            let through = |d: &Word| r.hops.iter().any(|h| h.device.as_ref().is_some_and(|e| e.value == d.value));
+            let through = |d: &Word| {
+                r.hops.iter().any(|h| h.device.as_ref().is_some_and(|e| e.value == d.value))
+            };
             !(r.table == table && r.to.family() == family && device.is_none_or(through))
         });
         Ok(())
@@ -168,9 +223,8 @@ impl HostSetup {
         let (direct, via): (Vec<Route>, Vec<Route>) =
             routes.into_iter().partition(|r| r.hops.iter().all(|h| h.via.is_none()));
         self.routes = direct;
-        let all_there = |r: &Route| {
-            r.hops.iter().all(|h| h.device.as_ref().is_none_or(|d| there(&d.value)))
-        };
+        let all_there =
+            |r: &Route| r.hops.iter().all(|h| h.device.as_ref().is_none_or(|d| there(&d.value)));
         let stays: Vec<bool> = self.routes.iter().map(all_there).collect();
         let mut stays = stays.into_iter();
         self.routes.retain(|_| stays.next().unwrap_or(true));
@@ -193,25 +247,37 @@ impl HostSetup {
     /// Routes through an interface that goes down go.
     pub(super) fn drop_through(&mut self, index: usize) {
         let name = self.interfaces[index].name.clone();
-        self.routes.retain(|r| !r.hops.iter().any(|h| h.device.as_ref().is_some_and(|d| d.value == name)));
+        self.routes
+            .retain(|r| !r.hops.iter().any(|h| h.device.as_ref().is_some_and(|d| d.value == name)));
     }
 
     pub(super) fn add_rule(&mut self, rule: &Rule, place: &Place) -> Result<(), Problem> {
         let mut rule = rule.clone();
-        let lowest = self.rules.iter().filter(|r| r.family == rule.family).filter_map(|r| r.priority).min();
-        let priority = rule.priority.unwrap_or_else(|| lowest.unwrap_or(MAIN_PRIORITY).min(MAIN_PRIORITY).saturating_sub(1));
+        let lowest =
+            self.rules.iter().filter(|r| r.family == rule.family).filter_map(|r| r.priority).min();
+        let priority = rule.priority.unwrap_or_else(|| {
+            lowest.unwrap_or(MAIN_PRIORITY).min(MAIN_PRIORITY).saturating_sub(1)
+        });
         rule.priority = Some(priority);
         if self.rules.iter().any(|r| alike(r, &rule) && r.priority == rule.priority) {
-            return Err(Problem::new(place, "RTNETLINK answers: File exists", "there is such a rule"));
+            return Err(Problem::new(
+                place,
+                "RTNETLINK answers: File exists",
+                "there is such a rule",
+            ));
         }
-        let at = self.rules.iter().position(|r| r.priority > rule.priority).unwrap_or(self.rules.len());
+        let at =
+            self.rules.iter().position(|r| r.priority > rule.priority).unwrap_or(self.rules.len());
         self.rules.insert(at, rule);
         Ok(())
     }
 
     pub(super) fn delete_rule(&mut self, rule: &Rule, place: &Place) -> Result<(), Problem> {
         let fits = |r: &Rule| {
-            let only_priority = rule.priority.is_some() && rule.from.is_none() && rule.to.is_none() && rule.mark.is_none();
+            let only_priority = rule.priority.is_some()
+                && rule.from.is_none()
+                && rule.to.is_none()
+                && rule.mark.is_none();
             rule.priority.is_none_or(|p| r.priority == Some(p)) && (only_priority || alike(r, rule))
         };
         match self.rules.iter().position(fits) {
@@ -219,11 +285,20 @@ impl HostSetup {
                 self.rules.remove(at);
                 Ok(())
             }
-            None => Err(Problem::new(place, "RTNETLINK answers: No such file or directory", "there is no such rule")),
+            None => Err(Problem::new(
+                place,
+                "RTNETLINK answers: No such file or directory",
+                "there is no such rule",
+            )),
         }
     }
 
-    pub(super) fn set_neighbour(&mut self, new: &Neighbour, replace: bool, place: &Place) -> Result<(), Problem> {
+    pub(super) fn set_neighbour(
+        &mut self,
+        new: &Neighbour,
+        replace: bool,
+        place: &Place,
+    ) -> Result<(), Problem> {
         let mut new = new.clone();
         match &new.device {
             Some(device) => drop(self.index(device)?),
@@ -236,7 +311,9 @@ impl HostSetup {
             }
         }
         let name = |n: &Neighbour| n.device.as_ref().map(|d| d.value.clone());
-        let same = self.neighbours.iter().position(|n| n.address == new.address && n.proxy == new.proxy && name(n) == name(&new));
+        let same = self.neighbours.iter().position(|n| {
+            n.address == new.address && n.proxy == new.proxy && name(n) == name(&new)
+        });
         match same {
             Some(_) if !replace => {
                 let label = format!("there is an entry for {}", new.address);
@@ -255,13 +332,19 @@ impl HostSetup {
 
     /// The route that a packet of this host to an address takes in the table `main`: the longest prefix.
     pub fn route_to(&self, address: IpAddr) -> Option<&Route> {
-        let main = self.routes.iter().filter(|r| r.table == super::super::ip::MAIN && r.to.contains(address));
+        let main = self
+            .routes
+            .iter()
+            .filter(|r| r.table == super::super::ip::MAIN && r.to.contains(address));
         main.max_by_key(|r| (r.to.len, core::cmp::Reverse(r.metric)))
     }
 
     /// The gateway of the default route of a family.
     pub fn default_gateway(&self, family: Family) -> Option<IpAddr> {
-        let default = self.routes.iter().filter(|r| r.to == Net::all(family) && r.table == super::super::ip::MAIN);
+        let default = self
+            .routes
+            .iter()
+            .filter(|r| r.to == Net::all(family) && r.table == super::super::ip::MAIN);
         let best = default.min_by_key(|r| r.metric)?;
         best.hops.first()?.via.as_ref().map(|v| v.value)
     }

@@ -6,7 +6,12 @@ use super::{Findings, HostSetup, Value};
 use crate::diagnostic::{At, Problem};
 
 impl HostSetup {
-    pub(super) fn set(&mut self, key: &Word, value: &Word, findings: &mut Findings) -> Result<(), Problem> {
+    pub(super) fn set(
+        &mut self,
+        key: &Word,
+        value: &Word,
+        findings: &mut Findings,
+    ) -> Result<(), Problem> {
         let (mut setting, number) = setting(key, value)?;
         match &setting {
             Setting::Other(name) => {
@@ -19,14 +24,18 @@ impl HostSetup {
                     // an alias has no settings of its own
                     let known = self.index(&At::new(device.clone(), key.place.clone()));
                     if let Err(problem) = known {
-                        let message = format!("sysctl: cannot stat {}: No such file or directory", key.value);
+                        let message =
+                            format!("sysctl: cannot stat {}: No such file or directory", key.value);
                         return Err(Problem { message, ..problem });
                     }
                 } else if device == "default" {
                     let message = "`default` is what interfaces made later begin with: those that are there keep theirs";
                     findings.remark(&key.place, message);
                 }
-                if device == "all" && *name == "forwarding" && matches!(setting, Setting::Interface(..)) {
+                if device == "all"
+                    && *name == "forwarding"
+                    && matches!(setting, Setting::Interface(..))
+                {
                     setting = Setting::Host("ipv4.ip_forward");
                 }
                 if let Setting::Interface6(device, "disable_ipv6") = &setting
@@ -60,8 +69,12 @@ impl HostSetup {
             .settings
             .iter()
             .filter_map(|(s, v)| match s {
-                Setting::Interface(d, n) if d == "default" => Some((Setting::Interface(device.to_owned(), n), v.clone())),
-                Setting::Interface6(d, n) if d == "default" => Some((Setting::Interface6(device.to_owned(), n), v.clone())),
+                Setting::Interface(d, n) if d == "default" => {
+                    Some((Setting::Interface(device.to_owned(), n), v.clone()))
+                }
+                Setting::Interface6(d, n) if d == "default" => {
+                    Some((Setting::Interface6(device.to_owned(), n), v.clone()))
+                }
                 _ => None,
             })
             .collect();
@@ -75,7 +88,8 @@ impl HostSetup {
 
     /// Of an interface: the larger of its own value and that of `all`.
     pub fn interface_setting(&self, device: &str, name: &'static str) -> i64 {
-        let of = |device: &str| self.setting(&Setting::Interface(device.to_owned(), name)).unwrap_or(0);
+        let of =
+            |device: &str| self.setting(&Setting::Interface(device.to_owned(), name)).unwrap_or(0);
         of(device).max(of("all"))
     }
 }
