@@ -375,6 +375,10 @@ impl Host {
                 fab.deliver(packet);
                 self.local_error(fab, &quoted, (kind, code, p.seq), p.src);
             }
+            icmp::ECHO_REPLY => {
+                fab.deliver(packet);
+                self.echo_by_hand(fab, &p);
+            }
             _ => fab.deliver(packet),
         }
     }

@@ -665,8 +665,9 @@ impl IpStack {
             }
         } else {
             let to_us = p.kind == Kind::ArpReply && p.dst_mac == own_mac;
-            self.neighbours.heard(fab.now, from, to_us, false, gratuitous, &mut actions);
-            if asked && self.proxies(&fab.book, interface, p.dst) {
+            let proxied = asked && self.proxies(&fab.book, interface, p.dst);
+            self.neighbours.heard(fab.now, from, to_us, proxied, gratuitous, &mut actions);
+            if proxied {
                 self.answer(fab, interface, &p);
             }
         }

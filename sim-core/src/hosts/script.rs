@@ -8,7 +8,7 @@ use super::Host;
 use super::fabric::{Event, Fabric};
 use crate::engine::{FxMap, Span, Time};
 use crate::tcp::{Conn, Note};
-use crate::wire::{Ip, Packet, icmp};
+use crate::wire::{Ip, Packet, icmp, proto};
 use std::collections::VecDeque;
 
 /// Set in a connection's user word if a script owns it; the rest is its number.
@@ -58,6 +58,9 @@ pub enum Act {
     SendTo(u32, Option<u8>, Wish),
     /// Waits for a datagram.
     ReceiveFrom,
+    /// Sends an ICMP echo request with so many bytes of data, and waits for the answer. The script's own
+    /// port is the identifier.
+    Echo(u16),
 }
 
 /// What came of an act.
@@ -329,6 +332,14 @@ impl Host {
                 fab.talks.say(tag, wish);
                 self.send_datagram(fab, local, target, bytes, (tag, ttl));
             }
+            Act::Echo(bytes) if p.error.is_none() => {
+                let mut echo = Packet::ip(local.0, target.0, proto::ICMP, 8 + bytes);
+                echo.sport = u16::from(icmp::ECHO);
+                echo.seq = u32::from(local.1) << 16 | p.next as u32 + 1;
+                echo.ttl = self.ip.sysctl.default_ttl;
+                echo.tag = tag;
+                self.ip.originate(fab, &echo);
+            }
             Act::Close => {
                 if let Some(conn) = p.conn.take().filter(|_| !p.over) {
                     p.over = true;
@@ -411,6 +422,24 @@ impl Host {
         true
     }
 
+    /// An answer to an ICMP echo request.
+    pub(super) fn echo_by_hand(&mut self, fab: &mut Fabric, p: &Packet) {
+        let local = (p.dst, (p.seq >> 16) as u16);
+        let Some(number) = self.scripts.socket(local) else { return };
+        let script = &mut self.scripts.all[number as usize];
+        if script.script.target.0 == p.src {
+            script.received += u64::from(p.len);
+            script.messages.push_back(script.received);
+            self.go_on(fab, number);
+        }
+    }
+
+    /// Sends a packet that somebody made by hand.
+    pub fn send_by_hand(&mut self, fab: &mut Fabric, packet: &Packet) {
+        self.ip.originate(fab, packet);
+        self.settle(fab);
+    }
+
     /// An ICMP error from `from` about a datagram of a script. Whether there is such a script.
     pub(super) fn error_by_hand(
         &mut self,
@@ -450,7 +479,7 @@ impl Progress {
                 None if self.over || self.conn.is_none() => Outcome::Failed(Error::BrokenPipe),
                 None => Outcome::Done,
             }),
-            Act::Receive | Act::ReceiveFrom => match self.messages.pop_front() {
+            Act::Receive | Act::ReceiveFrom | Act::Echo(_) => match self.messages.pop_front() {
                 Some(bytes) => Some(Outcome::Received { host: fab.talks.by(self.tag), bytes }),
                 None => self.end(),
             },

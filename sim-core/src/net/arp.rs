@@ -245,6 +245,17 @@ impl Table {
         None
     }
 
+    /// The administrator has an entry forgotten (`ip neigh flush`), unless it is permanent. Packets that
+    /// wait for it go on waiting.
+    pub fn flush(&mut self, ip: Ip) {
+        for e in &mut self.entries {
+            if e.ip == ip && e.state != State::Permanent && e.waiting.is_empty() {
+                (e.state, e.mac, e.updated) = (State::Failed, MacId::ZERO, Time::ZERO);
+                e.deadline = Time::NEVER;
+            }
+        }
+    }
+
     /// The upper layer heard from the neighbour (`dst_confirm`).
     #[inline]
     pub fn confirm(&mut self, now: Time, id: NeighbourId) {

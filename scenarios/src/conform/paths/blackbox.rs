@@ -7,7 +7,7 @@
 use super::case::{Case, End, Request};
 use super::fields::{difference, summary};
 use super::pcap::Captured;
-use super::setup;
+use super::{operate, setup};
 use sim_core::config::{
     CaptureConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkConfig, LinkDirection,
     LinkEnd, QueueLimit, WorldConfig,
@@ -16,7 +16,7 @@ use sim_core::engine::{Span, Time};
 use sim_core::observe::capture::Direction;
 use sim_core::wire::decode::{Decoder, Frame, Original};
 use sim_core::wire::encode::{self, Bodies};
-use sim_core::wire::{AddressBook, Ip, Mac, Packet, PacketId};
+use sim_core::wire::{AddressBook, Ip, Kind, Mac, Packet, PacketId};
 use sim_core::world::World;
 use std::net::IpAddr;
 
@@ -28,6 +28,10 @@ pub const TOLERANCE: Span = Span::from_millis(40);
 /// may run them late by an eighth of their time (`kernel/time/timer.c`, "granularity"), and three of
 /// a second each may follow one another.
 pub const TIMER_TOLERANCE: Span = Span::from_millis(400);
+
+/// The same for an ARP reply of a host that answers for others: it waits for a random time up to this
+/// (`proxy_delay`).
+pub const PROXY_DELAY: Span = Span::from_millis(800 + 40);
 
 /// The simulated time at which a recording begins: long enough after the start for every limit of
 /// rates to be at rest.
@@ -62,53 +66,124 @@ pub fn judge(case: &Case, host: &str, interfaces: &[String]) -> Outcome {
         Ok(config) => config,
         Err(why) => return Outcome::Skipped(why),
     };
-    for step in case.steps.iter().filter(|s| s.host == host) {
-        match &step.request {
-            Request::Command(command) => {
-                return Outcome::Skipped(format!("{host}: while running: {command}"));
-            }
-            Request::Wait(_) | Request::Join(_) => {}
-            _ => return Outcome::Skipped(format!("{host}: makes requests itself")),
-        }
+    let requests =
+        |r: &Request| !matches!(r, Request::Command(_) | Request::Wait(_) | Request::Join(_));
+    if case.steps.iter().any(|s| s.host == host && requests(&s.request)) {
+        return Outcome::Skipped(format!("{host}: makes requests itself"));
     }
-    match Bench::new(config) {
+    match Bench::new(config, gue_ports(case)) {
         Ok(bench) => bench.compare(&Recorded::new(case, host, interfaces)),
         Err(why) => Outcome::Skipped(why),
     }
 }
 
-/// What passed the interfaces of a host.
+/// What happened at a host.
 struct Recorded<'a> {
     host: &'a str,
     interfaces: &'a [String],
-    /// What came in, in order: interface and frame.
-    came: Vec<(usize, &'a Captured)>,
+    /// What came in or was typed, in order.
+    came: Vec<Input>,
     /// What left, by interface.
-    left: Vec<Vec<&'a Captured>>,
+    left: Vec<Vec<Captured>>,
+    /// Whether it answers ARP for others, which Linux does after a random time.
+    proxies: bool,
     /// Time of the first frame of the case.
     begin: u64,
     /// Time of the last one.
     end: u64,
 }
 
+/// Something that a host did not do by itself.
+struct Input {
+    at: u64,
+    what: Given,
+}
+
+enum Given {
+    /// A frame that came in by an interface.
+    Frame(usize, Vec<u8>),
+    /// A command that was typed.
+    Command(String),
+    /// A packet that a program on it sent, after it had an address forgotten.
+    Ping(Vec<u8>),
+}
+
 impl<'a> Recorded<'a> {
     fn new(case: &'a Case, host: &'a str, interfaces: &'a [String]) -> Self {
         let times = || case.captures.values().flatten().map(|f| f.at);
         let (begin, end) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
-        let mut recorded =
-            Self { host, interfaces, came: Vec::new(), left: Vec::new(), begin, end };
+        let mut recorded = Self {
+            host,
+            interfaces,
+            came: Vec::new(),
+            left: Vec::new(),
+            proxies: case.typed_on(host).any(|c| c.contains("proxy_arp=1")),
+            begin,
+            end,
+        };
         for (number, interface) in interfaces.iter().enumerate() {
             let end: End = (host.to_owned(), interface.clone());
             // an interface that nothing passed has no capture
             let frames = case.captures.get(&end).map_or(&[][..], Vec::as_slice);
             let own = case.topology.macs.get(&end).copied().unwrap_or(Mac([0; 6]));
-            let (left, came): (Vec<&Captured>, Vec<&Captured>) =
-                frames.iter().partition(|f| f.bytes.get(6..12) == Some(&own.0[..]));
-            recorded.came.extend(came.into_iter().map(|f| (number, f)));
+            let (left, came): (Vec<Captured>, Vec<Captured>) =
+                repaired(frames).into_iter().partition(|f| f.bytes.get(6..12) == Some(&own.0[..]));
+            let frame = |f: Captured| Input { at: f.at, what: Given::Frame(number, f.bytes) };
+            recorded.came.extend(came.into_iter().map(frame));
             recorded.left.push(left);
         }
-        recorded.came.sort_by_key(|(_, frame)| frame.at);
+        let mut typed = recorded.commands(case);
+        typed.extend(recorded.pings(case));
+        recorded.came.extend(typed);
+        recorded.came.sort_by_key(|input| input.at);
         recorded
+    }
+
+    /// The commands that were typed on the host while the case went on. The first request made the first
+    /// frame.
+    fn commands(&self, case: &Case) -> Vec<Input> {
+        let first = case.steps.first().and_then(|s| s.at).unwrap_or(0);
+        let here = case.steps.iter().filter(|s| s.host == self.host);
+        here.filter_map(|s| match &s.request {
+            Request::Command(command) => {
+                let after = s.at?.saturating_sub(first) * 1_000_000;
+                Some(Input { at: self.begin + after, what: Given::Command(command.clone()) })
+            }
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// The pings of a router that had to forget the VIP before each of them.
+    fn pings(&self, case: &Case) -> Vec<Input> {
+        if self.host != "router" || case.json["extra"]["sequence"].is_null() {
+            return Vec::new();
+        }
+        let frames: Vec<&Captured> = self.left.iter().flatten().collect();
+        let vip = case.json["vip"].as_str().unwrap_or_default();
+        let mut found = Vec::new();
+        for (n, frame) in frames.iter().enumerate() {
+            let text = summary(&frame.bytes);
+            if text.starts_with("arp request") && text.ends_with(&format!("> {vip}")) {
+                let echo = frames[n..].iter().find(|f| summary(&f.bytes).ends_with("icmp 8/0"));
+                let ping = |f: &&Captured| Given::Ping(f.bytes.clone());
+                found.extend(echo.map(|e| Input { at: frame.at, what: ping(e) }));
+            }
+        }
+        found
+    }
+
+    /// How much earlier or later a frame of ours, sent at `time`, may be.
+    fn tolerance(&self, time: Time, frame: &Frame) -> Span {
+        let now = |i: &Input| self.time(i.at) == time && matches!(i.what, Given::Frame(..));
+        let caused = self.came.iter().any(now);
+        if self.proxies && frame.packet.kind == Kind::ArpReply {
+            PROXY_DELAY
+        } else if caused {
+            TOLERANCE
+        } else {
+            TIMER_TOLERANCE
+        }
     }
 
     fn time(&self, at: u64) -> Time {
@@ -116,14 +191,74 @@ impl<'a> Recorded<'a> {
     }
 }
 
+/// The UDP ports at which tunnel packets arrive.
+fn gue_ports(case: &Case) -> Vec<u16> {
+    let of = |command: &str| {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let at = words.iter().position(|w| *w == "--tun-port")?;
+        words.get(at + 1)?.parse().ok()
+    };
+    case.setup.iter().filter_map(|t| of(&t.command)).collect()
+}
+
+/// The frames with the headers of fragments as they were when they passed. All pieces of a datagram that
+/// pass a host in one go share a buffer with the capture, but the first: in the capture, what later
+/// hosts wrote into the headers of the others overwrote what had passed. The first tells what it was.
+fn repaired(frames: &[Captured]) -> Vec<Captured> {
+    let mut repaired: Vec<Captured> = Vec::new();
+    for frame in frames {
+        let mut frame = frame.clone();
+        if let Some(before) = repaired.last()
+            && is_next_piece(&before.bytes, &frame.bytes)
+        {
+            let (head, changed) = (before.bytes[..34].to_vec(), &mut frame.bytes);
+            let lengths = [changed[16], changed[17], changed[20], changed[21]];
+            changed[..34].copy_from_slice(&head);
+            (changed[16], changed[17]) = (lengths[0], lengths[1]);
+            (changed[20], changed[21]) = (lengths[2], lengths[3]);
+            let sum = header_checksum(&changed[14..34]);
+            changed[24..26].copy_from_slice(&sum.to_be_bytes());
+        }
+        repaired.push(frame);
+    }
+    repaired
+}
+
+/// Whether a frame is a piece of an IPv4 datagram that follows on another one.
+fn is_next_piece(before: &[u8], frame: &[u8]) -> bool {
+    let piece = |b: &[u8]| {
+        let ip = b.get(14..34)?;
+        (b[12..14] == [8, 0] && ip[0] == 0x45).then(|| {
+            let frag = u16::from_be_bytes([ip[6], ip[7]]);
+            let len = usize::from(u16::from_be_bytes([ip[2], ip[3]])).saturating_sub(20);
+            let at = usize::from(frag & 0x1fff) * 8;
+            (u16::from_be_bytes([ip[4], ip[5]]), ip[9], at, len, frag & 0x2000 != 0)
+        })
+    };
+    let (Some(one), Some(two)) = (piece(before), piece(frame)) else { return false };
+    (one.0, one.1, one.2 + one.3) == (two.0, two.1, two.2) && one.4 && two.2 > 0
+}
+
+/// The checksum of an IPv4 header (RFC 1071), whatever stands in its place.
+fn header_checksum(header: &[u8]) -> u16 {
+    let words = header.chunks_exact(2).enumerate().filter(|(n, _)| *n != 5);
+    let sum: u32 = words.map(|(_, w)| u32::from(u16::from_be_bytes([w[0], w[1]]))).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    !(((folded & 0xffff) + (folded >> 16)) as u16)
+}
+
 /// A host alone, every cable of it leading to a mute end.
 struct Bench {
     world: World,
     decoder: Decoder,
+    /// A decoder that knows no frame yet.
+    scratch: Decoder,
+    /// Tags of packets that programs on the host made.
+    own: Vec<u32>,
 }
 
 impl Bench {
-    fn new(host: HostConfig) -> Result<Self, String> {
+    fn new(host: HostConfig, gue: Vec<u16>) -> Result<Self, String> {
         let mut config = WorldConfig {
             captures: vec![CaptureConfig::Host(host.name.clone())],
             ..WorldConfig::default()
@@ -139,28 +274,26 @@ impl Bench {
             ));
             config.hosts.push(mute_host(mute));
         }
+        let mut decoder = Decoder::default();
+        for port in gue {
+            decoder.unwrap_gue(port);
+        }
         let mut world = World::build(&config)
             .map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         world.keep_frames();
-        Ok(Self { world, decoder: Decoder::default() })
+        Ok(Self { world, scratch: decoder.clone(), decoder, own: Vec::new() })
     }
 
     fn compare(mut self, recorded: &Recorded<'_>) -> Outcome {
-        for (_, frame) in &recorded.came {
-            self.decoder.note(&frame.bytes);
+        for input in &recorded.came {
+            if let Given::Frame(_, bytes) = &input.what {
+                self.decoder.note(bytes);
+            }
         }
-        for &(interface, frame) in &recorded.came {
-            self.world.run_until(recorded.time(frame.at));
-            match self.world.decode(&mut self.decoder, &frame.bytes) {
-                Ok(packet) => self.world.inject(0, interface, &packet),
-                Err(why) => {
-                    let name = &recorded.interfaces[interface];
-                    let summary = summary(&frame.bytes);
-                    return Outcome::Skipped(format!(
-                        "{}:{name}: cannot be decoded: {why}: {summary}",
-                        recorded.host
-                    ));
-                }
+        for input in &recorded.came {
+            self.world.run_until(recorded.time(input.at));
+            if let Err(why) = self.give(&input.what) {
+                return Outcome::Skipped(format!("{}: {why}", recorded.host));
             }
         }
         self.world.run_until(recorded.time(recorded.end));
@@ -181,6 +314,30 @@ impl Bench {
             }
         }
         Outcome::Agrees(compared)
+    }
+
+    /// Lets something happen to the host.
+    fn give(&mut self, what: &Given) -> Result<(), String> {
+        let bytes = match what {
+            Given::Command(command) => {
+                return operate::start(&mut self.world, 0, command).map(|_| ());
+            }
+            Given::Frame(_, bytes) | Given::Ping(bytes) => bytes,
+        };
+        let frame = self
+            .world
+            .decode(&mut self.decoder, bytes)
+            .map_err(|why| format!("cannot be decoded: {why}: {}", summary(bytes)))?;
+        if let Given::Frame(interface, _) = what {
+            self.world.inject(0, *interface, &frame);
+        } else {
+            self.own.push(frame.packet.tag);
+            self.world.at_host(0, |host, fab| {
+                host.ip.neighbours.flush(frame.packet.dst);
+                host.send_by_hand(fab, &frame.packet);
+            });
+        }
+        Ok(())
     }
 
     /// Compares what left by an interface.
@@ -213,8 +370,7 @@ impl Bench {
                 return Err(format!("frame {n} sent ({when}): the bytes differ"));
             }
             let late = time.saturating_since(at).max(at.saturating_since(time));
-            let caused = recorded.came.iter().any(|c| recorded.time(c.1.at) == time);
-            if late > if caused { TOLERANCE } else { TIMER_TOLERANCE } {
+            if late > recorded.tolerance(time, &frame) {
                 return Err(format!("frame {n} was sent at {when}, ours at {}", seconds(time)));
             }
         }
@@ -228,7 +384,8 @@ impl Bench {
 
     /// The bytes of a frame of ours, with what the kernel is free to choose taken from `their`.
     fn encoded(&mut self, time: Time, frame: &mut Frame, their: &[u8]) -> Vec<u8> {
-        if let Ok(recorded) = self.world.decode(&mut self.decoder.clone(), their) {
+        let mut decoder = self.scratch.clone();
+        if let Ok(recorded) = self.world.decode(&mut decoder, their) {
             self.adopt(frame, &recorded);
         }
         let mut bytes = Vec::new();
@@ -260,7 +417,8 @@ impl Bench {
     /// Whether a packet is one that came in, perhaps translated.
     fn is_recorded(&self, packet: &Packet) -> bool {
         let room = usize::from(packet.len.saturating_sub(packet.header()));
-        self.decoder.original(packet.tag).is_some_and(|o| o.is_forwarded(packet, room))
+        !self.own.contains(&packet.tag)
+            && self.decoder.original(packet.tag).is_some_and(|o| o.is_forwarded(packet, room))
     }
 }
 

@@ -7,10 +7,11 @@
 use super::blackbox::{Outcome, cable};
 use super::case::{Act, Case, Request, Step, Wish};
 use super::fields::fields;
+use super::operate::{self, Started};
 use super::pcap::Captured;
-use super::{operate, setup, tables};
+use super::{setup, tables};
 use serde_json::Value;
-use sim_core::config::{LinkEnd, SwitchConfig, WorldConfig};
+use sim_core::config::{CaptureConfig, LinkEnd, SwitchConfig, WorldConfig};
 use sim_core::engine::{Span, Time};
 use sim_core::hosts::script::{self, Script, Then};
 use sim_core::wire::Ip;
@@ -27,6 +28,8 @@ const REQUEST: u32 = 20;
 const RESPONSE: u32 = 42;
 /// Time that the recording took after the last request to read the tables, about.
 const AFTERWARDS: u64 = 300;
+/// Longest time that a request may take beyond the recorded one.
+const LONGEST: Span = Span::from_secs(30);
 /// First source port of requests whose port nobody recorded.
 const UNKNOWN_PORT: u16 = 33_000;
 
@@ -43,6 +46,7 @@ pub fn judge(case: &Case) -> Outcome {
             return Outcome::Skipped(text.join("; "));
         }
     };
+    world.keep_frames();
     for (number, host) in config.hosts.iter().enumerate() {
         if serves(case, &host.name) {
             world.at_host(number, |host, _| host.serve_by_hand(&[80, 443, 8080], &[53]));
@@ -53,6 +57,7 @@ pub fn judge(case: &Case) -> Outcome {
         world,
         names: config.hosts.iter().map(|h| h.name.clone()).collect(),
         scripts: BTreeMap::new(),
+        late: Span::ZERO,
         compared: 0,
     };
     match drive.run() {
@@ -75,6 +80,15 @@ fn network(case: &Case) -> Result<WorldConfig, String> {
         host.tcp.keepalive = keepalive(case, &name);
         config.hosts.push(host);
     }
+    // the answers to this program are looked for among the frames of its host
+    let asks = |s: &&Step| matches!(&s.request, Request::Command(c) if c.starts_with("arping"));
+    config.captures = case
+        .steps
+        .iter()
+        .filter(asks)
+        .map(|s| CaptureConfig::Host(s.host.clone()))
+        .take(1)
+        .collect();
     for link in &case.topology.links {
         let [a, b] = link.clone().map(|(node, port)| {
             if case.topology.macs.contains_key(&(node.clone(), port.clone())) {
@@ -122,18 +136,36 @@ struct Drive<'a> {
     names: Vec<String>,
     /// Sessions in the background: host, number, the acts of the recording.
     scripts: BTreeMap<String, (usize, u32)>,
+    /// By how much the steps come later than in the recording, because one took longer.
+    late: Span,
     compared: usize,
 }
 
-/// A foreground script whose result is to be compared.
-type Running = (usize, usize, u32);
+/// Something in the foreground whose result is to be compared.
+#[derive(Clone, Debug)]
+struct Running {
+    /// The step.
+    step: usize,
+    host: usize,
+    what: Foreground,
+}
+
+#[derive(Clone, Debug)]
+enum Foreground {
+    /// A script.
+    Script(u32),
+    /// A command that goes on for a while.
+    Command(Started),
+}
 
 impl Drive<'_> {
     fn run(&mut self) -> Result<(), Stop> {
         let plan = Plan::new(self.case);
+        self.flushes()?;
+        self.pings()?;
         let mut running: Option<Running> = None;
         for (n, step) in self.case.steps.iter().enumerate() {
-            let at = BEGIN + Span::from_millis(plan.starts[n]);
+            let at = BEGIN + self.late + Span::from_millis(plan.starts[n]);
             // the tables after a step were read before the next one
             self.world.run_until(at);
             self.finish(running.take())?;
@@ -142,7 +174,7 @@ impl Drive<'_> {
             }
             running = self.begin(n, step, plan.ports[n])?;
         }
-        let end = BEGIN + Span::from_millis(plan.end);
+        let end = BEGIN + self.late + Span::from_millis(plan.end);
         self.world.run_until(end);
         self.finish(running.take())?;
         if !self.case.steps.is_empty() {
@@ -160,17 +192,14 @@ impl Drive<'_> {
     fn begin(&mut self, n: usize, step: &Step, port: u16) -> Result<Option<Running>, Stop> {
         let host = self.host(&step.host)?;
         match &step.request {
-            Request::Command(command) => {
-                self.command(n, host, command, &step.result)?;
-                Ok(None)
-            }
+            Request::Command(command) => self.command(n, host, command),
             Request::Wait(_) => Ok(None),
             Request::Join(name) => {
                 let (host, number) = *self
                     .scripts
                     .get(name)
                     .ok_or_else(|| Stop::Unknown(format!("no session {name} was started")))?;
-                Ok(Some((n, host, number)))
+                Ok(Some(Running { step: n, host, what: Foreground::Script(number) }))
             }
             Request::Session(name, ip, to, acts) => {
                 let script = self.session(step, (*ip, *to), port, acts);
@@ -180,16 +209,18 @@ impl Drive<'_> {
                         self.scripts.insert(name.clone(), (host, number));
                         Ok(None)
                     }
-                    None => Ok(Some((n, host, number))),
+                    None => Ok(Some(Running { step: n, host, what: Foreground::Script(number) })),
                 }
             }
             Request::Tcp(ip, to) => {
                 let script = self.exchange(step, (*ip, *to), port);
-                Ok(Some((n, host, self.start(host, script))))
+                let what = Foreground::Script(self.start(host, script));
+                Ok(Some(Running { step: n, host, what }))
             }
             Request::Udp(ip, to) => {
                 let script = self.datagram(step, (*ip, *to), port);
-                Ok(Some((n, host, self.start(host, script))))
+                let what = Foreground::Script(self.start(host, script));
+                Ok(Some(Running { step: n, host, what }))
             }
         }
     }
@@ -252,14 +283,30 @@ impl Drive<'_> {
 
     /// Compares the result of a script that was in the foreground or is joined.
     fn finish(&mut self, running: Option<Running>) -> Result<(), Stop> {
-        let Some((n, host, number)) = running else { return Ok(()) };
+        let Some(Running { step: n, host, what }) = running else { return Ok(()) };
+        let number = match what {
+            Foreground::Script(number) => number,
+            Foreground::Command(started) => return self.printed(n, host, &started),
+        };
+        let begun = self.world.now();
+        let finished = |world: &World| {
+            let script = world.hosts()[host].scripts.get(number);
+            script.is_none_or(script::Progress::is_finished)
+        };
+        while !finished(&self.world) && self.world.now() < begun + LONGEST {
+            self.world.run_until(self.world.now() + Span::from_millis(10));
+        }
+        self.late += self.world.now().saturating_since(begun);
         let step = &self.case.steps[n];
         let Some(progress) = self.world.hosts()[host].scripts.get(number).cloned() else {
             return Ok(());
         };
         let (theirs, ours) = match step.result.get("acts").and_then(Value::as_array) {
             Some(acts) => (recorded_acts(acts), self.our_acts(&progress)),
-            None => (recorded_result(&step.result), self.our_result(&progress)),
+            None => {
+                let with_icmp = !step.result["icmp"].is_null();
+                (recorded_result(&step.result), self.our_result(&progress, with_icmp))
+            }
         };
         if theirs != ours {
             return Err(Stop::Differs(format!(
@@ -277,7 +324,7 @@ impl Drive<'_> {
     }
 
     /// The result of an exchange as the recording words it.
-    fn our_result(&mut self, progress: &script::Progress) -> String {
+    fn our_result(&mut self, progress: &script::Progress, with_icmp: bool) -> String {
         if !progress.is_finished() {
             return "unfinished".to_owned();
         }
@@ -286,7 +333,8 @@ impl Drive<'_> {
             match outcome {
                 script::Outcome::Failed(error) => {
                     text = error_text(*error).to_owned();
-                    if let Some((kind, code, from)) = progress.icmp {
+                    // the first recordings did not look for the ICMP error
+                    if let Some((kind, code, from)) = progress.icmp.filter(|_| with_icmp) {
                         let from = self.world.book().address(from);
                         text = format!("{text} (icmp {kind}/{code} from {from})");
                     }
@@ -311,32 +359,74 @@ impl Drive<'_> {
         words.collect::<Vec<_>>().join(", ")
     }
 
-    fn command(
-        &mut self,
-        n: usize,
-        host: usize,
-        command: &str,
-        result: &Value,
-    ) -> Result<(), Stop> {
-        let recorded: Vec<&str> = result["output"]
-            .as_array()
-            .map(|lines| lines.iter().filter_map(Value::as_str).collect())
-            .unwrap_or_default();
-        match operate::run(&mut self.world, host, command, &recorded) {
-            Ok(None) => {
-                self.compared += 1;
-                Ok(())
-            }
-            Ok(Some(text)) => Err(Stop::Differs(format!("request {}: {command}: {text}", n + 1))),
+    fn command(&mut self, n: usize, host: usize, command: &str) -> Result<Option<Running>, Stop> {
+        match operate::start(&mut self.world, host, command) {
+            Ok(started) => Ok(Some(Running { step: n, host, what: Foreground::Command(started) })),
             Err(why) => Err(Stop::Unknown(format!("{}: {why}", self.names[host]))),
         }
+    }
+
+    /// Compares what a command printed.
+    fn printed(&mut self, n: usize, host: usize, started: &Started) -> Result<(), Stop> {
+        let lines = self.case.steps[n].result["output"].as_array();
+        let lines = lines.map(Vec::as_slice).unwrap_or_default();
+        let recorded: Vec<&str> = lines.iter().filter_map(Value::as_str).collect();
+        let differs = operate::compare(&mut self.world, host, started, &recorded);
+        self.judge(differs, &format!("request {}: {started}", n + 1))
+    }
+
+    /// The pings of a case that has no other requests.
+    fn pings(&mut self) -> Result<(), Stop> {
+        let Some(lines) = self.case.json["extra"]["ping"].as_array() else { return Ok(()) };
+        let recorded: Vec<&str> = lines.iter().filter_map(Value::as_str).collect();
+        let host = self.host("client")?;
+        let target = self.case.json["vip"].as_str().unwrap_or_default();
+        let sent = recorded.iter().filter(|l| l.contains("icmp_seq=")).count().max(1);
+        let command = format!("ping -c{sent} {target}");
+        self.world.run_until(BEGIN);
+        let started = operate::start(&mut self.world, host, &command).map_err(Stop::Unknown)?;
+        self.world.run_until(BEGIN + Span::from_secs(sent as u64));
+        let differs = operate::compare(&mut self.world, host, &started, &recorded);
+        self.judge(differs, &command)
+    }
+
+    /// The router forgot who has the VIP, and asked again by a ping, many times: who won.
+    fn flushes(&mut self) -> Result<(), Stop> {
+        let Some(winners) = self.case.json["extra"]["sequence"].as_array() else { return Ok(()) };
+        let host = self.host("router")?;
+        let vip = self.case.json["vip"].as_str().unwrap_or_default();
+        let to: IpAddr = vip.parse().map_err(|_| Stop::Unknown("no VIP".to_owned()))?;
+        for (n, winner) in winners.iter().filter_map(Value::as_str).enumerate() {
+            self.world.run_until(BEGIN + Span::from_millis(160 * n as u64));
+            let ip = self.ip(to);
+            self.world.at_host(host, |h, _| h.ip.neighbours.flush(ip));
+            operate::start(&mut self.world, host, &format!("ping -c1 {vip}"))
+                .map_err(Stop::Unknown)?;
+            self.world.run_until(self.world.now() + Span::from_millis(100));
+            let of = format!("{vip} ");
+            let lines = tables::neighbour_lines(&mut self.world, host);
+            let mac = self.case.topology.macs.get(&(winner.to_owned(), "eth0".to_owned()));
+            let mac = mac.map(ToString::to_string).unwrap_or_default();
+            let ours = lines.into_iter().find(|l| l.starts_with(&of)).unwrap_or_default();
+            if !ours.contains(&mac) {
+                let text = format!("flush {}: recorded {winner}, ours {ours}", n + 1);
+                return Err(Stop::Differs(text));
+            }
+            self.compared += 1;
+        }
+        Ok(())
     }
 
     /// The director's connections after a step.
     fn connections_after(&mut self, n: usize) -> Result<(), Stop> {
         let Some(recorded) = &self.case.steps[n].connections else { return Ok(()) };
         let Ok(director) = self.host("director") else { return Ok(()) };
-        let differs = tables::connections(&self.world, director, &tables::entries(recorded));
+        let differs = tables::connections(
+            &self.world,
+            director,
+            &tables::entries(recorded),
+            self.late,
+        );
         self.judge(differs, &format!("connections after request {}", n + 1))
     }
 
@@ -358,7 +448,7 @@ impl Drive<'_> {
             let Ok(host) = self.host(name) else { continue };
             if let Some(lines) = json[format!("{prefix}conns_after")].as_array() {
                 let recorded = tables::listed_entries(lines);
-                let differs = tables::connections(&self.world, host, &recorded);
+                let differs = tables::connections(&self.world, host, &recorded, self.late);
                 self.judge(differs, &format!("{name}: connections at the end"))?;
             }
             if let Some(lines) = json[format!("{prefix}table_after")].as_array() {

@@ -135,7 +135,9 @@ fn fou(words: &mut Words<'_>, family: Option<Family>) -> Result<Outcome, Problem
                 words.value("a value")?;
             }
             _ => {
-                return Err(words.unknown(word, &["port", "ipproto", "gue", "local", "peer", "dev"]));
+                return Err(
+                    words.unknown(word, &["port", "ipproto", "gue", "local", "peer", "dev"])
+                );
             }
         }
     }
