@@ -400,7 +400,11 @@ impl Builder<'_> {
     /// VIPs, gateways and ARP settings as the forwarding methods need them.
     fn set_up(&mut self, plan: &Plan, parts: &Parts, index: usize) {
         let services = self.directors[index].rules.config.services.clone();
-        if let Some(director) = self.host_mut(&parts.director) {
+        // what a host types is all that is set up on it
+        let scripted = self.scripted(&parts.director);
+        if let Some(director) =
+            self.host_mut(&parts.director).filter(|_| !scripted.contains(&parts.director))
+        {
             director.sysctl.ip_forward = true;
             no_redirects(director);
             let vips = plan.vips.iter().map(|ip| Net::host(*ip));
@@ -421,6 +425,7 @@ impl Builder<'_> {
             for server in &service.servers {
                 let position = plan.real_servers.iter().position(|r| *r == server.rip);
                 let name = position.and_then(|p| parts.real_servers.get(p));
+                let name = name.filter(|n| !scripted.contains(n));
                 if let Some(host) = name.cloned().and_then(|n| self.host_mut(&n)) {
                     set_up_server(host, server.forwarding, vip, plan.director);
                 }

@@ -6,12 +6,14 @@ mod check;
 mod cluster;
 mod hosts;
 mod links;
+pub mod setup;
 
 pub(crate) use hosts::later;
 
 use crate::diagnostic::{At, Place, Problem};
 use crate::format::{Record, words};
-use crate::model::DirectorRules;
+use crate::import::commands::Findings;
+use crate::model::{DirectorRules, HostScript};
 use links::LinkDefaults;
 use sim_core::config::{HostConfig, LinkConfig, LinkEvent, SwitchConfig, TcpConfig, WorldConfig};
 use sim_core::engine::Span;
@@ -21,19 +23,22 @@ const MOST_POINTS: u64 = 100_000;
 
 /// Builds the configuration of one variant.
 ///
-/// What is wrong goes to `problems`; the configuration then has gaps and must not be run.
+/// What is wrong goes to `findings`; the configuration then has gaps and must not be run.
 pub fn world(
     record: &Record,
     seed: u64,
     directors: Vec<DirectorRules>,
-    problems: &mut Vec<Problem>,
+    scripts: Vec<HostScript>,
+    findings: &mut Findings,
 ) -> WorldConfig {
-    let mut builder = Builder::new(record, directors);
+    let mut builder = Builder::new(record, directors, scripts);
     builder.cluster();
     builder.hosts();
+    builder.interfaces_of_links();
     builder.switches();
     builder.links();
     builder.directors();
+    builder.run_scripts(findings);
     builder.applications();
     builder.check();
     let duration: Span = record.value("duration");
@@ -68,10 +73,10 @@ pub fn world(
         link_events,
         operations: Vec::new(),
     };
-    if builder.problems.is_empty() && problems.is_empty() {
+    if builder.problems.is_empty() && findings.problems.is_empty() {
         builder.check_network(&config);
     }
-    problems.append(&mut builder.problems);
+    findings.problems.append(&mut builder.problems);
     config
 }
 
@@ -90,6 +95,7 @@ struct Group {
 struct Builder<'a> {
     record: &'a Record,
     directors: Vec<DirectorRules>,
+    scripts: Vec<HostScript>,
     problems: Vec<Problem>,
     hosts: Vec<HostConfig>,
     groups: Vec<Group>,
@@ -102,7 +108,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(record: &'a Record, directors: Vec<DirectorRules>) -> Self {
+    fn new(record: &'a Record, directors: Vec<DirectorRules>, scripts: Vec<HostScript>) -> Self {
         let mut tcp = TcpConfig::default();
         if let Some(table) = record.table("tcp") {
             hosts::patch_tcp(&mut tcp, table);
@@ -110,6 +116,7 @@ impl<'a> Builder<'a> {
         Self {
             record,
             directors,
+            scripts,
             problems: Vec::new(),
             hosts: Vec::new(),
             groups: Vec::new(),

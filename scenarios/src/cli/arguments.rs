@@ -103,6 +103,9 @@ pub(super) struct RunArguments {
     /// Capture the packets of a host, an interface, or of all.
     #[arg(long, value_name = "HOST[:IFACE]|all")]
     pub(super) capture: Vec<String>,
+    /// Print what the `[[view]]` tables ask for.
+    #[arg(long)]
+    pub(super) views: bool,
     /// Write a row for each connection.
     #[arg(long)]
     pub(super) connections: bool,

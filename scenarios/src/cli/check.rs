@@ -96,7 +96,13 @@ fn rules(file: &str, text: &str, out: &mut Output) -> io::Result<Answer> {
 /// What is doubtful about the networks and clusters of a scenario.
 fn findings(file: &str, scenario: &Scenario, out: &mut Output) -> io::Result<Answer> {
     let mut seen: Vec<String> = Vec::new();
-    let mut remarks = 0;
+    let typed = &scenario.remarks;
+    let mut remarks = typed.len();
+    for remark in typed {
+        let place = &remark.place;
+        let (name, line) = (scenario.sources.name(place.file), scenario.sources.line(place));
+        out.line(&format!("{name}:{line}: remark: {}", remark.message))?;
+    }
     for variant in &scenario.variants {
         for (name, text) in doubts(variant) {
             if seen.contains(&text) {
@@ -109,7 +115,7 @@ fn findings(file: &str, scenario: &Scenario, out: &mut Output) -> io::Result<Ans
             remarks += usize::from(meant);
         }
     }
-    let found = seen.len() - remarks;
+    let found = seen.len() + typed.len() - remarks;
     let mut counts = vec![counted(scenario.variants.len(), "variant"), counted(found, "finding")];
     if remarks > 0 {
         counts.push(counted(remarks, "remark"));

@@ -8,7 +8,7 @@ use crate::diagnostic::Problem;
 use crate::expect::{Measured, judge, together};
 use crate::format::words::{list, nearest};
 use crate::model::{Failure, Scenario, Settings};
-use crate::results::{Folder, Study, answer, summary};
+use crate::results::{Folder, Study, answer, refusals, summary, views};
 use crate::study::progress::{Bars, Silent};
 use crate::study::run::{CHUNK, configuration};
 use crate::study::{Outcome, Progress, RunOptions, lockstep, run as run_variants, world};
@@ -56,7 +56,7 @@ fn run_inner(
         .write(&folder)
         .map_err(|e| Failure::nowhere(format!("cannot write `{}`: {e}", target.display())))?;
     folder.finish().map_err(Failure::nowhere)?;
-    Ok(print(&study, &target, arguments.quiet, out))
+    Ok(print(&study, &target, arguments, out))
 }
 
 /// Runs all variants with a progress line each if a person watches.
@@ -128,7 +128,13 @@ pub(super) fn measured(outcomes: &[Outcome]) -> Vec<Measured> {
         .collect()
 }
 
-fn print(study: &Study<'_>, target: &Path, quiet: bool, out: &mut Output) -> io::Result<Answer> {
+fn print(
+    study: &Study<'_>,
+    target: &Path,
+    arguments: &RunArguments,
+    out: &mut Output,
+) -> io::Result<Answer> {
+    let quiet = arguments.quiet;
     let good = study.verdicts.iter().all(|v| v.pass);
     if !quiet {
         if !study.scenario.question.is_empty() {
@@ -136,6 +142,7 @@ fn print(study: &Study<'_>, target: &Path, quiet: bool, out: &mut Output) -> io:
             out.line("")?;
         }
         out.comparison(&answer(study))?;
+        operators(study, arguments.views, out)?;
         if !study.verdicts.is_empty() {
             out.line("\nExpectations")?;
         }
@@ -147,6 +154,21 @@ fn print(study: &Study<'_>, target: &Path, quiet: bool, out: &mut Output) -> io:
         out.line(&format!("\nResults: {}", target.display()))?;
     }
     Ok(Answer::of(good))
+}
+
+/// Changes of rules that were refused, and what operators saw if a person asks for it.
+fn operators(study: &Study<'_>, show: bool, out: &mut Output) -> io::Result<()> {
+    for outcome in study.outcomes {
+        let name = &outcome.variant.name;
+        for refused in refusals(outcome) {
+            out.line(&format!("\nRefused in {name}: {refused}"))?;
+        }
+        for view in views(outcome).iter().filter(|_| show) {
+            out.line(&format!("\n{name}: {}", view.title))?;
+            out.text(&view.text)?;
+        }
+    }
+    Ok(())
 }
 
 /// What to capture; every name must be there in some variant.

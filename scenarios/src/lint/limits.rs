@@ -1,13 +1,12 @@
-//! Limits that a load runs into: thresholds, source ports, the MTU of tunnels.
+//! Limits that a load runs into: thresholds, the MTU of tunnels.
 
 use super::Judgement;
-use super::cluster::{Cluster, Hop, next_hop, rate, service_name, sources};
+use super::cluster::{Cluster, Hop, next_hop, rate, service_name};
 use sim_core::config::{HostConfig, Transport};
 use sim_core::ipvs::rules::{Encapsulation, Forwarding, ServerRule};
 
 pub(super) fn judge(cluster: &Cluster<'_>, found: &mut Vec<Judgement>) {
     thresholds(cluster, found);
-    source_ports(cluster, found);
     tunnels(cluster, found);
 }
 
@@ -42,48 +41,6 @@ fn thresholds(cluster: &Cluster<'_>, found: &mut Vec<Judgement>) {
                      the close (ip_vs_dest_totalconns, the timeouts of TIME_WAIT and FIN_WAIT)",
             help: format!("set -x to at least {:.0} for each real server", (entries / service.servers.len() as f64).ceil()),
         });
-    }
-}
-
-/// Ephemeral ports of Linux (`ip_local_port_range`).
-const PORTS: f64 = 28_232.0;
-
-/// A client address that uses its ports again before the director has forgotten them.
-fn source_ports(cluster: &Cluster<'_>, found: &mut Vec<Judgement>) {
-    for (director, service) in cluster.services() {
-        let reuse = director.ipvs.as_ref().map_or(1, |i| i.sysctl.conn_reuse_mode);
-        let drops = director.ipvs.as_ref().is_some_and(|i| i.sysctl.conntrack);
-        if reuse != 0 && !drops {
-            continue;
-        }
-        for client in cluster.clients_of(director, service) {
-            if client.application.transport != Transport::Tcp {
-                continue;
-            }
-            let Some(rate) = rate(client.application) else { continue };
-            let addresses = sources(&client).len().max(1) as f64;
-            let total = rate * cluster.config.duration.as_secs_f64();
-            if rate / addresses <= PORTS / CLOSED || total <= PORTS * addresses {
-                continue;
-            }
-            found.push(Judgement {
-                name: "source-ports-run-out",
-                place: client.host.name.clone(),
-                message: format!(
-                    "{:.0} connections a second from one address come back to a port within 120 s: \
-                     the director still has the old entry, and {}",
-                    rate / addresses,
-                    if drops { "drops the SYN" } else { "sends the SYN where the entry points" }
-                ),
-                reason: "28232 ports in 120 s are 235 connections a second; conn_reuse_mode 0 keeps the \
-                         old entry, conntrack=1 drops the SYN (is_new_conn_expected)",
-                help: format!(
-                    "on {}: sysctl -w net.ipv4.vs.conn_reuse_mode=1 and net.ipv4.vs.conntrack=0, or more \
-                     client addresses",
-                    director.name
-                ),
-            });
-        }
     }
 }
 

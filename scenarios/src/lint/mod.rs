@@ -51,7 +51,6 @@ pub const NAMES: &[&str] = &[
     "port-mapping",
     "quiesced-persistence",
     "servers-without-slots",
-    "source-ports-run-out",
     "threshold-full-of-closed",
     "tunnel-filtered",
     "tunnel-missing",

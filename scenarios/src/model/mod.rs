@@ -3,11 +3,13 @@
 mod files;
 mod operator;
 mod rules;
+mod scripts;
 
 pub use files::{Embedded, Files, Folder, text};
 pub use operator::{OperatorLine, names};
 pub use rules::DirectorRules;
 pub(crate) use rules::{forwarding as forwarding_of, scheduler as scheduler_of};
+pub use scripts::HostScript;
 
 use crate::build;
 use crate::diagnostic::{FileId, Place, Problem, Sources, tidy};
@@ -17,6 +19,7 @@ use crate::format::overrides;
 use crate::format::record::unknown_key;
 use crate::format::sections::SCENARIO;
 use crate::format::tree::{self, Node, Raw, Table};
+use crate::import::commands::{Findings, Remark};
 use sim_core::config::WorldConfig;
 
 /// A scenario that was read and found right.
@@ -34,6 +37,8 @@ pub struct Scenario {
     pub variants: Vec<Variant>,
     /// What must come out.
     pub expectations: Vec<Expectation>,
+    /// What was understood in the commands of hosts and changes nothing.
+    pub remarks: Vec<Remark>,
     /// Everything that was read.
     pub sources: Sources,
 }
@@ -103,13 +108,15 @@ pub fn load(
             Err(problem) => problems.push(problem),
         }
     }
-    let mut reading = Reading { sources, problems, files, file, seed: settings.seed, set };
+    let remarks = Vec::new();
+    let mut reading = Reading { sources, problems, remarks, files, file, seed: settings.seed, set };
     reading.apply_settings(&mut root);
     let scenario = reading.scenario(path, &root, &runs);
-    let Reading { sources, mut problems, .. } = reading;
+    let Reading { sources, mut problems, mut remarks, .. } = reading;
     tidy(&mut problems);
     if problems.is_empty() {
-        Ok(Scenario { sources, ..scenario })
+        remarks.sort_by_key(|r| (r.place.file, r.place.span.start));
+        Ok(Scenario { sources, remarks, ..scenario })
     } else {
         Err(Box::new(Failure { sources, problems }))
     }
@@ -181,6 +188,7 @@ pub fn is_name(text: &str) -> bool {
 pub(crate) struct Reading<'a> {
     pub(crate) sources: Sources,
     pub(crate) problems: Vec<Problem>,
+    pub(crate) remarks: Vec<Remark>,
     pub(crate) files: &'a dyn Files,
     pub(crate) file: FileId,
     pub(crate) seed: Option<u64>,
@@ -237,7 +245,15 @@ impl Reading<'_> {
             seed,
             variants,
             expectations,
+            remarks: Vec::new(),
             sources: Sources::default(),
+        }
+    }
+
+    /// Keeps a remark, once for all variants.
+    fn remark(&mut self, remark: Remark) {
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
         }
     }
 
@@ -253,8 +269,12 @@ impl Reading<'_> {
     }
 
     fn variant(&mut self, name: &str, group: &str, record: &Record, seed: u64) -> Variant {
-        let directors = rules::read(record, self);
-        let mut config = build::world(record, seed, directors, &mut self.problems);
+        let scripts = scripts::read(record, self);
+        let directors = rules::read(record, &scripts, self);
+        let mut findings = Findings::default();
+        let mut config = build::world(record, seed, directors, scripts, &mut findings);
+        self.problems.append(&mut findings.problems);
+        findings.remarks.into_iter().for_each(|r| self.remark(r));
         let operator = operator::read(record, &mut config, self);
         let allow = record.list("allow").into_iter().map(|a| a.value).collect();
         Variant { name: name.to_owned(), group: group.to_owned(), config, allow, operator }

@@ -62,6 +62,7 @@ impl Reader<'_, '_, '_> {
 
     fn rule_event(&mut self, table: &Record) {
         let at: Option<At<Span>> = table.at("at");
+        self.check_time(at.as_ref());
         let host = self.host(table);
         for text in table.list::<String>("ipvsadm") {
             for (line, action, place) in self.changes(&text) {
@@ -77,7 +78,8 @@ impl Reader<'_, '_, '_> {
                 }
                 let action = Action::Change(change.clone());
                 let task = OperatorTask::Change(change);
-                self.push(at.clone(), host.as_deref(), task, OperatorLine { text: line, action });
+                let at = at.as_ref().map(|at| at.value);
+                self.push(at, host.as_deref(), task, OperatorLine { text: line, action });
             }
         }
     }
@@ -165,13 +167,13 @@ impl Reader<'_, '_, '_> {
                 let line =
                     OperatorLine { text: without_program(&text.value), action: action.clone() };
                 let task = OperatorTask::Snapshot { connections };
-                self.push(at.clone(), host.as_deref(), task, line);
+                self.push(*at, host.as_deref(), task, line);
             }
         }
     }
 
     /// The times of a `[[view]]`; `None` is the end.
-    fn times(&mut self, table: &Record) -> Vec<Option<At<Span>>> {
+    fn times(&mut self, table: &Record) -> Vec<Option<Span>> {
         if !table.has("at") {
             return vec![None];
         }
@@ -181,12 +183,12 @@ impl Reader<'_, '_, '_> {
                 times.push(None);
                 continue;
             }
-            match units::span(&text.value) {
-                Ok(span) => times.push(Some(At::new(span, text.place))),
-                Err(_) => {
-                    let message = format!("\"{}\" is no time", text.value);
-                    self.wrong(&text.place, message, "expected \"10s\", \"50ms\" or \"end\"");
-                }
+            if let Ok(span) = units::span(&text.value) {
+                self.check_time(Some(&At::new(span, text.place)));
+                times.push(Some(span));
+            } else {
+                let message = format!("\"{}\" is no time", text.value);
+                self.wrong(&text.place, message, "expected \"10s\", \"50ms\" or \"end\"");
             }
         }
         times
@@ -226,20 +228,22 @@ impl Reader<'_, '_, '_> {
         None
     }
 
+    fn check_time(&mut self, at: Option<&At<Span>>) {
+        let end = self.config.duration + self.config.drain;
+        if let Some(at) = at.filter(|at| at.value > end) {
+            let label = format!("the run ends at {end} at the latest");
+            self.wrong(&at.place, "this is after the end of the run", label);
+        }
+    }
+
     fn push(
         &mut self,
-        at: Option<At<Span>>,
+        at: Option<Span>,
         host: Option<&str>,
         task: OperatorTask,
         line: OperatorLine,
     ) {
-        let end = self.config.duration + self.config.drain;
-        if let Some(at) = at.as_ref().filter(|at| at.value > end) {
-            let label = format!("the run ends at {end} at the latest");
-            self.wrong(&at.place, "this is after the end of the run", label);
-        }
         let Some(host) = host else { return };
-        let at = at.map(|at| at.value);
         self.config.operations.push(Operation { at, host: host.to_owned(), task });
         self.lines.push(line);
     }

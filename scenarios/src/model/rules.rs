@@ -1,9 +1,10 @@
 //! The load balancing rules of a scenario's directors.
 
-use super::Reading;
+use super::{HostScript, Reading};
 use crate::build::later;
 use crate::diagnostic::{At, FileId, Place, Problem};
 use crate::format::Record;
+use crate::import::commands;
 use crate::import::ipvsadm::{self, Names, Rules};
 use schedulers::Algorithm;
 use sim_core::config::{IpvsSysctl, Net};
@@ -24,18 +25,16 @@ pub struct DirectorRules {
 }
 
 /// Reads the rules of every `[[director]]`, with the forwarding method of the variant.
-pub(super) fn read(record: &Record, reading: &mut Reading<'_>) -> Vec<DirectorRules> {
-    let method = forwarding(record);
+/// Commands of ipvsadm that a host types are rules as well.
+pub(super) fn read(
+    record: &Record,
+    scripts: &[HostScript],
+    reading: &mut Reading<'_>,
+) -> Vec<DirectorRules> {
     let mut directors = Vec::new();
     for table in record.tables("director") {
         let (rules, given) = texts(table, record, reading);
         let mut rules = rules.unwrap_or_default();
-        if let Some(method) = method {
-            ipvsadm::set_forwarding(&mut rules.config, method);
-        }
-        if let Some(scheduler) = scheduler(record) {
-            ipvsadm::set_scheduler(&mut rules.config, scheduler);
-        }
         if let Some(sysctl) = table.table("sysctl") {
             rules.config.sysctl = IpvsSysctl {
                 conn_reuse_mode: sysctl.value("conn_reuse_mode"),
@@ -49,7 +48,51 @@ pub(super) fn read(record: &Record, reading: &mut Reading<'_>) -> Vec<DirectorRu
         let place = if host.is_some() { table.place_of("host") } else { &table.place };
         directors.push(DirectorRules { host, place: place.clone(), rules, given });
     }
+    typed(record, scripts, &mut directors, &mut reading.problems);
+    for director in &mut directors {
+        if let Some(method) = forwarding(record) {
+            ipvsadm::set_forwarding(&mut director.rules.config, method);
+        }
+        if let Some(scheduler) = scheduler(record) {
+            ipvsadm::set_scheduler(&mut director.rules.config, scheduler);
+        }
+    }
     directors
+}
+
+/// Adds the rules that hosts type.
+fn typed(
+    record: &Record,
+    scripts: &[HostScript],
+    directors: &mut Vec<DirectorRules>,
+    problems: &mut Vec<Problem>,
+) {
+    let of_cluster = record.table("cluster").map(|c| {
+        c.table("director").map_or_else(|| "director".to_owned(), |d| d.value::<String>("name"))
+    });
+    let names = names(record);
+    for script in scripts {
+        let Some(rules) = commands::rules(&script.commands, &names, problems) else { continue };
+        let host = script.host.as_ref().map(|h| h.value.clone());
+        let name = host.clone().or_else(|| of_cluster.clone());
+        let same = |d: &&mut DirectorRules| d.host.clone().or_else(|| of_cluster.clone()) == name;
+        match directors.iter_mut().find(same) {
+            Some(director) if director.given => {
+                let message = "rules are given twice, by ipvsadm in `setup` and by other rules";
+                problems.push(Problem::new(&script.place, message, "keep one of them"));
+            }
+            Some(director) => {
+                let sysctl = director.rules.config.sysctl;
+                director.rules = rules;
+                director.rules.config.sysctl = sysctl;
+                director.given = true;
+            }
+            None => {
+                let place = script.place.clone();
+                directors.push(DirectorRules { host, place, rules, given: true });
+            }
+        }
+    }
 }
 
 /// The method that `forwarding` gives to all destinations.

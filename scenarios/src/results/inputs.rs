@@ -26,7 +26,7 @@ pub(super) fn digest(study: &Study<'_>) -> u64 {
 pub(super) fn files<'a>(study: &'a Study<'_>) -> impl Iterator<Item = (&'a str, String)> {
     let sources = study.scenario.sources.iter();
     sources
-        .filter(|(name, _)| !matches!(*name, "--set" | "rules"))
+        .filter(|(name, _)| !matches!(*name, "--set" | "rules" | "setup"))
         .map(|(name, text)| (name.rsplit('/').next().unwrap_or(name), sha256(text)))
 }
 

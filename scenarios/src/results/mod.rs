@@ -1,7 +1,8 @@
-//! The results folder: tables, plots, report, captures.
+//! The results folder: tables, plots, report, captures, views of operators.
 
 pub mod folder;
 pub mod inputs;
+mod operator;
 mod pictures;
 mod report;
 pub mod summary;
@@ -10,6 +11,7 @@ mod terminal;
 mod timing;
 
 pub use folder::Folder;
+pub use operator::{View, refusals, views};
 pub use terminal::answer;
 
 use crate::expect::Verdict;
@@ -48,6 +50,7 @@ impl Study<'_> {
         for table in tables::all(self) {
             csv::write(&table, folder.create(&format!("csv/{}.csv", table.name()))?)?;
         }
+        operator::write(self.outcomes, folder)?;
         let pictures = pictures::all(self);
         for picture in &pictures {
             let mut out = folder.create(&format!("plots/{}.svg", picture.name))?;

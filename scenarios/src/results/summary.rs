@@ -1,5 +1,6 @@
 //! A variant's part of `summary.json`. Times are in seconds, sizes in bytes, shares from 0 to 1.
 
+use super::operator::{changes, refusals};
 use crate::study::Outcome;
 use serde_json::{Map, Value, json};
 use sim_core::config::{ServerConfig, Transport};
@@ -92,6 +93,10 @@ pub fn variant(outcome: &Outcome) -> Value {
             "ip_per_connection": per_connection,
         }),
     );
+    let changes = changes(outcome).len();
+    if changes > 0 {
+        put("rule_changes", json!({ "tried": changes, "refused": refusals(outcome) }));
+    }
     put("events", json!(o.events));
     put("end", json!(o.end.as_secs_f64()));
     put("digest", json!(format!("{:016x}", o.digest)));

@@ -1,6 +1,7 @@
 //! Tidy tables: one observation a row, the variant in the first column.
 
 use super::Study;
+use super::operator::changes;
 use super::summary::{PERCENTILES, link_name, server_names, server_shares, service_name};
 use crate::study::Outcome;
 use reports::{Cell, Column, Table, Unit};
@@ -264,15 +265,19 @@ fn series(study: &Study<'_>) -> Table {
     })
 }
 
-/// What was done to the network while the run went on.
+/// What was done to the network and to the rules while the run went on.
 fn timeline(study: &Study<'_>) -> Table {
     let columns = [seconds("time"), Column::text("subject"), Column::text("event")];
     table("timeline", columns, study, |o| {
-        let mut events = o.variant.config.link_events.clone();
-        events.sort_by_key(|e| e.at);
-        let row = |e: sim_core::config::LinkEvent| {
+        let link = |e: &sim_core::config::LinkEvent| {
             let what = if e.up { "up" } else { "down" };
-            vec![e.at.as_secs_f64().into(), e.link.into(), what.into()]
+            (Time::ZERO + e.at, e.link.clone(), what.to_owned())
+        };
+        let mut events: Vec<_> = o.variant.config.link_events.iter().map(link).collect();
+        events.extend(changes(o));
+        events.sort_by_key(|e| e.0);
+        let row = |(at, subject, event): (Time, String, String)| {
+            vec![at.as_secs_f64().into(), subject.into(), event.into()]
         };
         events.into_iter().map(row).collect::<Vec<_>>()
     })

@@ -231,7 +231,7 @@ fn check_tells_findings_from_wrong_input() {
     let (code, out, _) = s.lvsim(&["check", "empty.rules"]);
     assert!(code == 1 && out.contains("has no real server"), "{out}");
     let (code, out, _) = s.lvsim(&["check", "path-dr-no-arp-suppression"]);
-    assert!(code == 1 && out.contains("arp-for-shared-address"), "{out}");
+    assert!(code == 1 && out.contains("vip-answered"), "{out}");
     let (code, _, err) = s.lvsim(&["check", "bad.rules", "good.rules"]);
     assert!(code == 2 && err.contains("bad.rules:1:22"), "{err}");
     let (code, _, err) = s.lvsim(&["check", "letter.txt"]);

@@ -5,11 +5,17 @@ mod clusters;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod conform;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod judgements;
+#[cfg(test)]
 mod mistakes;
+#[cfg(test)]
+mod operator;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]

@@ -346,7 +346,7 @@ const MISTAKES: &[Mistake] = &[
         "[cluster]\nscheduler = \"wlc\"\n",
         &["`scheduler` is for the service that `vip` makes"],
     ),
-    mistake("persistence", "-s rr\n", "-s rr -p 300\n", &["persistence: not simulated yet"]),
+    mistake("persistence", "-s rr\n", "-s rr -p 0\n", &["invalid timeout value `0' specified"]),
     mistake(
         "port",
         "-t 192.168.10.200:80 -s",
@@ -357,14 +357,9 @@ const MISTAKES: &[Mistake] = &[
         "name in rules",
         "-t 192.168.10.200:80 -s",
         "-t www:http -s",
-        &["illegal virtual server address", "names are not resolved"],
+        &["illegal virtual server address", "no host has a name here"],
     ),
-    mistake(
-        "ipv6",
-        "-t 192.168.10.200:80 -s",
-        "-t [2001:db8::1]:80 -s",
-        &["IPv6: not simulated yet"],
-    ),
+    mistake("ipv6", "-t 192.168.10.200:80 -s", "-t [2001:db8::1]:80 -s", &["Service not defined"]),
     mistake(
         "service twice",
         SERVICE,

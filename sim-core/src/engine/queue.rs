@@ -1,23 +1,26 @@
 //! The event queue: earliest first, equal times in the order they were pushed.
 //!
-//! Two places hold events: the *bottom list*, at most a few dozen events before a time `end`, sorted, so
-//! that a pop takes its last; and *buckets* of the events from `end` on, which are not sorted.
+//! Two places hold events: the *bottom*, at most a few dozen events before a time `end`, in order;
+//! and *buckets* of the events from `end` on, which are not sorted.
 //!
 //! Which bucket an event belongs to depends on its time and on `base`, a time that no event in a
 //! bucket precedes. A time is seen as eleven digits of six bits: the highest digit in which the two
 //! differ is the bucket's level, the event's value of it is the bucket's place there. So all of a
 //! lower level comes before all of a higher one, and on a level the buckets are in order of time.
-//! When the bottom list is empty the first bucket is opened: a small one is sorted into the bottom
-//! list, which then owns the bucket's whole range of times, a large one is spread over lower levels.
+//! When the bottom is empty the first bucket is opened: a small one is moved to the bottom, which
+//! then owns the bucket's whole range of times, a large one is spread over lower levels.
 //! So an event moves at most once a level, however many are pending.
 //!
 //! No sequence number is stored. Pending events of equal time are in the same place (or, for a moment,
-//! the earlier pushed ones in the bottom list and the later ones in a bucket), and each place keeps
-//! them in push order: buckets are first in, first out, and the sort is stable.
+//! the earlier pushed ones in the bottom and the later ones in a bucket), and each place keeps them
+//! in push order: buckets are first in, first out, and the bottom puts an event behind those of its
+//! time.
 
+mod bottom;
 mod pool;
 
 use super::Time;
+use bottom::Bottom;
 use pool::Pool;
 
 /// Bits of a digit.
@@ -26,9 +29,7 @@ const DIGIT_BITS: u32 = 6;
 const FANOUT: usize = 1 << DIGIT_BITS;
 /// Digits of a time.
 const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
-/// Events that the bottom list accepts.
-const BOTTOM: usize = 64;
-/// Events of the largest bucket that is sorted rather than spread.
+/// Events of the largest bucket that is moved to the bottom rather than spread.
 const SMALL: usize = 48;
 /// Binary logarithm of the events in a chunk while few are pending. Then many buckets hold only a few
 /// events, and larger chunks would be mostly empty.
@@ -41,6 +42,8 @@ const PENDING_BITS: u32 = 10;
 const CYCLE: u8 = 1 << MAX_CHUNK_BITS;
 
 const _: () = assert!(SMALL <= CYCLE as usize, "the count of a small bucket is exact");
+const _: () = assert!(SMALL <= bottom::ROOM, "a small bucket fits into the bottom");
+const _: () = assert!(CYCLE as usize <= bottom::ROOM, "a chunk fits into the bottom");
 
 #[derive(Clone, Copy, Debug)]
 struct Entry<E> {
@@ -81,15 +84,14 @@ struct Level {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Queue<E> {
-    /// Latest first; of equal times, last pushed first.
-    bottom: Vec<Entry<E>>,
-    /// The bottom list owns the times before this one.
+    bottom: Bottom<E>,
+    /// The bottom owns the times before this one.
     end: u64,
     /// Time of the last popped event.
     now: u64,
     /// What the buckets are relative to.
     base: u64,
-    /// Whether the bottom list was cut since a bucket was opened.
+    /// Whether the bottom was cut since a bucket was opened.
     cut: bool,
     len: usize,
     /// Number of pending events that asks for larger chunks.
@@ -104,7 +106,7 @@ impl<E: Copy> Queue<E> {
     /// An empty queue.
     pub const fn new() -> Self {
         Self {
-            bottom: Vec::new(),
+            bottom: Bottom::new(),
             end: 0,
             now: 0,
             base: 0,
@@ -129,25 +131,28 @@ impl<E: Copy> Queue<E> {
             "an event is pushed no earlier than the last popped one, and not at Time::NEVER"
         );
         self.len += 1;
-        let entry = Entry { time, event };
-        if time < self.end && self.bottom.len() < self.bottom.capacity() {
-            insert::<E, false>(&mut self.bottom, entry);
+        if time < self.end && self.bottom.has_room() {
+            self.bottom.put(time, event);
         } else {
-            self.push_far(entry);
+            self.push_far(time, event);
         }
     }
 
-    /// Adds an entry to a bucket, or to a bottom list that has no room at the moment.
+    /// Adds an event to a bucket, or to a bottom that has no room.
+    ///
+    /// Time and event come apart, in registers: an entry in memory would be written in two pieces
+    /// and read as one by [`Queue::push`] as well, which processors wait for.
     #[inline(never)]
-    fn push_far(&mut self, entry: Entry<E>) {
+    fn push_far(&mut self, time: u64, event: E) {
+        let entry = Entry { time, event };
+        if !self.bottom.is_furnished() {
+            self.bottom.furnish(entry);
+        }
         if self.len > self.many {
             self.enlarge_chunks();
         }
         if entry.time >= self.end {
             self.place(entry);
-        } else if self.bottom.len() < BOTTOM {
-            self.bottom.reserve_exact(BOTTOM - self.bottom.len());
-            insert::<E, false>(&mut self.bottom, entry);
         } else {
             self.cut_bottom(entry);
         }
@@ -156,13 +161,13 @@ impl<E: Copy> Queue<E> {
     /// Takes the earliest event; of several at the same time, the one pushed first.
     #[inline]
     pub fn pop(&mut self) -> Option<(Time, E)> {
-        let entry = match self.bottom.pop() {
-            Some(entry) => entry,
+        let (time, event) = match self.bottom.take() {
+            Some(first) => first,
             None => self.refill()?,
         };
         self.len -= 1;
-        self.now = entry.time;
-        Some((Time::from_nanos(entry.time), entry.event))
+        self.now = time;
+        Some((Time::from_nanos(time), event))
     }
 
     /// Takes the earliest event if its time is before `limit`.
@@ -176,8 +181,8 @@ impl<E: Copy> Queue<E> {
     /// ```
     #[inline]
     pub fn pop_before(&mut self, limit: Time) -> Option<(Time, E)> {
-        let before = match self.bottom.last() {
-            Some(entry) => entry.time < limit.as_nanos(),
+        let before = match self.bottom.first_time() {
+            Some(time) => time < limit.as_nanos(),
             None => self.bucket_before(limit.as_nanos()),
         };
         if before { self.pop() } else { None }
@@ -188,8 +193,8 @@ impl<E: Copy> Queue<E> {
     /// When the sorted events are used up this looks through a bucket, and opens nothing: it is not
     /// meant to be asked before every pop. [`Queue::pop_before`] is.
     pub fn peek_time(&self) -> Option<Time> {
-        match self.bottom.last() {
-            Some(entry) => Some(Time::from_nanos(entry.time)),
+        match self.bottom.first_time() {
+            Some(time) => Some(Time::from_nanos(time)),
             None => self.first_bucket().map(|(level, digit, _)| self.bucket_min(level, digit)),
         }
     }
@@ -209,7 +214,7 @@ impl<E: Copy> Queue<E> {
     /// Bytes of memory that the queue holds, itself included.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
-            + self.bottom.capacity() * size_of::<Entry<E>>()
+            + self.bottom.heap_bytes()
             + self.levels.iter().flatten().count() * size_of::<Level>()
             + self.pool.memory_bytes()
     }
@@ -250,7 +255,7 @@ impl<E: Copy> Queue<E> {
         self.place(entry);
     }
 
-    /// The bottom list is full: ends it at the new entry's time.
+    /// The bottom is full: ends it at the new entry's time.
     #[cold]
     #[inline(never)]
     fn cut_bottom(&mut self, entry: Entry<E>) {
@@ -260,11 +265,19 @@ impl<E: Copy> Queue<E> {
             self.base = self.now;
             self.cut = true;
         }
-        let count = self.bottom.iter().take_while(|other| other.time >= entry.time).count();
-        for at in (0..count).rev() {
-            self.place(self.bottom[at]);
+        let mut kept = [entry; bottom::ROOM];
+        let mut count = 0;
+        while let Some((time, event)) = self.bottom.take() {
+            if time < entry.time {
+                kept[count] = Entry { time, event };
+                count += 1;
+            } else {
+                self.place(Entry { time, event });
+            }
         }
-        self.bottom.drain(..count);
+        for entry in &kept[..count] {
+            self.bottom.put(entry.time, entry.event);
+        }
         self.end = entry.time;
         self.place(entry);
     }
@@ -295,9 +308,9 @@ impl<E: Copy> Queue<E> {
         (buckets.tails[digit], count as usize)
     }
 
-    /// Opens buckets until the bottom list has an entry, and takes the earliest.
+    /// Opens buckets until the bottom has an entry, and takes the earliest.
     #[inline(never)]
-    fn refill(&mut self) -> Option<Entry<E>> {
+    fn refill(&mut self) -> Option<(u64, E)> {
         loop {
             let (level, digit, first_time) = self.first_bucket()?;
             self.base = first_time;
@@ -305,35 +318,33 @@ impl<E: Copy> Queue<E> {
             let count = used_level(&self.levels, level).counts[digit] as usize;
             if count > SMALL && level == 0 {
                 self.open_instant(digit);
-                return self.bottom.pop();
+                return self.bottom.take();
             }
             let (tail, count) = self.unlink(level, digit);
             if count <= SMALL {
-                self.end = first_time.saturating_add(1 << (level as u32 * DIGIT_BITS));
+                let bits = level as u32 * DIGIT_BITS;
+                self.end = first_time.saturating_add(1 << bits);
+                self.bottom.open(bits);
                 self.open_small(tail, count);
-                return self.bottom.pop();
+                return self.bottom.take();
             }
             self.spread(tail, count);
         }
     }
 
-    /// Sorts the entries of a small bucket into the empty bottom list. They are taken last first:
-    /// mostly they were pushed nearly in order of time, and so each finds its place at the end.
+    /// Moves the entries of a small bucket into the empty bottom.
     #[inline]
     fn open_small(&mut self, tail: u32, count: usize) {
-        let mut ids = [0; SMALL.div_ceil(1 << MIN_CHUNK_BITS)];
-        let ids = &mut ids[..count.div_ceil(self.pool.chunk())];
         let mut id = tail;
-        for slot in ids.iter_mut() {
+        loop {
             id = self.pool.link(id);
-            *slot = id;
-        }
-        let mut in_chunk = self.pool.in_tail(count);
-        for id in ids.iter().rev() {
-            for entry in self.pool.entries(*id, in_chunk).iter().rev() {
-                insert::<E, true>(&mut self.bottom, *entry);
+            let count = if id == tail { self.pool.in_tail(count) } else { self.pool.chunk() };
+            for entry in self.pool.entries(id, count) {
+                self.bottom.put(entry.time, entry.event);
             }
-            in_chunk = self.pool.chunk();
+            if id == tail {
+                break;
+            }
         }
         self.pool.release_all(tail);
     }
@@ -375,7 +386,10 @@ impl<E: Copy> Queue<E> {
             let (_, count) = self.unlink(0, digit);
             in_chunk = self.pool.in_tail(count);
         }
-        self.bottom.extend(self.pool.entries(first, in_chunk).iter().rev());
+        self.bottom.open(0);
+        for entry in self.pool.entries(first, in_chunk) {
+            self.bottom.put(entry.time, entry.event);
+        }
         self.pool.release_first(tail);
     }
 
@@ -438,23 +452,6 @@ fn used_level(levels: &[Option<Box<Level>>; LEVELS], level: usize) -> &Level {
 #[inline]
 fn used_level_mut(levels: &mut [Option<Box<Level>>; LEVELS], level: usize) -> &mut Level {
     levels[level].as_mut().expect("a level in use has its buckets")
-}
-
-/// Sorts an entry into a list that is latest first. Of the entries of its time it becomes the first
-/// to pop if `EARLIER`, otherwise the last.
-#[inline]
-fn insert<E: Copy, const EARLIER: bool>(list: &mut Vec<Entry<E>>, entry: Entry<E>) {
-    list.push(entry);
-    let Some((mut gap, others)) = list.split_last_mut() else { return };
-    for other in others.iter_mut().rev() {
-        let found = if EARLIER { other.time >= entry.time } else { other.time > entry.time };
-        if found {
-            break;
-        }
-        *gap = *other;
-        gap = other;
-    }
-    *gap = entry;
 }
 
 impl<E: Copy> Default for Queue<E> {

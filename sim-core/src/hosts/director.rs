@@ -52,6 +52,9 @@ impl Host {
     }
 
     /// Changes the rules.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
     pub fn administer(&mut self, fab: &mut Fabric, command: &Command) -> Result<(), IpvsError> {
         let Some(director) = &mut self.director else { return Ok(()) };
         let done = director.ipvs.apply(fab.now, command, &mut fab.book);

@@ -229,9 +229,9 @@ pub struct Fabric {
     pub out: Output,
     /// Drops by place and reason.
     pub drops: BTreeMap<(Place, Reason), Tally>,
-    /// Link traversals of IP packets.
-    pub ip_hops: u64,
-    /// Link traversals of ARP packets.
+    /// Link traversals.
+    pub hops: u64,
+    /// Of these, those of ARP packets.
     pub arp_hops: u64,
     /// Packets (bodies included) consumed by hosts.
     pub delivered: u64,
@@ -276,7 +276,7 @@ impl Fabric {
             digest: Digest::new(),
             out: Output::default(),
             drops: BTreeMap::new(),
-            ip_hops: 0,
+            hops: 0,
             arp_hops: 0,
             delivered: 0,
             dropped: 0,
@@ -345,9 +345,10 @@ impl Fabric {
     #[inline]
     pub fn count_hop(&mut self, direction: u32, packet: PacketId) -> &Packet {
         let p = &self.packets[packet];
-        let ip = u64::from(p.kind.is_ip());
-        self.ip_hops += ip;
-        self.arp_hops += 1 - ip;
+        self.hops += 1;
+        if !p.kind.is_ip() {
+            self.arp_hops += 1;
+        }
         let word = (u64::from(p.seq) << 32 | u64::from(p.dst.0)) ^ u64::from(p.len) << 24;
         self.digest.fold(self.now.as_nanos() ^ u64::from(direction) << 40 ^ word.rotate_left(16));
         p

@@ -451,11 +451,22 @@ impl IpStack {
         to: NeighbourId,
         packet: PacketId,
     ) {
-        if let Some(mac) = self.neighbours.known(fab.now, to) {
-            self.emit_to(fab, interface, packet, mac);
-        } else {
+        let Some(mac) = self.neighbours.known(fab.now, to) else {
             self.transmit_slow(fab, interface, to, packet);
+            return;
+        };
+        let i = &self.interfaces[interface as usize];
+        let p = &mut fab.packets[packet];
+        p.dst_mac = mac;
+        if !i.plain {
+            self.emit(fab, interface, packet);
+            return;
         }
+        p.src_mac = i.mac;
+        let len = p.len;
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += u64::from(len);
+        fab.send_sized(i.direction, packet, len);
     }
 
     #[cold]
@@ -505,31 +516,8 @@ impl IpStack {
     }
 
     /// Puts a frame whose Ethernet destination is set on the link of an interface.
-    pub fn emit(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
-        let to = fab.packets[packet].dst_mac;
-        self.emit_to(fab, interface, packet, to);
-    }
-
-    /// Puts a frame on the link of an interface.
-    #[inline]
-    fn emit_to(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId, to: MacId) {
-        let i = &self.interfaces[interface as usize];
-        let p = &mut fab.packets[packet];
-        p.src_mac = i.mac;
-        p.dst_mac = to;
-        if !i.plain {
-            self.emit_slow(fab, interface, packet);
-            return;
-        }
-        let ip = u64::from(p.kind == Kind::Ipv4);
-        let len = p.len;
-        self.counters.packets_out += ip;
-        self.counters.bytes_out += ip * u64::from(len);
-        fab.send_sized(i.direction, packet, len);
-    }
-
     #[cold]
-    fn emit_slow(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+    pub fn emit(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         if let Some(held) = &mut self.held {
             held.push((interface, packet));
             return;

@@ -281,8 +281,9 @@ impl Table {
             self.entry(interface, ip)
         } else {
             match self.index.get(&(interface, ip)) {
-                Some(&slot) => NeighbourId(slot),
-                None => return,
+                // an entry that a route only names is none to the kernel
+                Some(&slot) if self.entries[slot as usize].was_asked() => NeighbourId(slot),
+                _ => return,
             }
         };
         let e = &mut self.entries[id.0 as usize];
@@ -422,7 +423,7 @@ impl Table {
 impl Neighbour {
     /// Whether anything ever changed the entry: it was asked for, heard of, or set.
     pub fn was_asked(&self) -> bool {
-        self.updated != Time::ZERO
+        self.state != State::Failed || self.updated != Time::ZERO
     }
 
     /// Sets the deadline; wakes are pushed only if none is armed early enough.

@@ -474,6 +474,32 @@ mod tests {
     }
 
     #[test]
+    fn the_short_way_does_what_the_long_one_does() {
+        let limits = [QueueLimit::Packets(0), QueueLimit::Packets(12), QueueLimit::Bytes(9_000)];
+        for limit in limits {
+            let mut long = direction(100_000_000, limit);
+            let mut either = direction(100_000_000, limit);
+            let (mut now, mut short) = (Time::ZERO, 0);
+            for i in 0..2_000_u32 {
+                now += Span::from_nanos(u64::from(i.wrapping_mul(0x9e37_79b9) >> 15));
+                while long.next().is_some_and(|at| at <= now) {
+                    let at = long.next().expect("it is due");
+                    assert_eq!(long.arrive(at), either.arrive(at));
+                }
+                let len = 40 + (i * 7 % 1_400) as u16;
+                let plain = either.send_plain(now, PacketId(i), len);
+                short += u32::from(plain.is_some());
+                let sent = plain.unwrap_or_else(|| either.send(now, PacketId(i), len));
+                assert_eq!(sent, long.send(now, PacketId(i), len));
+                assert_eq!(either.counters(), long.counters());
+                assert_eq!(either.bytes(), long.bytes());
+            }
+            let counted = matches!(limit, QueueLimit::Bytes(_) | QueueLimit::Packets(0));
+            assert_eq!(short > 1_000, !counted, "{short} took the short way");
+        }
+    }
+
+    #[test]
     fn frames_follow_each_other_at_the_rate_of_the_link() {
         let mut d = direction(1_000_000_000, QueueLimit::Packets(1000));
         let at = |ns| Time::from_nanos(ns);
@@ -492,7 +518,7 @@ mod tests {
     fn the_tail_is_dropped_when_the_queue_is_full() {
         let mut d = direction(1_000_000, QueueLimit::Packets(2));
         for i in 0..3 {
-            assert!(matches!(d.send(Time::ZERO, PacketId(i), 982), Sent::Behind | Sent::Head(_)));
+            assert!(matches!(d.send(Time::ZERO, PacketId(i), 982), Sent::Head(_) | Sent::Behind));
         }
         assert_eq!(d.send(Time::ZERO, PacketId(3), 982), Sent::Full);
         assert_eq!(d.counters().dropped_queue, 1);
@@ -503,12 +529,12 @@ mod tests {
     #[test]
     fn a_byte_limit_counts_what_is_not_yet_sent() {
         let mut d = direction(8_000_000, QueueLimit::Bytes(2500));
-        assert!(matches!(d.send(Time::ZERO, PacketId(0), 982), Sent::Behind | Sent::Head(_)));
-        assert!(matches!(d.send(Time::ZERO, PacketId(1), 982), Sent::Behind | Sent::Head(_)));
+        assert!(matches!(d.send(Time::ZERO, PacketId(0), 982), Sent::Head(_) | Sent::Behind));
+        assert!(matches!(d.send(Time::ZERO, PacketId(1), 982), Sent::Head(_) | Sent::Behind));
         assert_eq!(d.send(Time::ZERO, PacketId(2), 982), Sent::Full);
         assert!(matches!(
             d.send(Time::from_nanos(500_000), PacketId(3), 982),
-            Sent::Behind | Sent::Head(_)
+            Sent::Head(_) | Sent::Behind
         ));
     }
 

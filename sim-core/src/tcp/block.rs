@@ -144,8 +144,9 @@ impl Bits {
 /// No listener: the connection was opened by this side.
 pub(super) const NO_LISTENER: u16 = u16::MAX;
 
-/// The control block. At most three cache lines.
+/// The control block: three cache lines.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(super) struct Block {
     pub(super) tuple: Tuple,
     pub(super) state: State,

@@ -35,7 +35,7 @@ pub(super) fn gather(mut world: World) -> Observations {
         digest: fabric.digest.value(),
         end: now,
         events: world.events,
-        ip_hops: fabric.ip_hops,
+        ip_hops: fabric.hops - fabric.arp_hops,
         arp_hops: fabric.arp_hops,
         packets: PacketAccount {
             created,

@@ -123,19 +123,25 @@ impl World {
 
     #[inline]
     fn dispatch(&mut self, event: Event) {
-        match event {
+        let (direction, packet) = match event {
             Event::Arrive { direction } => {
                 let link = &mut self.fabric.directions[direction as usize];
                 let Some(packet) = link.arrive(self.fabric.now) else { return };
                 if let Some(at) = link.next() {
                     self.fabric.queue.push(at, event);
                 }
-                self.arrive(direction, packet);
+                (direction, packet)
             }
-            Event::Late { slot } => {
-                let (direction, packet) = self.fabric.take_late(slot);
-                self.arrive(direction, packet);
-            }
+            Event::Late { slot } => self.fabric.take_late(slot),
+            other => return self.dispatch_other(other),
+        };
+        self.arrive(direction, packet);
+    }
+
+    /// Handles an event that is not the arrival of a frame.
+    #[inline(never)]
+    fn dispatch_other(&mut self, event: Event) {
+        match event {
             Event::Neighbour { host, .. }
             | Event::Tcp { host, .. }
             | Event::Ipvs { host }
@@ -155,6 +161,9 @@ impl World {
             Event::Link { index } => self.link_event(index),
             Event::Sample => self.sample(),
             Event::Operator { index } => self.operate(index as usize),
+            Event::Arrive { .. } | Event::Late { .. } => {
+                debug_assert!(false, "arrivals are handled before");
+            }
         }
     }
 

@@ -60,7 +60,7 @@ fn a_director_answers_a_ping_of_its_virtual_address_itself() {
     hosts[0].ip.originate(fabric, &ping);
     while world.run(1) {
         if let Some(Event::Arrive { direction: 1 }) = world.last
-            && world.fabric.ip_hops == 2
+            && world.fabric.hops - world.fabric.arp_hops == 2
         {
             break;
         }

@@ -11,6 +11,7 @@ mod links;
 mod memory;
 mod mistakes;
 mod network;
+mod operator;
 mod randomness;
 mod routing;
 mod switches;

@@ -173,10 +173,15 @@ impl<'a> Recorded<'a> {
         found
     }
 
+    /// Whether something came in at this time.
+    fn is_caused(&self, time: Time) -> bool {
+        let now = |i: &Input| self.time(i.at) == time && matches!(i.what, Given::Frame(..));
+        self.came.iter().any(now)
+    }
+
     /// How much earlier or later a frame of ours, sent at `time`, may be.
     fn tolerance(&self, time: Time, frame: &Frame) -> Span {
-        let now = |i: &Input| self.time(i.at) == time && matches!(i.what, Given::Frame(..));
-        let caused = self.came.iter().any(now);
+        let caused = self.is_caused(time);
         if self.proxies && frame.packet.kind == Kind::ArpReply {
             PROXY_DELAY
         } else if caused {
@@ -349,37 +354,62 @@ impl Bench {
     ) -> Result<usize, String> {
         let theirs = &recorded.left[number];
         let mut ours = ours.into_iter();
+        // what timers sent earlier than the recorded ones did
+        let mut early: Vec<(Time, Frame)> = Vec::new();
         for (n, their) in theirs.iter().enumerate() {
             let at = recorded.time(their.at);
-            let n = n + 1;
-            let when = seconds(at);
-            let Some((time, mut frame)) = ours.next() else {
-                let summary = summary(&their.bytes);
-                return Err(format!("frame {n} sent ({when}) is missing: {summary}"));
+            let place = format!("frame {} sent ({})", n + 1, seconds(at));
+            let equal = early.iter().position(|(time, frame)| {
+                self.encoded(*time, &mut frame.clone(), &their.bytes) == their.bytes
+            });
+            let (time, frame, mine) = if let Some(n) = equal {
+                let (time, frame) = early.remove(n);
+                (time, frame, their.bytes.clone())
+            } else {
+                let found = self.next(recorded, &mut ours, &mut early, their);
+                found.ok_or_else(|| format!("{place} is missing: {}", summary(&their.bytes)))?
             };
-            let mine = self.encoded(time, &mut frame, &their.bytes);
-            if let Some((field, recorded, ours)) = difference(&their.bytes, &mine) {
+            if let Some((field, theirs, our)) = difference(&their.bytes, &mine) {
+                let (recorded, ours) = (summary(&their.bytes), summary(&mine));
+                let when = seconds(time);
                 return Err(format!(
-                    "frame {n} sent ({when}): {field} {recorded}, ours {ours}: recorded {}, ours {} ({})",
-                    summary(&their.bytes),
-                    summary(&mine),
-                    seconds(time)
+                    "{place}: {field} {theirs}, ours {our}: recorded {recorded}, ours {ours} ({when})"
                 ));
             }
             if mine != their.bytes {
-                return Err(format!("frame {n} sent ({when}): the bytes differ"));
+                return Err(format!("{place}: the bytes differ"));
             }
             let late = time.saturating_since(at).max(at.saturating_since(time));
             if late > recorded.tolerance(time, &frame) {
-                return Err(format!("frame {n} was sent at {when}, ours at {}", seconds(time)));
+                return Err(format!("{place}, but ours at {}", seconds(time)));
             }
         }
-        if let Some((time, mut frame)) = ours.next() {
+        if let Some((time, mut frame)) = early.into_iter().chain(ours).next() {
             let mine = self.encoded(time, &mut frame, &[]);
             let summary = summary(&mine);
             return Err(format!("a frame too many at {}: {summary}", seconds(time)));
         }
         Ok(theirs.len())
+    }
+
+    /// The next frame of ours with its bytes. Frames of timers that are not the recorded one are put
+    /// aside: the timers of the recorded kernel may be later.
+    fn next(
+        &mut self,
+        recorded: &Recorded<'_>,
+        ours: &mut impl Iterator<Item = (Time, Frame)>,
+        early: &mut Vec<(Time, Frame)>,
+        their: &Captured,
+    ) -> Option<(Time, Frame, Vec<u8>)> {
+        loop {
+            let (time, mut frame) = ours.next()?;
+            let before = frame.clone();
+            let mine = self.encoded(time, &mut frame, &their.bytes);
+            if mine == their.bytes || recorded.is_caused(time) {
+                return Some((time, frame, mine));
+            }
+            early.push((time, before));
+        }
     }
 
     /// The bytes of a frame of ours, with what the kernel is free to choose taken from `their`.

@@ -3,7 +3,7 @@
 use crate::import::ipvsadm::{Listing, Names, View};
 use crate::operator;
 use serde_json::Value;
-use sim_core::net::arp::State;
+use sim_core::engine::Span;
 use sim_core::observe::DirectorSnapshot;
 use sim_core::world::World;
 use std::net::IpAddr;
@@ -51,10 +51,17 @@ fn listed_entry(line: &str) -> Option<Entry> {
     Some(Entry { words: [protocol, client, service, destination, state].map(str::to_owned), left })
 }
 
-/// Compares the connections of a director.
-pub(super) fn connections(world: &World, host: usize, recorded: &[Entry]) -> Result<usize, String> {
+/// Compares the connections of a director. `late` is how much longer requests took than in the
+/// recording.
+pub(super) fn connections(
+    world: &World,
+    host: usize,
+    recorded: &[Entry],
+    late: Span,
+) -> Result<usize, String> {
     let mut ours = our_connections(world, host);
     let mut theirs = recorded.to_vec();
+    let allowed = SECONDS + late.as_nanos().div_ceil(1_000_000_000);
     ours.sort();
     theirs.sort();
     for their in &theirs {
@@ -63,7 +70,7 @@ pub(super) fn connections(world: &World, host: usize, recorded: &[Entry]) -> Res
             return Err(format!("recorded {}, ours {}", their.shown(), listed.join("; ")));
         };
         let our = ours.remove(at);
-        if our.left.abs_diff(their.left) > SECONDS {
+        if our.left.abs_diff(their.left) > allowed {
             return Err(format!("recorded {}, ours {} s left", their.shown(), our.left));
         }
     }
@@ -138,6 +145,5 @@ pub(super) fn neighbour_lines(world: &mut World, host: usize) -> Vec<String> {
         }
         format!("{to} dev {dev} {state}")
     };
-    let asked = |n: &&sim_core::net::arp::Neighbour| n.state != State::Failed || n.was_asked();
-    ip.neighbours.entries().iter().filter(asked).map(line).collect()
+    ip.neighbours.entries().iter().filter(|n| n.was_asked()).map(line).collect()
 }

@@ -1,5 +1,6 @@
 //! What runs on hosts: IPVS, servers, clients.
 
+use super::host::{SETUP, SETUP_FILE};
 use super::{BYTES, COUNT, TEXTS, TIME, field};
 use crate::format::field::Absent::{Default, Means, Required};
 use crate::format::field::{Kind, Section};
@@ -18,6 +19,8 @@ pub static DIRECTOR: Section = Section {
             "The file with the rules, relative to the scenario.",
         ),
         field("sysctl", Kind::Table(&IPVS_SYSCTL), Means("kernel defaults"), "net.ipv4.vs.*"),
+        SETUP,
+        SETUP_FILE,
     ],
 };
 

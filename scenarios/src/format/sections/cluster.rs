@@ -1,8 +1,7 @@
 //! The shorthand for the usual cluster.
 
-use super::{
-    OF_NETWORK, SCHEDULER, field, host::CPU, host::SYSCTL, host::TCP, network::LINK_PROPERTIES,
-};
+use super::host::{CPU, SETUP, SETUP_FILE, SYSCTL, TCP};
+use super::{OF_NETWORK, SCHEDULER, field, network::LINK_PROPERTIES};
 use crate::format::field::Absent::{Default, Means};
 use crate::format::field::{Field, Kind, Section};
 
@@ -84,6 +83,8 @@ pub static CLUSTER_ROUTER: Section = Section {
         ),
         HOST_LINK,
         HOST_SYSCTL,
+        SETUP,
+        SETUP_FILE,
         HOST_CPU,
     ],
 };
@@ -97,6 +98,8 @@ pub static CLUSTER_DIRECTOR: Section = Section {
         field("address", Kind::Address, Means("the next free address of the subnet"), "DIP."),
         HOST_LINK,
         HOST_SYSCTL,
+        SETUP,
+        SETUP_FILE,
         HOST_CPU,
     ],
 };
@@ -127,6 +130,8 @@ pub static CLUSTER_SERVERS: Section = Section {
         ),
         HOST_LINK,
         HOST_SYSCTL,
+        SETUP,
+        SETUP_FILE,
         HOST_CPU,
         HOST_TCP,
     ],
@@ -158,6 +163,8 @@ pub static CLUSTER_CLIENTS: Section = Section {
         ),
         HOST_LINK,
         HOST_SYSCTL,
+        SETUP,
+        SETUP_FILE,
         HOST_TCP,
     ],
 };

@@ -2,7 +2,7 @@
 
 use super::{OF_NETWORK, SMALL, field};
 use crate::format::field::Absent::{Default, Means, Required};
-use crate::format::field::{Kind, Section};
+use crate::format::field::{Field, Kind, Section};
 
 /// Settings Linux has per interface.
 pub static INTERFACE_SYSCTL: Section = Section {
@@ -248,6 +248,22 @@ pub static INTERFACE: Section = Section {
     ],
 };
 
+/// The commands of a host.
+pub(super) const SETUP: Field = field(
+    "setup",
+    Kind::Text,
+    Means("none"),
+    "The commands that an administrator types on the host, as a text: ip, ifconfig, route, sysctl, ipvsadm, iptables, ...",
+);
+
+/// The same in a file.
+pub(super) const SETUP_FILE: Field = field(
+    "setup_file",
+    Kind::Text,
+    Means("none"),
+    "The file with these commands, relative to the scenario.",
+);
+
 /// A host.
 pub static HOST: Section = Section {
     name: "host",
@@ -288,5 +304,7 @@ pub static HOST: Section = Section {
         field("sysctl", Kind::Table(&SYSCTL), Means("the defaults"), "Kernel settings."),
         field("tcp", Kind::Table(&TCP), Means("as in [tcp]"), "TCP of this host."),
         field("cpu", Kind::Table(&CPU), Means("no cost"), "CPU that received packets must pass."),
+        SETUP,
+        SETUP_FILE,
     ],
 };

@@ -163,6 +163,12 @@ pub static SCENARIO: Section = Section {
             Means("none"),
             "A host; or what differs on a host of [cluster].",
         ),
+        field(
+            "variables",
+            Kind::Any,
+            Means("none"),
+            "Values of variables in the commands of hosts, and of placeholders there such as VIP.",
+        ),
         field("switch", Kind::Tables(&SWITCH), Means("none"), "A learning switch."),
         field("link", Kind::Tables(&LINK), Means("none"), "A cable."),
         field("link_event", Kind::Tables(&LINK_EVENT), Means("none"), "A link goes down or up."),

@@ -17,6 +17,7 @@ mod lexer;
 mod net_tools;
 pub mod netfilter;
 mod programs;
+mod rules;
 pub mod setup;
 mod shell;
 mod statements;
@@ -24,6 +25,7 @@ mod sysctl;
 mod words;
 
 pub use action::{Action, Command, Word};
+pub use rules::rules;
 pub use setup::HostSetup;
 pub use sysctl::Setting;
 
@@ -80,7 +82,9 @@ pub fn read(
     let mut shell = shell::Shell::new(context, findings);
     shell.script(file, base, text);
     dispatch::start_host(&mut shell);
-    shell.commands
+    let commands = shell.commands;
+    findings.remarks.sort_by_key(|r| (r.place.file, r.place.span.start));
+    commands
 }
 
 #[cfg(test)]

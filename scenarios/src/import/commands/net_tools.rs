@@ -220,8 +220,9 @@ pub(super) fn route(words: &[Word]) -> Result<Actions, Problem> {
     }
     let hops =
         if reject { Vec::new() } else { vec![Hop { via, device, weight: 1, on_link: false }] };
+    // the old interface puts a second route of a prefix before the first one
     Ok(vec![Action::AddRoute(
-        RouteMode::Add,
+        RouteMode::Prepend,
         Route {
             to,
             kind: if reject { RouteKind::Unreachable } else { RouteKind::Unicast },

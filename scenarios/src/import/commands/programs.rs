@@ -225,7 +225,7 @@ pub(super) fn prints(program: &str, words: &[RawWord]) -> bool {
         "ifconfig" => words.len() <= 2,
         "route" | "arp" => !has(&["add", "del", "-s", "-d"]),
         "iptables" | "ip6tables" => has(&["-L", "-S", "-nL", "-nvL", "-vnL", "--list"]),
-        "sysctl" => !has(&["-w"]),
+        "sysctl" => !has(&["-q", "-qw"]),
         "iptables-save" | "ipvsadm-save" | "cat" | "service" | "systemctl" | "setenforce"
         | "getenforce" | "chkconfig" => true,
         _ => matches!(kind(program), Some(Kind::Shows)),

@@ -47,6 +47,8 @@ struct Splitter<'a, 'f> {
     findings: &'f mut Findings,
     /// Every command stands behind `#`, the prompt of root.
     hash_prompts: bool,
+    /// The text is a script: nobody pasted output into it.
+    script: bool,
     /// The command before prints something.
     shows: bool,
     /// Index of the statement that opened a file.
@@ -56,12 +58,15 @@ struct Splitter<'a, 'f> {
 /// All commands of a text.
 pub(super) fn split(text: Text<'_>, findings: &mut Findings) -> Vec<Statement> {
     let hash_prompts = only_hash_prompts(text.source);
+    let ends = |line: &str| matches!(line.trim().trim_end_matches(';'), "esac" | "done" | "fi");
+    let script = text.source.starts_with("#!") || text.source.lines().any(ends);
     let mut splitter = Splitter {
         text,
         next: 0,
         statements: Vec::new(),
         findings,
         hash_prompts,
+        script,
         shows: false,
         editing: None,
     };
@@ -122,7 +127,8 @@ impl Splitter<'_, '_> {
         let plain = self.text.plain(start, end);
         let trimmed = plain.trim();
         self.next = (end + 1).min(self.text.len()).max(end);
-        if trimmed.is_empty() || trimmed.starts_with("```") {
+        let dots = |c| matches!(c, '.' | '\u{2026}');
+        if trimmed.is_empty() || trimmed.starts_with("```") || trimmed.chars().all(dots) {
             self.shows = false;
             return;
         }
@@ -144,7 +150,7 @@ impl Splitter<'_, '_> {
             return;
         } else if trimmed.starts_with("//") || self.content(trimmed, &place) {
             return;
-        } else if self.prose(trimmed, &place) || self.output(trimmed, &place) {
+        } else if self.prose(trimmed, &place) || self.output(trimmed, indent > 0, &place) {
             return;
         }
         self.editing = None;
@@ -200,7 +206,11 @@ impl Splitter<'_, '_> {
                 self.editing = Some(self.statements.len() - 1);
                 return self.content(text, place);
             }
-            return setting(text) && self.shows;
+            let printed = setting(text);
+            if printed {
+                self.findings.remark(place, "output of a command, passed over");
+            }
+            return printed;
         };
         let found = setting(text) || ifcfg::is_line(text);
         if found {
@@ -217,7 +227,8 @@ impl Splitter<'_, '_> {
         let body =
             if numbered { body.trim_start_matches(['.', '\u{3001}', ')', '(', ' ']) } else { body };
         let bullet = body.trim_start_matches(['\u{2022}', '*', '-', '>', ' ']);
-        let known = programs::kind(bullet.split_whitespace().next().unwrap_or("")).is_some();
+        let first = bullet.split_whitespace().next().unwrap_or("");
+        let known = programs::kind(first).is_some() || programs::misspelt(first).is_some();
         let prose = bullet.chars().next().is_some_and(foreign)
             || !known && text.chars().filter(|c| foreign(*c)).count() >= 2 && !text.contains('=');
         if prose {
@@ -227,8 +238,8 @@ impl Splitter<'_, '_> {
     }
 
     /// A line that a command before printed.
-    fn output(&mut self, text: &str, place: &Place) -> bool {
-        const SHAPES: [&str; 12] = [
+    fn output(&mut self, text: &str, indented: bool, place: &Place) -> bool {
+        const SHAPES: [&str; 13] = [
             "IP Virtual Server",
             "Prot LocalAddress",
             "-> ",
@@ -241,13 +252,19 @@ impl Splitter<'_, '_> {
             "Chain ",
             "target  ",
             "Iface ",
+            "default via",
         ];
         let mut words = text.split_whitespace();
         let first = words.next().unwrap_or("");
         let row = words.next().is_some_and(|w| w.bytes().all(|b| b.is_ascii_digit()));
         let is_known = programs::kind(first).is_some() && !row;
         let shaped = SHAPES.iter().any(|s| text.starts_with(s));
-        let follows = self.shows && !is_known && (row || programs::misspelt(first).is_none());
+        // what could be a command that is not known, and is told
+        let word = first.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let follows = self.shows
+            && !is_known
+            && (row || indented || !word)
+            && programs::misspelt(first).is_none();
         if shaped || follows {
             self.findings.remark(place, "output of a command, passed over");
         }
@@ -264,7 +281,7 @@ impl Splitter<'_, '_> {
             let statement = &self.statements[last - 1];
             let program = statement.keyword().rsplit('/').next().unwrap_or("").to_owned();
             let to_file = statement.redirects.iter().any(|r| r.kind.starts_with('>'));
-            self.shows = !to_file && programs::prints(&program, &statement.words);
+            self.shows = !self.script && !to_file && programs::prints(&program, &statement.words);
             let opens = ["vim", "vi", "nano", "cat", "more", "less", "gedit", "emacs"]
                 .contains(&program.as_str());
             self.editing =
@@ -396,5 +413,5 @@ fn finish(statements: &mut Vec<Statement>, current: &mut Statement, end: &'stati
 
 /// The known program that a word most likely was meant to be.
 pub(super) fn near_program(word: &str) -> Option<&'static str> {
-    nearest(word, programs::names())
+    nearest(word, programs::names()).filter(|near| word.len() >= 3 && near.len() >= 2)
 }

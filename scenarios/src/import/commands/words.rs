@@ -6,6 +6,9 @@ use crate::diagnostic::{At, Place, Problem};
 use crate::format::words::{list, nearest};
 use core::net::IpAddr;
 
+/// Short forms of objects and commands of `ip`.
+const SHORT: [&str; 5] = ["addr", "neigh", "del", "repl", "chg"];
+
 /// A cursor over the words of a command.
 #[derive(Clone, Debug)]
 pub(super) struct Words<'a> {
@@ -99,7 +102,18 @@ impl<'a> Words<'a> {
             return Err(self.lacks(&format!("one of {}", list(known))));
         };
         let found = known.iter().find(|k| k.starts_with(word.value.as_str()));
-        let found = found.copied().ok_or_else(|| self.unknown(word, known))?;
+        let found = found.copied().ok_or_else(|| {
+            let problem = self.unknown(word, known);
+            if problem.help.is_some() {
+                return problem;
+            }
+            // the short forms that people write
+            let short = SHORT.into_iter().filter(|s| known.iter().any(|k| k.starts_with(s)));
+            match nearest(&word.value, short) {
+                Some(near) => problem.help(format!("did you mean `{near}`?")),
+                None => problem,
+            }
+        })?;
         self.next += 1;
         self.name.push(' ');
         self.name.push_str(found);

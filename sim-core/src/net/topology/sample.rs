@@ -10,19 +10,7 @@ use crate::wire::proto;
 use std::net::IpAddr;
 
 pub(crate) fn world() -> WorldConfig {
-    WorldConfig {
-        seed: 1,
-        duration: Span::from_secs(1),
-        drain: Span::ZERO,
-        warmup: Span::ZERO,
-        hosts: Vec::new(),
-        switches: Vec::new(),
-        links: Vec::new(),
-        series_interval: Span::ZERO,
-        connections: false,
-        captures: Vec::new(),
-        link_events: Vec::new(),
-    }
+    WorldConfig { seed: 1, duration: Span::from_secs(1), ..WorldConfig::default() }
 }
 
 pub(crate) fn ip(text: &str) -> IpAddr {

@@ -34,15 +34,12 @@ impl HostSetup {
         match (mode, at) {
             (RouteMode::Add, Some(_))
                 if route.to.family() == Family::V4
-                    || self.routes.iter().any(|r| same(r) && r.hops == route.hops) =>
+                    || self.routes.iter().any(|r| same(r) && alike_hops(r, &route)) =>
             {
                 return Err(self.exists(&route, place));
             }
-            (RouteMode::Append, Some(_))
-                if self
-                    .routes
-                    .iter()
-                    .any(|r| same(r) && r.hops == route.hops && r.kind == route.kind) =>
+            (RouteMode::Append | RouteMode::Prepend, Some(_))
+                if self.routes.iter().any(|r| same(r) && alike_hops(r, &route)) =>
             {
                 return Err(self.exists(&route, place));
             }
@@ -355,4 +352,14 @@ fn alike(a: &Rule, b: &Rule) -> bool {
     let name = |w: &Option<Word>| w.as_ref().map(|w| w.value.clone());
     (a.from, a.to, a.mark, a.table, a.family) == (b.from, b.to, b.mark, b.table, b.family)
         && (name(&a.input), name(&a.output)) == (name(&b.input), name(&b.output))
+}
+
+/// Whether two routes do the same, wherever they were written.
+fn alike_hops(a: &Route, b: &Route) -> bool {
+    let hops = |r: &Route| -> Vec<(Option<IpAddr>, Option<String>)> {
+        let hop =
+            |h: &Hop| (h.via.as_ref().map(|v| v.value), h.device.as_ref().map(|d| d.value.clone()));
+        r.hops.iter().map(hop).collect()
+    };
+    a.kind == b.kind && hops(a) == hops(b)
 }
