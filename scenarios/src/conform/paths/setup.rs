@@ -1,35 +1,48 @@
 //! What was typed on a host, as its configuration.
 
-use super::case::{Case, mac};
-use crate::diagnostic::Sources;
-use crate::import::ipvsadm::{self, Names};
-use sim_core::config::{
-    HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, IpvsConfig, Net, RouteConfig,
-    TunnelConfig,
-};
+use super::case::Case;
+use crate::build::setup::configure;
+use crate::diagnostic::{Problem, Sources};
+use crate::import::commands::{self, Context, Findings};
+use crate::import::ipvsadm::Names;
+use sim_core::config::{HostConfig, InterfaceConfig, InterfaceSysctl};
 
 /// The configuration of a host of a case, with nothing running on it.
 ///
 /// # Errors
-/// The first command that is not understood.
+/// The first command that is not understood or cannot be played.
 pub(super) fn host(case: &Case, name: &str, interfaces: &[String]) -> Result<HostConfig, String> {
-    let mut host = HostConfig {
+    let mut base = HostConfig {
         name: name.to_owned(),
         interfaces: interfaces.iter().map(|i| interface(case, name, i)).collect(),
         ..HostConfig::default()
     };
-    let mut setup = Setup { host: &mut host, rules: String::new(), tunnel: Vec::new(), up: false };
+    let mut text = String::new();
     for command in case.typed_on(name) {
-        setup.run(command).ok_or_else(|| format!("{name}: not understood: {command}"))?;
+        text.push_str(command);
+        text.push('\n');
     }
-    let (rules, tunnel, up) = (setup.rules, setup.tunnel, setup.up);
-    if up {
-        host.tunnels.push(TunnelConfig::tunl0(tunnel));
+    let mut sources = Sources::default();
+    let file = sources.add(name, text.as_str());
+    let mut findings = Findings::default();
+    let mut context = Context { variables: &[], open: &mut |_| None };
+    let read = commands::read(file, 0, &text, &mut context, &mut findings);
+    let rules = commands::rules(&read, &Names::NONE, &mut findings.problems);
+    base.ipvs = rules.map(|r| r.config);
+    let configured = configure(&base, &read, &mut findings);
+    match findings.problems.first() {
+        Some(problem) => Err(format!("{name}: {}", told(problem, &text))),
+        None => Ok(configured.host),
     }
-    if !rules.is_empty() {
-        host.ipvs = Some(ipvs(name, &rules, host.ipvs.take())?);
-    }
-    Ok(host)
+}
+
+/// A problem with the line that it is about.
+fn told(problem: &Problem, text: &str) -> String {
+    let line = problem.place.as_ref().and_then(|place| {
+        let before = text.get(..place.span.start)?.rfind('\n').map_or(0, |n| n + 1);
+        text.get(before..)?.lines().next()
+    });
+    format!("{}: {}", line.unwrap_or_default(), problem.message)
 }
 
 fn interface(case: &Case, host: &str, name: &str) -> InterfaceConfig {
@@ -40,129 +53,4 @@ fn interface(case: &Case, host: &str, name: &str) -> InterfaceConfig {
         mtu: 1500,
         sysctl: InterfaceSysctl::default(),
     }
-}
-
-fn ipvs(host: &str, rules: &str, before: Option<IpvsConfig>) -> Result<IpvsConfig, String> {
-    let mut sources = Sources::default();
-    let file = sources.add(host, rules);
-    let mut problems = Vec::new();
-    let mut config = ipvsadm::read(file, 0, rules, &Names::NONE, &mut problems).config;
-    if let Some(problem) = problems.first() {
-        return Err(format!("{host}: {}", problem.message));
-    }
-    config.sysctl = before.unwrap_or_default().sysctl;
-    Ok(config)
-}
-
-struct Setup<'a> {
-    host: &'a mut HostConfig,
-    rules: String,
-    tunnel: Vec<Net>,
-    up: bool,
-}
-
-impl Setup<'_> {
-    fn run(&mut self, command: &str) -> Option<()> {
-        let words: Vec<&str> = command.split_whitespace().collect();
-        match &words[..] {
-            ["ip", "addr", "add", address, rest @ ..] => self.address(address, rest),
-            ["ip", "addr", "flush", "dev", dev] => {
-                self.dev(dev)?.addresses.clear();
-                self.host.routes.clear();
-                Some(())
-            }
-            ["ip", "route", "add", to, "via", via] => self.route(to, via),
-            ["ip", "route", "del", "default"] => {
-                self.host.routes.retain(|r| r.to != Net::ALL);
-                Some(())
-            }
-            ["ip", "link", "set", dev, state @ ("up" | "down")] => {
-                if *dev != "tunl0" {
-                    return None;
-                }
-                self.up = *state == "up";
-                Some(())
-            }
-            ["ip", "link", "set", dev, "mtu", mtu] => {
-                self.dev(dev)?.mtu = mtu.parse().ok()?;
-                Some(())
-            }
-            ["ip", "neigh", "replace", ip, "lladdr", address, "dev", dev, "nud", "permanent"] => {
-                let entry = ((*dev).to_owned(), ip.parse().ok()?, mac(address)?);
-                self.host.neighbours.push(entry);
-                Some(())
-            }
-            ["sysctl", "-w", setting] => {
-                let (key, value) = setting.split_once('=')?;
-                self.sysctl(key, value.parse().ok()?)
-            }
-            ["ipvsadm", rest @ ..] => {
-                self.rules.push_str(&rest.join(" "));
-                self.rules.push('\n');
-                Some(())
-            }
-            _ => None,
-        }
-    }
-
-    fn dev(&mut self, name: &str) -> Option<&mut InterfaceConfig> {
-        self.host.interfaces.iter_mut().find(|i| i.name == name)
-    }
-
-    fn address(&mut self, address: &str, rest: &[&str]) -> Option<()> {
-        let (ip, len) = address.split_once('/')?;
-        let address = Net::new(ip.parse().ok()?, len.parse().ok()?);
-        let dev = rest.iter().position(|w| *w == "dev")?;
-        match *rest.get(dev + 1)? {
-            "lo" => self.host.loopback.push(address),
-            "tunl0" => self.tunnel.push(address),
-            dev => self.dev(dev)?.addresses.push(address),
-        }
-        Some(())
-    }
-
-    fn route(&mut self, to: &str, via: &str) -> Option<()> {
-        let to = if to == "default" { Net::ALL } else { prefix(to)? };
-        let hops = vec![HopConfig { via: Some(via.parse().ok()?), dev: None }];
-        self.host.routes.push(RouteConfig::new(to, hops));
-        Some(())
-    }
-
-    fn sysctl(&mut self, key: &str, value: u8) -> Option<()> {
-        let key = key.strip_prefix("net.ipv4.")?;
-        if key == "ip_forward" {
-            self.host.sysctl.ip_forward = value != 0;
-            return Some(());
-        }
-        if let Some(key) = key.strip_prefix("vs.") {
-            let sysctl = &mut self.host.ipvs.get_or_insert_default().sysctl;
-            match key {
-                "conn_reuse_mode" => sysctl.conn_reuse_mode = value,
-                "expire_nodest_conn" => sysctl.expire_nodest_conn = value != 0,
-                "pmtu_disc" => sysctl.pmtu_disc = value != 0,
-                _ => return None,
-            }
-            return Some(());
-        }
-        let (dev, key) = key.strip_prefix("conf.")?.split_once('.')?;
-        let settings = match dev {
-            "all" => &mut self.host.sysctl.all,
-            "tunl0" if (key, value) == ("rp_filter", 0) => return Some(()),
-            dev => &mut self.dev(dev)?.sysctl,
-        };
-        match key {
-            "arp_ignore" => settings.arp_ignore = value,
-            "arp_announce" => settings.arp_announce = value,
-            "rp_filter" => settings.rp_filter = value,
-            "send_redirects" => settings.send_redirects = value != 0,
-            "proxy_arp" => settings.proxy_arp = value != 0,
-            _ => return None,
-        }
-        Some(())
-    }
-}
-
-fn prefix(text: &str) -> Option<Net> {
-    let (ip, len) = text.split_once('/')?;
-    Some(Net::new(ip.parse().ok()?, len.parse().ok()?))
 }
