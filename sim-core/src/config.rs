@@ -308,6 +308,8 @@ pub const MAIN_TABLE: u32 = 254;
 /// A table of netfilter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum FilterTable {
+    /// `raw`: before connection tracking.
+    Raw,
     /// `mangle`: marks.
     Mangle,
     /// `nat`: address translation of new connections.
@@ -363,6 +365,14 @@ pub enum FilterCondition {
     Mark(u32, u32),
     /// `--syn`: SYN set, ACK, RST and FIN not.
     Syn,
+    /// `--tcp-flags mask set`: of the flags in the mask these are set and no others; bits as on the wire.
+    TcpFlags(u8, u8),
+    /// `-m iprange --src-range`: first and last address.
+    SourceRange(IpAddr, IpAddr),
+    /// `-m iprange --dst-range`.
+    DestinationRange(IpAddr, IpAddr),
+    /// `-m addrtype --dst-type LOCAL`: an own address.
+    DestinationLocal,
     /// `--icmp-type type/code`.
     Icmp(u8, Option<u8>),
     /// `-m conntrack --ctstate`: new, established, related, invalid.
@@ -378,6 +388,8 @@ pub enum FilterCondition {
     },
     /// `-m ipvs --vport` and `--ipvs`: the packet belongs to IPVS; with the port of its virtual service.
     Ipvs(Option<u16>),
+    /// `-m ipvs --vaddr`: the packet belongs to IPVS, and its virtual address is one of these.
+    VirtualAddress(Net),
 }
 
 /// What a netfilter rule does.

@@ -116,7 +116,7 @@ pub fn load(
     tidy(&mut problems);
     if problems.is_empty() {
         remarks.sort_by_key(|r| (r.place.file, r.place.span.start));
-        Ok(Scenario { sources, remarks, ..scenario })
+        Ok(Scenario { remarks, sources, ..scenario })
     } else {
         Err(Box::new(Failure { sources, problems }))
     }

@@ -2,6 +2,7 @@
 
 use super::Reading;
 use super::files::Files;
+use super::rules::place_of_text;
 use crate::diagnostic::{At, Place, Problem, Sources};
 use crate::format::Record;
 use crate::format::tree::{Node, Raw};
@@ -81,13 +82,8 @@ fn of_table(
         reading.problems.push(Problem::new(&file.place, message, "keep one of them"));
     }
     let (id, base, text, place) = if let Some(at) = inline {
-        let source = reading.sources.text(at.place.file);
-        let quoted = source.get(at.place.span.clone()).unwrap_or("");
-        // a text without escapes stands in the file as it is, and problems can point into it
-        match quoted.find(&at.value) {
-            Some(offset) => (at.place.file, at.place.span.start + offset, at.value, at.place),
-            None => (reading.sources.add("setup", at.value.as_str()), 0, at.value, at.place),
-        }
+        let (id, base) = place_of_text(&at, "setup", reading);
+        (id, base, at.value, at.place)
     } else {
         let file = file?;
         match reading.files.read(&file.value) {

@@ -93,8 +93,9 @@ pub struct Queue<E> {
     base: u64,
     /// Whether the bottom was cut since a bucket was opened.
     cut: bool,
-    len: usize,
-    /// Number of pending events that asks for larger chunks.
+    /// Events in buckets.
+    placed: usize,
+    /// Number of events in buckets that asks for larger chunks.
     many: usize,
     /// Which levels have a used bucket.
     used: u32,
@@ -102,16 +103,16 @@ pub struct Queue<E> {
     pool: Pool<E>,
 }
 
-impl<E: Copy> Queue<E> {
+impl<E: Copy + Default> Queue<E> {
     /// An empty queue.
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             bottom: Bottom::new(),
             end: 0,
             now: 0,
             base: 0,
             cut: false,
-            len: 0,
+            placed: 0,
             many: 1 << (MIN_CHUNK_BITS + PENDING_BITS),
             used: 0,
             levels: [const { None }; LEVELS],
@@ -130,7 +131,6 @@ impl<E: Copy> Queue<E> {
             time >= self.now && time < u64::MAX,
             "an event is pushed no earlier than the last popped one, and not at Time::NEVER"
         );
-        self.len += 1;
         if time < self.end && self.bottom.has_room() {
             self.bottom.put(time, event);
         } else {
@@ -145,10 +145,7 @@ impl<E: Copy> Queue<E> {
     #[inline(never)]
     fn push_far(&mut self, time: u64, event: E) {
         let entry = Entry { time, event };
-        if !self.bottom.is_furnished() {
-            self.bottom.furnish(entry);
-        }
-        if self.len > self.many {
+        if self.placed >= self.many {
             self.enlarge_chunks();
         }
         if entry.time >= self.end {
@@ -165,7 +162,6 @@ impl<E: Copy> Queue<E> {
             Some(first) => first,
             None => self.refill()?,
         };
-        self.len -= 1;
         self.now = time;
         Some((Time::from_nanos(time), event))
     }
@@ -202,19 +198,18 @@ impl<E: Copy> Queue<E> {
     /// Pending events.
     #[inline]
     pub const fn len(&self) -> usize {
-        self.len
+        self.placed + self.bottom.len()
     }
 
     /// Whether nothing is pending.
     #[inline]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Bytes of memory that the queue holds, itself included.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
-            + self.bottom.heap_bytes()
             + self.levels.iter().flatten().count() * size_of::<Level>()
             + self.pool.memory_bytes()
     }
@@ -235,6 +230,7 @@ impl<E: Copy> Queue<E> {
             return self.place_in_new_chunk(level, digit, entry);
         }
         buckets.counts[digit] = count + 1;
+        self.placed += 1;
         self.pool.set(buckets.tails[digit], slot, entry);
     }
 
@@ -245,6 +241,7 @@ impl<E: Copy> Queue<E> {
         let tail = &mut buckets.tails[digit];
         *tail = self.pool.take((*count > 0).then_some(*tail), entry);
         *count = if *count == 2 * CYCLE { CYCLE + 1 } else { *count + 1 };
+        self.placed += 1;
     }
 
     #[cold]
@@ -346,6 +343,7 @@ impl<E: Copy> Queue<E> {
                 break;
             }
         }
+        self.placed -= count;
         self.pool.release_all(tail);
     }
 
@@ -359,6 +357,7 @@ impl<E: Copy> Queue<E> {
             // Reading the next chunk this early lets the wait for it pass while this one is placed.
             let next = self.pool.link(id);
             let ahead = self.pool.get(next, 0);
+            self.placed -= count;
             self.place(first);
             for at in 1..count {
                 self.place(self.pool.get(id, at));
@@ -386,6 +385,7 @@ impl<E: Copy> Queue<E> {
             let (_, count) = self.unlink(0, digit);
             in_chunk = self.pool.in_tail(count);
         }
+        self.placed -= in_chunk;
         self.bottom.open(0);
         for entry in self.pool.entries(first, in_chunk) {
             self.bottom.put(entry.time, entry.event);
@@ -415,6 +415,7 @@ impl<E: Copy> Queue<E> {
     #[cold]
     #[inline(never)]
     fn enlarge_chunks(&mut self) {
+        self.placed = 0;
         let bits = self.pool.bits() + 1;
         self.many = if bits == MAX_CHUNK_BITS { usize::MAX } else { self.many * 2 };
         let pool = core::mem::replace(&mut self.pool, Pool::new(bits));
@@ -454,7 +455,7 @@ fn used_level_mut(levels: &mut [Option<Box<Level>>; LEVELS], level: usize) -> &m
     levels[level].as_mut().expect("a level in use has its buckets")
 }
 
-impl<E: Copy> Default for Queue<E> {
+impl<E: Copy + Default> Default for Queue<E> {
     fn default() -> Self {
         Self::new()
     }

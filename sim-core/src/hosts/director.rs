@@ -11,6 +11,7 @@ use crate::ipvs::{
     Command, DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, IpvsError, ReplyVerdict, Transmit,
     TunnelVerdict, Verdict, forwarding,
 };
+use crate::net::route;
 use crate::wire::{Packet, PacketId, icmp, proto};
 
 /// IPVS of a host.
@@ -40,6 +41,15 @@ impl Director {
     }
 }
 
+/// Where IPVS meets a packet on its way to a real server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hook {
+    /// `LOCAL_IN`: it came in.
+    Input,
+    /// `LOCAL_OUT`: it is a packet of the director itself.
+    Output,
+}
+
 impl Host {
     /// The table's deadline may have come.
     pub(super) fn director_deadline(&mut self, fab: &mut Fabric) {
@@ -65,16 +75,22 @@ impl Host {
     /// Hook `LOCAL_IN`: `true` if IPVS took the packet.
     #[inline]
     pub(super) fn director_input(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
-        let Some(director) = &mut self.director else { return false };
-        let p = &fab.packets[packet];
-        if p.proto == proto::ICMP {
+        if self.director.is_some() && fab.packets[packet].proto == proto::ICMP {
             return self.director_icmp(fab, packet);
         }
+        self.director_request(fab, packet, Hook::Input)
+    }
+
+    /// A packet that may be a request to a virtual service: `true` if IPVS took it.
+    #[inline]
+    fn director_request(&mut self, fab: &mut Fabric, packet: PacketId, hook: Hook) -> bool {
+        let Some(director) = &mut self.director else { return false };
+        let p = &fab.packets[packet];
         let verdict = director.ipvs.request(fab.now, p, &mut fab.book);
         director.arm(fab, self.number);
         match verdict {
             Verdict::Transmit(transmit) => {
-                self.transmit(fab, transmit, packet, false);
+                self.transmit(fab, transmit, packet, (false, hook));
                 true
             }
             Verdict::Accept => false,
@@ -95,20 +111,32 @@ impl Host {
     /// Sends a packet to its real server (`ip_vs_nat_xmit`, `ip_vs_dr_xmit`, `ip_vs_tunnel_xmit`).
     /// `translated`: NAT has rewritten it already (an ICMP error).
     #[inline]
-    fn transmit(&mut self, fab: &mut Fabric, to: Transmit, packet: PacketId, translated: bool) {
+    fn transmit(
+        &mut self,
+        fab: &mut Fabric,
+        to: Transmit,
+        packet: PacketId,
+        (translated, hook): (bool, Hook),
+    ) {
         self.work_of(to.forwarding);
         let Some(director) = &self.director else { return };
+        let p = &fab.packets[packet];
+        let service = (p.dst, p.dport);
+        let answers =
+            (to.forwarding == Forwarding::Nat && !translated).then_some((to.rip, to.rport));
         let pmtu_disc = director.ipvs.sysctl().pmtu_disc;
-        let target = self
-            .ip
-            .target(&fab.book, to.rip, || crate::net::route::flow_hash(&fab.packets[packet]));
+        let target = self.ip.target(&fab.book, to.rip, || route::flow_hash(&fab.packets[packet]));
         let mtu = match target {
             Target::Neighbour { .. } => self.ip.path_mtu(to.rip, target),
             Target::Local => {
                 if to.forwarding == Forwarding::Nat && !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
                 }
-                self.deliver_local(fab, packet);
+                self.ip.balanced(service, answers);
+                match hook {
+                    Hook::Input => self.accept_local(fab, packet),
+                    Hook::Output => self.ip.output_end(fab, target, packet),
+                }
                 return;
             }
             Target::Broadcast | Target::Refused(_) | Target::Unreachable => {
@@ -134,10 +162,10 @@ impl Host {
                 if !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
                 }
-                self.ip.output_to(fab, target, packet);
+                self.ip.output_balanced(fab, target, packet, service, answers);
             }
             Forwarding::Dr | Forwarding::LocalNode | Forwarding::Bypass => {
-                self.ip.output_to(fab, target, packet);
+                self.ip.output_balanced(fab, target, packet, service, None);
             }
             Forwarding::Tun => {
                 let Some(source) = self.ip.source_for(&fab.book, to.rip) else {
@@ -148,33 +176,83 @@ impl Host {
                 let inner = &fab.packets[packet];
                 let outer = forwarding::tun(inner, packet, source, to.rip, pmtu_disc, id);
                 let outer = fab.packets.insert(outer);
-                self.ip.output_to(fab, target, outer);
+                self.ip.output_wrapped(fab, target, outer, service);
             }
         }
     }
 
-    /// Hook `FORWARD`: replies of NAT real servers get the virtual address as their source.
+    /// Hook `FORWARD`: replies of NAT real servers get the virtual address as their source, and with
+    /// `snat_reroute` the way that policy rules have for it. The way of the packet.
     #[inline]
-    pub(super) fn director_forward(&mut self, fab: &mut Fabric, packet: PacketId) {
+    pub(super) fn director_forward(
+        &mut self,
+        fab: &mut Fabric,
+        target: Target,
+        packet: PacketId,
+    ) -> Target {
+        let Some(director) = &mut self.director else { return target };
+        let verdict = director.ipvs.reply(fab.now, &fab.packets[packet]);
+        let reroute = director.ipvs.sysctl().snat_reroute;
+        director.arm(fab, self.number);
+        match verdict {
+            ReplyVerdict::Pass => return target,
+            ReplyVerdict::Counted { .. } => self.ip.answers_balanced(),
+            ReplyVerdict::Translate { vip, vport, .. } => {
+                self.ip.answers_balanced();
+                forwarding::nat_reply(&mut fab.packets[packet], vip, vport);
+                self.work_of(Forwarding::Nat);
+                if reroute && !self.ip.routes.is_plain() {
+                    return self.ip.route(&fab.book, &fab.packets[packet], route::OWN);
+                }
+            }
+        }
+        target
+    }
+
+    /// Sends a packet that this host has made.
+    pub(super) fn director_output(&mut self, fab: &mut Fabric, packet: Packet) {
+        if self.director.is_none() {
+            self.ip.originate(fab, &packet);
+            return;
+        }
+        let id = fab.packets.insert(packet);
+        fab.packets[id].id = self.ip.next_id();
+        let target = self.ip.route(&fab.book, &fab.packets[id], route::OWN);
+        if !self.ip.filters {
+            self.director_sends(fab, target, id);
+            return;
+        }
+        let before = self.ip.put_aside();
+        if let Some(target) = self.ip.output_begin(fab, target, id) {
+            self.director_sends(fab, target, id);
+        }
+        self.ip.take_back(before);
+    }
+
+    /// Hook `LOCAL_OUT`: what the director sends as one of its own real servers, and requests of its
+    /// own to a virtual service.
+    fn director_sends(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
         let Some(director) = &mut self.director else { return };
         let verdict = director.ipvs.reply(fab.now, &fab.packets[packet]);
+        let reroute = director.ipvs.sysctl().snat_reroute && !self.ip.routes.is_plain();
         director.arm(fab, self.number);
-        if let ReplyVerdict::Translate { vip, vport, .. } = verdict {
-            forwarding::nat_reply(&mut fab.packets[packet], vip, vport);
-            self.work_of(Forwarding::Nat);
-        }
-    }
-
-    /// Hook `LOCAL_OUT`: what the director itself sends, as one of its own real servers.
-    pub(super) fn director_output(&mut self, fab: &mut Fabric, mut packet: Packet) {
-        if let Some(director) = &mut self.director {
-            let verdict = director.ipvs.reply(fab.now, &packet);
-            director.arm(fab, self.number);
-            if let ReplyVerdict::Translate { vip, vport, .. } = verdict {
-                forwarding::nat_reply(&mut packet, vip, vport);
+        let mut target = target;
+        match verdict {
+            ReplyVerdict::Pass => {
+                if self.director_request(fab, packet, Hook::Output) {
+                    return;
+                }
+            }
+            ReplyVerdict::Counted { .. } => self.ip.answers_balanced(),
+            ReplyVerdict::Translate { vip, vport, .. } => {
+                self.ip.answers_balanced();
+                forwarding::nat_reply(&mut fab.packets[packet], vip, vport);
+                if reroute {
+                    target = self.ip.route(&fab.book, &fab.packets[packet], route::OWN);
+                }
             }
         }
-        self.ip.originate(fab, &packet);
+        self.ip.output_end(fab, target, packet);
     }
 
     /// Hook `FORWARD` for ICMP errors: one about a reply goes to the real server that sent it, one
@@ -223,7 +301,7 @@ impl Host {
             IcmpInVerdict::Transmit { transmit, outer: new, quoted } => {
                 fab.packets[outer.body] = quoted;
                 fab.packets[packet] = new;
-                self.transmit(fab, transmit, packet, true);
+                self.transmit(fab, transmit, packet, (true, Hook::Input));
                 true
             }
         }

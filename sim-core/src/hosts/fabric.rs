@@ -13,7 +13,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 /// Something that will happen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Event {
     /// The head of a link direction arrives.
     Arrive {
@@ -46,6 +46,11 @@ pub enum Event {
     },
     /// The CPU of a host has finished a packet.
     Cpu {
+        /// Host number.
+        host: u16,
+    },
+    /// The tracked connections of a host want attention.
+    Conntrack {
         /// Host number.
         host: u16,
     },
@@ -107,6 +112,7 @@ pub enum Event {
         index: u32,
     },
     /// End of a time-series bucket.
+    #[default]
     Sample,
     /// An operator does something on a director.
     Operator {
@@ -151,6 +157,8 @@ pub enum Reason {
     NoRoute,
     /// Time to live used up.
     TtlExceeded,
+    /// A rule of netfilter.
+    Netfilter,
     /// Larger than the MTU with DF set.
     TooBig,
     /// Nobody answered ARP.
@@ -188,6 +196,7 @@ impl Reason {
             Self::NotForwarding => "not_forwarding",
             Self::NoRoute => "no_route",
             Self::TtlExceeded => "ttl_exceeded",
+            Self::Netfilter => "netfilter",
             Self::TooBig => "too_big",
             Self::NeighbourFailed => "neighbour_failed",
             Self::NeighbourQueue => "neighbour_queue",

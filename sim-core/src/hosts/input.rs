@@ -6,13 +6,18 @@ use super::fabric::{Event, Fabric, Place, Reason};
 use super::ip::Target;
 use crate::net::fragment::{self, Outcome};
 use crate::net::icmp as errors;
-use crate::net::route::{Refusal, TUNNEL};
+use crate::net::route::{OWN, Refusal, TUNNEL};
 use crate::wire::{AddressBook, Ip, Packet, PacketId, icmp, proto};
 
 impl Host {
     /// An IP packet came in by an interface (`ip_rcv`).
     #[inline]
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let mut packet = packet;
+        if self.ip.filters {
+            let Some(goes_on) = self.prerouting(fab, interface, packet) else { return };
+            packet = goes_on;
+        }
         let p = &fab.packets[packet];
         let (src, dst) = (p.src, p.dst);
         if !self.ip.is_accepted(interface, src)
@@ -52,25 +57,28 @@ impl Host {
     /// A packet for this host (hook `LOCAL_IN`).
     #[inline]
     fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
-        if self.ip.balances || fab.packets[packet].is_fragment() {
+        if self.ip.balances || self.ip.filters || fab.packets[packet].is_fragment() {
             self.local_input_checked(fab, packet);
         } else {
             self.deliver_local(fab, packet);
         }
     }
 
-    /// [`Host::local_input`] for fragments and directors.
+    /// [`Host::local_input`] for fragments, directors and hosts with netfilter rules.
     #[inline(never)]
     fn local_input_checked(&mut self, fab: &mut Fabric, packet: PacketId) {
         let Some(packet) = self.gather(fab, packet) else { return };
+        if self.ip.filters && !self.input_rules(fab, packet) {
+            return;
+        }
         if !self.director_input(fab, packet) {
-            self.deliver_local(fab, packet);
+            self.accept_local(fab, packet);
         }
     }
 
     /// Keeps a fragment until the datagram is whole; hands whole packets on.
     #[inline]
-    fn gather(&mut self, fab: &mut Fabric, packet: PacketId) -> Option<PacketId> {
+    pub(super) fn gather(&mut self, fab: &mut Fabric, packet: PacketId) -> Option<PacketId> {
         if !fab.packets[packet].is_fragment() {
             return Some(packet);
         }
@@ -152,6 +160,11 @@ impl Host {
 
     /// The inside of a tunnel packet comes in again, by `tunl0`.
     fn unwrapped(&mut self, fab: &mut Fabric, inner: PacketId) {
+        let mut inner = inner;
+        if self.ip.filters {
+            let Some(goes_on) = self.prerouting(fab, TUNNEL, inner) else { return };
+            inner = goes_on;
+        }
         let p = &fab.packets[inner];
         let (src, dst) = (p.src, p.dst);
         let all = self.ip.sysctl.all;
@@ -171,14 +184,8 @@ impl Host {
             return;
         }
         match self.ip.route(&fab.book, p, TUNNEL) {
-            Target::Local => self.deliver_whole(fab, inner),
+            Target::Local => self.local_input(fab, inner),
             target => self.forward(fab, TUNNEL, target, inner),
-        }
-    }
-
-    fn deliver_whole(&mut self, fab: &mut Fabric, packet: PacketId) {
-        if let Some(packet) = self.gather(fab, packet) {
-            self.deliver_local(fab, packet);
         }
     }
 
@@ -189,6 +196,7 @@ impl Host {
             && out != interface
             && self.ip.sysctl.ip_forward
             && !self.ip.balances
+            && !self.ip.filters
         {
             let p = &mut fab.packets[packet];
             if p.ttl > 1 && p.len <= mtu {
@@ -240,9 +248,13 @@ impl Host {
         if out == interface {
             self.redirect(fab, interface, neighbour, packet);
         }
+        if self.ip.filters && !self.forward_rules(fab, out, packet) {
+            return;
+        }
+        let mut target = target;
         if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMP {
-                self.director_forward(fab, packet);
+                target = self.director_forward(fab, target, packet);
             } else if self.director_forward_error(fab, packet) {
                 return;
             }
@@ -299,8 +311,15 @@ impl Host {
         info: u32,
     ) {
         let to = fab.packets[packet].dst;
-        let source = self.ip.is_local(&fab.book, to).then_some(to);
+        let source = self.is_taken_in(fab, packet).then_some(to);
         self.send_error_from(fab, packet, source, (kind, code, info));
+    }
+
+    /// Whether a packet is for this host: by its address, or by the rules of routing.
+    fn is_taken_in(&mut self, fab: &Fabric, packet: PacketId) -> bool {
+        let p = &fab.packets[packet];
+        self.ip.is_local(&fab.book, p.dst)
+            || !self.ip.routes.is_plain() && self.ip.route(&fab.book, p, OWN) == Target::Local
     }
 
     /// Sends an ICMP error from `source`, or from the address that routing selects.
@@ -313,7 +332,8 @@ impl Host {
         (kind, code, info): (u8, u8, u32),
     ) {
         let offending = fab.packets[packet];
-        if self.ip.is_local(&fab.book, offending.src) {
+        // with netfilter it passes the rules like any own packet, on its way to whom it may concern
+        if !self.ip.filters && self.ip.is_local(&fab.book, offending.src) {
             if offending.proto == proto::IPIP {
                 // it comes back by `lo` to whoever made the tunnel packet
                 let error = errors::error(&offending, offending.src, kind, code, info);

@@ -4,6 +4,7 @@
 //! applications; here is what all of them need to send a packet on its way.
 
 use super::fabric::{Event, Fabric, NO_TAP, Place, Reason, Tap};
+use super::netfilter::Netfilter;
 use crate::config::{InterfaceSysctl, Sysctl};
 use crate::engine::Time;
 use crate::net::arp::{self, Action, NeighbourId};
@@ -109,14 +110,19 @@ pub struct IpStack {
     pub unsettled: bool,
     /// Whether the host is a director.
     pub balances: bool,
+    /// Whether packets pass netfilter.
+    pub filters: bool,
     /// Counters.
     pub counters: IpCounters,
     /// Neighbours.
     pub neighbours: arp::Table,
     /// Packets to an own address, for the host to take in.
     pub loopback: Vec<PacketId>,
-    /// Packets that no neighbour answered for, with the interface that asked.
+    /// Packets that no neighbour answered for, with the interface that asked, and those that a rule of
+    /// netfilter rejected.
     pub undeliverable: Vec<(u16, PacketId)>,
+    /// Rules for packets, if there are any: see [`IpStack::set_netfilter`].
+    pub(super) netfilter: Option<Box<Netfilter>>,
     /// Kernel settings.
     pub sysctl: Sysctl,
     conflicts: u32,
@@ -153,9 +159,11 @@ impl IpStack {
             counters: IpCounters::default(),
             loopback: Vec::new(),
             undeliverable: Vec::new(),
+            netfilter: None,
             held: None,
             unsettled: false,
             balances: false,
+            filters: false,
             cache: [EMPTY; CACHE_SMALLEST].into(),
             conflicts: 0,
             routes_armed: Time::NEVER,
@@ -397,12 +405,11 @@ impl IpStack {
     pub fn originate_in_pieces(&mut self, fab: &mut Fabric, mut packet: Packet, mtu: u16) {
         packet.id = self.next_id();
         let whole = fab.packets.insert(packet);
-        for mut part in fragment::split(&packet, mtu) {
-            part.body = fab.packets.duplicate(whole);
-            let part = fab.packets.insert(part);
-            self.output(fab, part);
+        let mut target = self.route(&fab.book, &packet, route::OWN);
+        if let Target::Neighbour { mtu: link, .. } = &mut target {
+            *link = mtu.min(*link);
         }
-        fab.deliver(whole);
+        self.output_by(fab, target, whole);
     }
 
     /// Sends a packet on by the routing table.
@@ -410,12 +417,25 @@ impl IpStack {
     pub fn output(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
         let target = self.route(&fab.book, p, route::OWN);
-        self.output_to(fab, target, packet);
+        self.output_by(fab, target, packet);
     }
 
-    /// Sends a packet to a target found before.
+    /// Sends an own packet to a target found before.
+    #[inline]
+    fn output_by(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        if self.filters {
+            self.output_filtered(fab, target, packet);
+        } else {
+            self.output_to(fab, target, packet);
+        }
+    }
+
+    /// Sends a packet on to a target found before (hook `POSTROUTING`).
     #[inline]
     pub fn output_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+        if self.filters && !self.postrouting(fab, target, packet) {
+            return;
+        }
         if let Target::Neighbour { interface, neighbour, mtu } = target
             && fab.packets[packet].len <= mtu
         {

@@ -12,6 +12,7 @@ pub mod director;
 pub mod fabric;
 mod input;
 pub mod ip;
+pub mod netfilter;
 pub mod script;
 pub mod server;
 mod sharing;
@@ -175,6 +176,7 @@ impl Host {
             Event::Ipvs { .. } => self.director_deadline(fab),
             Event::Cpu { .. } => self.cpu_done(fab),
             Event::Routes { .. } => self.ip.routes_deadline(fab),
+            Event::Conntrack { .. } => self.ip.conntrack_deadline(fab),
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),
@@ -212,11 +214,15 @@ impl Host {
     fn settle_slow(&mut self, fab: &mut Fabric) {
         loop {
             if let Some(packet) = self.ip.loopback.pop() {
-                self.deliver_local(fab, packet);
+                self.looped_input(fab, packet);
             } else if !self.ip.undeliverable.is_empty() {
                 // in the order in which they waited
-                let (_, packet) = self.ip.undeliverable.remove(0);
-                self.host_unreachable(fab, packet);
+                let (interface, packet) = self.ip.undeliverable.remove(0);
+                if interface == netfilter::REJECTED {
+                    self.output_rejected(fab, packet);
+                } else {
+                    self.host_unreachable(fab, packet);
+                }
             } else {
                 self.ip.unsettled = false;
                 return;

@@ -102,8 +102,8 @@ impl Iterator for Fragments {
     }
 }
 
-/// The datagram again: the whole as it was when it was cut, with the addresses, TTL and TOS that its
-/// first fragment arrived with.
+/// The datagram again: the whole as it was when it was cut, with the Ethernet addresses, TTL, TOS and
+/// mark that its first fragment has.
 ///
 /// `first` is what [`Outcome::Complete`] gives, `whole` is what `first.body` names. The result takes
 /// the place of `whole` in the slab.
@@ -114,6 +114,7 @@ pub fn assemble(first: &Packet, whole: &Packet) -> Packet {
         dst_mac: first.dst_mac,
         ttl: first.ttl,
         tos: first.tos,
+        mark: first.mark,
         frag: 0,
         ..*whole
     }

@@ -173,7 +173,8 @@ pub struct Direction {
     ns_per_byte: u64,
     latency: Span,
     busy_until: Time,
-    /// With fewer frames waiting, neither the limit nor the longest queue can be reached.
+    /// With fewer frames waiting, neither the limit nor the longest queue can be reached; with fewer in
+    /// the ring (what waits is never more), it has room as well. 0 if a frame may suffer something.
     count_from: u32,
     /// Where frames come out.
     pub to: Endpoint,
@@ -238,24 +239,22 @@ impl Direction {
     /// cannot.
     #[inline]
     pub fn send_plain(&mut self, now: Time, packet: PacketId, len: u16) -> Option<Sent> {
-        if !self.clean || self.ring.is_full() || self.may_be_long(now) {
+        if self.ring.len() >= self.count_from as usize && !self.is_short(now) {
             return None;
         }
         let depart = self.occupy(now, u32::from(len) + u32::from(self.overhead));
         Some(self.ring.push(Flight { arrive: depart + self.latency, packet }))
     }
 
-    /// Whether `count_from` frames or more may wait, so that they must be counted. What travels is
-    /// never less than what waits, and nothing waits for a sender that is free.
+    /// Whether fewer than `count_from` frames wait, though so many or more are in the ring.
     #[inline]
-    fn may_be_long(&self, now: Time) -> bool {
-        if self.ring.len() < self.count_from as usize {
+    fn is_short(&self, now: Time) -> bool {
+        if self.count_from == 0 || self.ring.is_full() {
             return false;
         }
         // as many wait if the first of that many is still to depart
         let first = self.ring.tail.wrapping_sub(self.count_from);
-        self.count_from == 0
-            || (self.busy_until > now && self.ring.at(first).arrive > now + self.latency)
+        self.busy_until <= now || self.ring.at(first).arrive <= now + self.latency
     }
 
     /// The sender is busy with a frame of `bytes` as soon as it is free; when that is done.
@@ -325,6 +324,7 @@ impl Direction {
     pub fn set_up(&mut self, up: bool) -> Vec<PacketId> {
         self.up = up;
         self.clean = up && self.rare.impairment.is_none();
+        self.count_from = 0;
         if up {
             return Vec::new();
         }
@@ -393,8 +393,11 @@ impl Direction {
         let longest = self.rare.counters.queue_max.max(waiting as u64 + 1);
         self.rare.counters.queue_max = longest;
         self.count_from = match self.rare.limit {
-            QueueLimit::Packets(most) => u32::try_from(longest).unwrap_or(most).min(most),
-            QueueLimit::Bytes(_) => 0,
+            QueueLimit::Packets(most) if self.clean => {
+                let reached = usize::try_from(longest).unwrap_or(usize::MAX);
+                most.min(reached.min(self.ring.slots.len()) as u32)
+            }
+            QueueLimit::Packets(_) | QueueLimit::Bytes(_) => 0,
         };
         true
     }

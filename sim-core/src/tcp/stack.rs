@@ -62,7 +62,7 @@ pub struct TcpStack {
     dead: Vec<u32>,
     /// Slot numbers and serial numbers by tuple.
     table: HashTable<u32>,
-    /// Slots found last, by a few bits of the hash: segments of a connection come in a row, and most
+    /// Slots found last, by [`Tuple::short_hash`]: segments of a connection come in a row, and most
     /// of `table` is `TIME_WAIT`, which is seldom asked for.
     recent: [u32; RECENT],
     pub(super) ring: Ring,
@@ -311,18 +311,23 @@ impl TcpStack {
     /// Who owns a tuple at this moment.
     #[inline]
     pub(super) fn find(&mut self, now: Time, tuple: &Tuple) -> Option<Owner> {
-        let hash = tuple.hash();
-        let hint = self.recent[hash as usize % RECENT];
+        let hint = self.recent[tuple.short_hash() % RECENT];
         if let Some(block) = self.slots.get(hint as usize)
             && block.tuple == *tuple
             && block.state != State::Free
         {
             return Some(Owner::Block(hint));
         }
+        self.find_slow(now, tuple)
+    }
+
+    /// [`TcpStack::find`] without a hint.
+    #[inline(never)]
+    fn find_slow(&mut self, now: Time, tuple: &Tuple) -> Option<Owner> {
         let Self { table, slots, ring, .. } = self;
-        let id = *table.find(hash, |&id| tuple_of(slots, ring, id) == tuple)?;
+        let id = *table.find(tuple.hash(), |&id| tuple_of(slots, ring, id) == tuple)?;
         if id & TIME_WAIT_BIT == 0 {
-            self.recent[hash as usize % RECENT] = id;
+            self.recent[tuple.short_hash() % RECENT] = id;
             return Some(Owner::Block(id));
         }
         let serial = id & Ring::MASK;

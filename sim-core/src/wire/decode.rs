@@ -212,6 +212,14 @@ impl Decoder {
         self.originals.get((tag & !DECODED) as usize)
     }
 
+    /// Keeps the bytes above IP of a packet that an error quotes, with the checksum they have; the tag for
+    /// the quoted packet.
+    pub fn quote(&mut self, protocol: u8, bytes: Vec<u8>) -> u32 {
+        let tag = DECODED | self.originals.len() as u32;
+        self.originals.push(Original { proto: protocol, quoted: true, label: 0, bytes });
+        tag
+    }
+
     /// Datagrams to this UDP port hold packets in generic UDP encapsulation.
     pub fn unwrap_gue(&mut self, port: u16) {
         self.gue.push(port);

@@ -13,8 +13,10 @@ use crate::hosts::cpu::Cpu;
 use crate::hosts::director::Director;
 use crate::hosts::fabric::{Event, Fabric, NO_TAP};
 use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
+use crate::hosts::netfilter::Netfilter;
 use crate::hosts::server::ServerApplication;
 use crate::ipvs::Ipvs;
+use crate::net::filter::Filter;
 use crate::net::link::{Direction, Endpoint};
 use crate::net::route::{self, Action, Hop, Route, Rule};
 use crate::net::switch::{Port, Switch};
@@ -183,6 +185,7 @@ impl Builder<'_> {
         ip.inner_addresses = self.own(&inner);
         self.routes(&place, config, &mut ip);
         self.policy(&place, config, &mut ip);
+        self.netfilter(config, &mut ip);
         self.applications(&place, number, config, ip)
     }
 
@@ -278,6 +281,16 @@ impl Builder<'_> {
             return None;
         };
         Some(Hop { interface, via })
+    }
+
+    fn netfilter(&mut self, config: &HostConfig, ip: &mut IpStack) {
+        let tracked = config.ipvs.as_ref().is_some_and(|i| i.sysctl.conntrack);
+        if config.filters.is_empty() && !tracked {
+            return;
+        }
+        let numbers = |pattern: &str| interface_numbers(config, pattern);
+        let filter = Filter::new(&config.filters, &mut self.fabric.book, numbers);
+        ip.set_netfilter(Netfilter::new(filter, tracked));
     }
 
     fn policy(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
@@ -490,6 +503,17 @@ fn interface_number(config: &HostConfig, name: &str) -> Option<u16> {
     let tunnel = config.tunnels.iter().any(|t| t.name == name).then_some(route::TUNNEL);
     let plain = config.interfaces.iter().position(|i| i.name == name);
     plain.map(|i| i as u16).or(tunnel)
+}
+
+/// The numbers of the interfaces whose name is `pattern` or, if that ends in `+`, begins so.
+fn interface_numbers(config: &HostConfig, pattern: &str) -> Vec<u16> {
+    let names = config.interfaces.iter().map(|i| &i.name[..]);
+    let names = names.chain(config.tunnels.iter().map(|t| &t.name[..])).chain(["lo"]);
+    let agrees = |name: &&str| match pattern.strip_suffix('+') {
+        Some(beginning) => name.starts_with(beginning),
+        None => *name == pattern,
+    };
+    names.filter(agrees).filter_map(|name| interface_number(config, name)).collect()
 }
 
 /// Enters an own address with its connected prefix, which is reached by `hop`; on `lo` the whole

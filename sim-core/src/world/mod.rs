@@ -147,6 +147,7 @@ impl World {
             | Event::Ipvs { host }
             | Event::Cpu { host }
             | Event::Routes { host }
+            | Event::Conntrack { host }
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
@@ -250,6 +251,7 @@ impl World {
                 | Event::Ipvs { host }
                 | Event::Cpu { host }
                 | Event::Routes { host }
+                | Event::Conntrack { host }
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }

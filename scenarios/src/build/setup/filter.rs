@@ -106,7 +106,7 @@ impl Flat<'_> {
         }
         match target(&rule.target) {
             Ok(Some(target)) => {
-                self.filters.push(FilterConfig { matches, target, ..self.stub.clone() })
+                self.filters.push(FilterConfig { matches, target, ..self.stub.clone() });
             }
             Ok(None) => {}
             Err(what) => self.findings.problems.push(unplayed(&rule.place, what)),

@@ -136,7 +136,7 @@ fn configured(
             ),
             // an address of a device without a cable is one of the host, as those of lo are
             LinkKind::Dummy => {
-                host.loopback.extend(interface.addresses.iter().map(|a| Net::host(a.net.address)))
+                host.loopback.extend(interface.addresses.iter().map(|a| Net::host(a.net.address)));
             }
             LinkKind::Tunnel(tunnel) if interface.up => {
                 let old = base.tunnels.iter().find(|t| t.name == interface.name);

@@ -134,8 +134,9 @@ fn arping(world: &mut World, host: usize, name: &str, ip: IpAddr) {
     world.at_host(host, |h, fab| {
         let Some(number) = h.ip.interfaces.iter().position(|i| i.name == name) else { return };
         let Some(own) = h.ip.interfaces[number].addresses.first().map(|a| a.ip) else { return };
-        let (zero, all) = (MacId::ZERO, MacId::BROADCAST);
-        h.ip.send_arp(fab, number as u16, Kind::ArpRequest, (own, target), zero, all);
+        // the program writes the address it sends to into the place of the unknown one
+        let all = MacId::BROADCAST;
+        h.ip.send_arp(fab, number as u16, Kind::ArpRequest, (own, target), all, all);
     });
 }
 

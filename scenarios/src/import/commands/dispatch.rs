@@ -41,7 +41,7 @@ pub(super) fn run(
         "sh" | "bash" if words.len() == 2 => shell.source(&words[1]),
         "modprobe" | "insmod" => module(shell, words),
         _ if ["vim", "vi", "nano", "emacs", "gedit", "more", "less"].contains(&program) => {
-            edit(shell, words, streams)
+            edit(shell, words, streams);
         }
         _ => other(shell, program, words, &place),
     }
@@ -461,7 +461,7 @@ fn settings(shell: &mut Shell<'_, '_>, lines: &[Word]) {
         if text.trim().is_empty() {
             continue;
         }
-        match sysctl::assignment(
+        if let Some(action) = sysctl::assignment(
             text,
             &Place::new(
                 line.place.file,
@@ -469,11 +469,10 @@ fn settings(shell: &mut Shell<'_, '_>, lines: &[Word]) {
                     ..line.place.span.start + text.len().min(line.place.span.len()),
             ),
         ) {
-            Some(action) => shell.act([action], &line.place),
-            None => {
-                let message = format!("`{}` is no setting", text.trim());
-                shell.problem(Problem::new(&line.place, message, "expected KEY = VALUE"));
-            }
+            shell.act([action], &line.place);
+        } else {
+            let message = format!("`{}` is no setting", text.trim());
+            shell.problem(Problem::new(&line.place, message, "expected KEY = VALUE"));
         }
     }
 }
@@ -493,19 +492,15 @@ fn interface(shell: &mut Shell<'_, '_>, program: &str, words: &[Word]) {
         return;
     }
     let file = shell.files.keys().find(|f| ifcfg::interface_of(f) == Some(short)).cloned();
-    match file {
-        Some(file) => bring_up(shell, &file),
-        None => {
-            let link = At::new(short.to_owned(), name.place.clone());
-            if short.contains(':') {
-                let message = format!("no command before wrote ifcfg-{short}");
-                shell.problem(Problem::new(&name.place, message, "there is nothing to bring up"));
-            } else {
-                shell.act(
-                    [Action::SetLink(link, super::action::LinkChange::Up(true))],
-                    &whole(words),
-                );
-            }
+    if let Some(file) = file {
+        bring_up(shell, &file);
+    } else {
+        let link = At::new(short.to_owned(), name.place.clone());
+        if short.contains(':') {
+            let message = format!("no command before wrote ifcfg-{short}");
+            shell.problem(Problem::new(&name.place, message, "there is nothing to bring up"));
+        } else {
+            shell.act([Action::SetLink(link, super::action::LinkChange::Up(true))], &whole(words));
         }
     }
 }

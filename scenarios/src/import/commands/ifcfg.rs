@@ -195,7 +195,7 @@ fn default_route(word: &Word, device: &Word) -> Result<Route, Problem> {
             on_link: false,
         }],
         source: None,
-        metric: if family == super::action::Family::V6 { 1 } else { 0 },
+        metric: u32::from(family == super::action::Family::V6),
         table: MAIN,
         mtu: None,
         scope: None,

@@ -209,7 +209,10 @@ impl Lexer<'_, '_> {
         if self.peek(0) != Some('\\') {
             return None;
         }
-        let blanks = (1..).take_while(|i| matches!(self.peek(*i), Some(' ' | '\t'))).count();
+        let mut blanks = 0;
+        while matches!(self.peek(blanks + 1), Some(' ' | '\t')) {
+            blanks += 1;
+        }
         match self.peek(blanks + 1) {
             Some('\n') => Some(blanks + 2),
             None => Some(blanks + 1),

@@ -14,95 +14,109 @@ type Actions = Vec<Action>;
 
 /// `ifconfig IF[:ALIAS] [ADDRESS] [netmask M] [broadcast B] [up|down] [mtu N] ...`.
 pub(super) fn ifconfig(words: &[Word]) -> Result<Actions, Problem> {
-    const OPTIONS: [&str; 13] = [
-        "up",
-        "down",
-        "netmask",
-        "broadcast",
-        "mtu",
-        "arp",
-        "-arp",
-        "add",
-        "del",
-        "hw",
-        "pointopoint",
-        "promisc",
-        "txqueuelen",
-    ];
     let mut words = Words::new(words);
     let Some(name) = words.take().filter(|w| !w.value.starts_with('-')) else {
         return Ok(Vec::new());
     };
-    let (mut own, mut len, mut broadcast) = (None, None, None);
-    let mut actions = Vec::new();
-    let mut peer = None;
+    let mut wanted = Wanted::default();
     while let Some(word) = words.take() {
-        let change = match word.value.as_str() {
-            "up" => LinkChange::Up(true),
-            "down" => LinkChange::Up(false),
-            "mtu" => LinkChange::Mtu(u32::try_from(words.number(68, 65_535)?).unwrap_or(65_535)),
-            "arp" => LinkChange::Arp(true),
-            "-arp" => LinkChange::Arp(false),
-            "hw" => {
-                words.value("ether")?;
-                LinkChange::Mac(mac(words.value("an Ethernet address")?)?)
+        match link_change(word, &mut words)? {
+            Some(LinkChange::Up(false)) if name.value.contains(':') => {
+                wanted.actions.push(Action::DropAlias(name.clone()));
             }
-            "netmask" => {
-                len = Some(netmask(words.value("a netmask")?)?);
-                continue;
-            }
-            "broadcast" | "-broadcast" => {
-                broadcast = Some(words.address()?.value);
-                continue;
-            }
-            "pointopoint" | "dstaddr" => {
-                peer = Some(Net::host(words.address()?.value));
-                continue;
-            }
-            "add" | "inet6" if word.value == "add" || words.peek_text() == "add" => {
-                if word.value == "inet6" {
-                    words.take();
-                }
-                actions.push(added(&words.place(), name, net(words.value("an address")?)?));
-                continue;
+            Some(change) => wanted.actions.push(Action::SetLink(base(name), change)),
+            None => wanted.option(name, word, &mut words)?,
+        }
+    }
+    wanted.finish(name, &words)
+}
+
+/// An option of `ifconfig` that changes the interface itself.
+fn link_change(word: &Word, words: &mut Words<'_>) -> Result<Option<LinkChange>, Problem> {
+    Ok(Some(match word.value.as_str() {
+        "up" => LinkChange::Up(true),
+        "down" => LinkChange::Up(false),
+        "mtu" => LinkChange::Mtu(u32::try_from(words.number(68, 65_535)?).unwrap_or(65_535)),
+        "arp" => LinkChange::Arp(true),
+        "-arp" => LinkChange::Arp(false),
+        "hw" => {
+            words.value("ether")?;
+            LinkChange::Mac(mac(words.value("an Ethernet address")?)?)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// What a command of `ifconfig` asks for while its words are read.
+#[derive(Default)]
+struct Wanted {
+    own: Option<IpAddr>,
+    len: Option<u8>,
+    broadcast: Option<IpAddr>,
+    peer: Option<Net>,
+    actions: Actions,
+}
+
+impl Wanted {
+    /// An option about addresses.
+    fn option(&mut self, name: &Word, word: &Word, words: &mut Words<'_>) -> Result<(), Problem> {
+        const OPTIONS: [&str; 13] = [
+            "up",
+            "down",
+            "netmask",
+            "broadcast",
+            "mtu",
+            "arp",
+            "-arp",
+            "add",
+            "del",
+            "hw",
+            "pointopoint",
+            "promisc",
+            "txqueuelen",
+        ];
+        let text = word.value.as_str();
+        match text {
+            "netmask" => self.len = Some(netmask(words.value("a netmask")?)?),
+            "broadcast" | "-broadcast" => self.broadcast = Some(words.address()?.value),
+            "pointopoint" | "dstaddr" => self.peer = Some(Net::host(words.address()?.value)),
+            "add" => {
+                let net = net(words.value("an address")?)?;
+                self.actions.push(added(&words.place(), name, net));
             }
             "del" => {
                 let net = net(words.value("an address")?)?;
-                actions.push(Action::DeleteAddress(base(name), net));
-                continue;
+                self.actions.push(Action::DeleteAddress(base(name), net));
             }
-            "inet" | "promisc" | "-promisc" | "multicast" | "-multicast" | "allmulti"
-            | "-allmulti" | "dynamic" => continue,
-            "txqueuelen" | "metric" => {
-                words.value("a number")?;
-                continue;
-            }
-            _ if own.is_none()
-                && (word.value.contains('.') || super::words::is_placeholder(&word.value)) =>
+            "inet" | "inet6" | "promisc" | "-promisc" | "multicast" | "-multicast" | "allmulti"
+            | "-allmulti" | "dynamic" => {}
+            "txqueuelen" | "metric" => drop(words.value("a number")?),
+            _ if self.own.is_none()
+                && (text.contains('.') || super::words::is_placeholder(text)) =>
             {
                 let given = net(word)?;
-                len = len.or_else(|| word.value.contains('/').then_some(given.len));
-                own = Some(given.address);
-                continue;
+                self.len = self.len.or_else(|| text.contains('/').then_some(given.len));
+                self.own = Some(given.address);
             }
             _ => return Err(words.unknown(word, &OPTIONS)),
-        };
-        match change {
-            LinkChange::Up(false) if name.value.contains(':') => {
-                actions.push(Action::DropAlias(name.clone()))
-            }
-            change => actions.push(Action::SetLink(base(name), change)),
         }
+        Ok(())
     }
-    if own.is_none() && (len.is_some() || broadcast.is_some()) {
-        return Err(words.lacks("an address before the netmask"));
-    }
-    if let Some(IpAddr::V4(ip)) = own {
-        let net = Net { address: IpAddr::V4(ip), len: len.unwrap_or_else(|| class_length(ip)) };
+
+    fn finish(mut self, name: &Word, words: &Words<'_>) -> Result<Actions, Problem> {
+        let Some(IpAddr::V4(ip)) = self.own else {
+            return if self.len.is_some() || self.broadcast.is_some() {
+                Err(words.lacks("an address before the netmask"))
+            } else {
+                Ok(self.actions)
+            };
+        };
+        let len = self.len.unwrap_or_else(|| class_length(ip));
+        let net = Net { address: IpAddr::V4(ip), len };
         let address = Address {
             net,
-            peer,
-            broadcast: broadcast.or_else(|| last_of(net)),
+            peer: self.peer,
+            broadcast: self.broadcast.or_else(|| last_of(net)),
             label: Some(name.value.clone()),
             scope: None,
             deprecated: false,
@@ -110,15 +124,16 @@ pub(super) fn ifconfig(words: &[Word]) -> Result<Actions, Problem> {
             place: words.place(),
         };
         // an address brings the interface up
-        let down = actions
+        let down = self
+            .actions
             .iter()
             .any(|a| matches!(a, Action::SetLink(_, LinkChange::Up(false)) | Action::DropAlias(_)));
-        actions.insert(0, Action::SetAlias(name.clone(), address));
+        self.actions.insert(0, Action::SetAlias(name.clone(), address));
         if !down {
-            actions.insert(1, Action::SetLink(base(name), LinkChange::Up(true)));
+            self.actions.insert(1, Action::SetLink(base(name), LinkChange::Up(true)));
         }
+        Ok(self.actions)
     }
-    Ok(actions)
 }
 
 fn added(place: &crate::diagnostic::Place, name: &Word, net: Net) -> Action {
@@ -203,7 +218,7 @@ pub(super) fn route(words: &[Word]) -> Result<Actions, Problem> {
             "reject" => reject = true,
             "mod" | "dyn" | "reinstate" => {}
             _ if device.is_none() && !word.value.contains('.') && words.peek().is_none() => {
-                device = Some(word.clone())
+                device = Some(word.clone());
             }
             _ => return Err(words.unknown(word, &OPTIONS)),
         }
@@ -228,7 +243,7 @@ pub(super) fn route(words: &[Word]) -> Result<Actions, Problem> {
             kind: if reject { RouteKind::Unreachable } else { RouteKind::Unicast },
             hops,
             source: None,
-            metric: metric.unwrap_or(if v6 { 1 } else { 0 }),
+            metric: metric.unwrap_or(u32::from(v6)),
             table: MAIN,
             mtu: None,
             scope: None,

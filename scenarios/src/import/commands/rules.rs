@@ -4,13 +4,8 @@ use super::{Action, Command, Word};
 use crate::diagnostic::{Place, Problem};
 use crate::import::ipvsadm::{self, Names, Rules};
 
-/// The rules of the commands of ipvsadm, carried out in order; `None` if there are none. Hosts are
-/// known by `names`.
-pub fn rules(
-    commands: &[Command],
-    names: &Names,
-    problems: &mut Vec<Problem>,
-) -> Option<Rules> {
+/// The rules of the commands of ipvsadm, carried out in order; `None` if there are none.
+pub fn rules(commands: &[Command], names: &Names, problems: &mut Vec<Problem>) -> Option<Rules> {
     let lines: Vec<&[Word]> = commands
         .iter()
         .filter_map(|c| match &c.action {
@@ -34,7 +29,7 @@ fn rules_of(lines: &[&[Word]], names: &Names, problems: &mut Vec<Problem>) -> Ru
         text.push('\n');
     }
     let file =
-        lines.iter().flat_map(|l| l.first()).map(|w| w.place.file).next().unwrap_or_default();
+        lines.iter().filter_map(|l| l.first()).map(|w| w.place.file).next().unwrap_or_default();
     let mut found = Vec::new();
     let mut rules = ipvsadm::read(file, 0, &text, names, &mut found);
     let original = |place: &mut Place| *place = written(place, &words);

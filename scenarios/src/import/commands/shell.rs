@@ -246,7 +246,7 @@ impl<'c, 'f> Shell<'c, 'f> {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         match &texts[..] {
             ["!", rest @ ..] => self.test(&words[1..]).filter(|_| !rest.is_empty()).map(|h| !h),
-            ["true" | ":"] => Some(true),
+            ["true" | ":"] | ["-d", _] => Some(true),
             ["false"] => Some(false),
             ["-z", text] => Some(text.is_empty()),
             ["-n", text] => Some(!text.is_empty()),
@@ -255,7 +255,6 @@ impl<'c, 'f> Shell<'c, 'f> {
                     || self.files.contains_key(&self.path(path));
                 known.then_some(true)
             }
-            ["-d", _] => Some(true),
             [a, "=" | "==", b] => Some(a == b),
             [a, "!=", b] => Some(a != b),
             [a, operator, b] => {
@@ -332,16 +331,15 @@ impl<'c, 'f> Shell<'c, 'f> {
             return None;
         }
         if ["[", "[[", "test"].contains(&first) {
-            match self.test(words) {
-                Some(holds) => self.failed = !holds,
-                None => {
-                    let message = "it cannot be told whether this condition holds";
-                    self.problem(Problem::new(
-                        &statement.place,
-                        message,
-                        "write the commands that are to run without it",
-                    ));
-                }
+            if let Some(holds) = self.test(words) {
+                self.failed = !holds;
+            } else {
+                let message = "it cannot be told whether this condition holds";
+                self.problem(Problem::new(
+                    &statement.place,
+                    message,
+                    "write the commands that are to run without it",
+                ));
             }
             return None;
         }
@@ -424,13 +422,12 @@ impl<'c, 'f> Shell<'c, 'f> {
 
     /// A whole script beside the scenario.
     pub(super) fn source(&mut self, name: &Word) {
-        match (self.context.open)(&name.value) {
-            Some((file, text)) => self.script(file, 0, &text),
-            None => {
-                let message =
-                    format!("the script `{}` is not beside the scenario: passed over", name.value);
-                self.findings.remark(&name.place, message);
-            }
+        if let Some((file, text)) = (self.context.open)(&name.value) {
+            self.script(file, 0, &text);
+        } else {
+            let message =
+                format!("the script `{}` is not beside the scenario: passed over", name.value);
+            self.findings.remark(&name.place, message);
         }
     }
 
@@ -474,7 +471,7 @@ impl<'c, 'f> Shell<'c, 'f> {
             }
             match self.pieces(word) {
                 Some(parts) => {
-                    all.extend(parts.into_iter().map(|p| At::new(p, word.place.clone())))
+                    all.extend(parts.into_iter().map(|p| At::new(p, word.place.clone())));
                 }
                 None => good = false,
             }
@@ -499,6 +496,9 @@ impl<'c, 'f> Shell<'c, 'f> {
                 }
                 Piece::Variable { name, default, quoted } => {
                     let value = self.variables.get(name).cloned().or_else(|| default.clone());
+                    // a script is called with one word
+                    let positional = name.bytes().all(|b| b.is_ascii_digit());
+                    let value = value.or_else(|| positional.then(String::new));
                     let Some(value) = value else {
                         let message = format!("`{name}` has no value");
                         let key =
@@ -652,8 +652,8 @@ fn closing(all: &[Statement], at: usize, end: &str) -> Option<usize> {
 fn marks(all: &[Statement], at: usize, end: usize) -> Vec<usize> {
     let mut depth = 0;
     let mut marks = Vec::new();
-    for index in at..=end {
-        match all[index].keyword() {
+    for (index, statement) in all.iter().enumerate().take(end + 1).skip(at) {
+        match statement.keyword() {
             "if" => depth += 1,
             "fi" => depth -= 1,
             "elif" | "else" if depth == 1 => marks.push(index),
@@ -667,13 +667,13 @@ fn marks(all: &[Statement], at: usize, end: usize) -> Vec<usize> {
 /// Where the branch of a `case` that begins at `from` ends.
 fn branch_end(all: &[Statement], from: usize, end: usize) -> usize {
     let mut depth = 0;
-    for index in from..end {
-        match all[index].keyword() {
+    for (index, statement) in all.iter().enumerate().take(end).skip(from) {
+        match statement.keyword() {
             "case" => depth += 1,
             "esac" => depth -= 1,
             _ => {}
         }
-        if all[index].end == ";;" && depth == 0 {
+        if statement.end == ";;" && depth == 0 {
             return index + 1;
         }
     }

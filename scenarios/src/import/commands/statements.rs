@@ -148,9 +148,11 @@ impl Splitter<'_, '_> {
                 &place,
             );
             return;
-        } else if trimmed.starts_with("//") || self.content(trimmed, &place) {
-            return;
-        } else if self.prose(trimmed, &place) || self.output(trimmed, indent > 0, &place) {
+        } else if trimmed.starts_with("//")
+            || self.content(trimmed, &place)
+            || self.prose(trimmed, &place)
+            || self.output(trimmed, indent > 0, &place)
+        {
             return;
         }
         self.editing = None;

@@ -12,7 +12,7 @@ const SHORT: [&str; 5] = ["addr", "neigh", "del", "repl", "chg"];
 /// A cursor over the words of a command.
 #[derive(Clone, Debug)]
 pub(super) struct Words<'a> {
-    words: &'a [Word],
+    all: &'a [Word],
     next: usize,
     /// How the command is called in messages: `ip addr add`.
     pub(super) name: String,
@@ -22,19 +22,19 @@ impl<'a> Words<'a> {
     /// The words after the program; `words` begins with it.
     pub(super) fn new(words: &'a [Word]) -> Self {
         let name = words.first().map(|w| w.value.clone()).unwrap_or_default();
-        Self { words, next: 1, name }
+        Self { all: words, next: 1, name }
     }
 
     /// The next word, which is then taken.
     pub(super) fn take(&mut self) -> Option<&'a Word> {
-        let word = self.words.get(self.next)?;
+        let word = self.all.get(self.next)?;
         self.next += 1;
         Some(word)
     }
 
     /// The next word.
     pub(super) fn peek(&self) -> Option<&'a Word> {
-        self.words.get(self.next)
+        self.all.get(self.next)
     }
 
     /// Text of the next word.
@@ -44,21 +44,19 @@ impl<'a> Words<'a> {
 
     /// All words that are left.
     pub(super) fn rest(&mut self) -> &'a [Word] {
-        let rest = self.words.get(self.next..).unwrap_or(&[]);
-        self.next = self.words.len();
+        let rest = self.all.get(self.next..).unwrap_or(&[]);
+        self.next = self.all.len();
         rest
     }
 
     /// The whole command.
     pub(super) fn place(&self) -> Place {
-        whole(self.words)
+        whole(self.all)
     }
 
     /// The word last taken.
     pub(super) fn last(&self) -> Place {
-        self.words
-            .get(self.next.saturating_sub(1))
-            .map_or_else(|| self.place(), |w| w.place.clone())
+        self.all.get(self.next.saturating_sub(1)).map_or_else(|| self.place(), |w| w.place.clone())
     }
 
     /// A command that lacks something.
@@ -70,7 +68,7 @@ impl<'a> Words<'a> {
     /// The value of the word last taken.
     pub(super) fn value(&mut self, what: &str) -> Result<&'a Word, Problem> {
         let option = self.last();
-        let name = self.words.get(self.next.saturating_sub(1)).map_or("", |w| w.value.as_str());
+        let name = self.all.get(self.next.saturating_sub(1)).map_or("", |w| w.value.as_str());
         self.take().ok_or_else(|| {
             let message = format!("`{name}` lacks its value");
             Problem::new(&option, message, format!("expected {what}"))

@@ -135,7 +135,12 @@ impl<'a> Line<'a> {
         if self.command != Command::Set {
             for (word, place) in &self.rest {
                 let message = format!("unexpected argument {word}");
-                problems.push(Problem::new(place, message, "belongs to no option"));
+                let problem = Problem::new(place, message, "belongs to no option");
+                if word.starts_with('#') {
+                    problems.push(problem.help("a comment stands on a line of its own"));
+                    break;
+                }
+                problems.push(problem);
             }
         }
     }

@@ -29,39 +29,30 @@ pub(super) struct Bottom<E> {
     shift: u32,
     /// Which slots hold something.
     used: [u64; WORDS],
-    /// Place of the first entry of each used slot.
-    first: [u8; SLOTS],
-    /// Place of the last one.
-    last: [u8; SLOTS],
+    /// Places of the first and the last entry of each used slot.
+    ends: [[u8; 2]; SLOTS],
     /// Place of the entry behind each that is not the last of its slot.
     next: [u8; ROOM],
-    /// No places, or [`ROOM`].
-    entries: Vec<Entry<E>>,
+    entries: [Entry<E>; ROOM],
 }
 
-impl<E: Copy> Bottom<E> {
-    /// Without places: see [`Bottom::furnish`].
-    pub(super) const fn new() -> Self {
+impl<E: Copy + Default> Bottom<E> {
+    pub(super) fn new() -> Self {
         Self {
-            free: 0,
+            free: u64::MAX,
             words: 0,
             shift: 0,
             used: [0; WORDS],
-            first: [0; SLOTS],
-            last: [0; SLOTS],
+            ends: [[0; 2]; SLOTS],
             next: [0; ROOM],
-            entries: Vec::new(),
+            entries: [Entry { time: 0, event: E::default() }; ROOM],
         }
     }
 
-    /// Makes the places; `filler` is any entry.
-    pub(super) fn furnish(&mut self, filler: Entry<E>) {
-        self.entries = vec![filler; ROOM];
-        self.free = u64::MAX;
-    }
-
-    pub(super) const fn is_furnished(&self) -> bool {
-        !self.entries.is_empty()
+    /// Entries in it.
+    #[inline]
+    pub(super) const fn len(&self) -> usize {
+        self.free.count_zeros() as usize
     }
 
     /// Whether another entry can be put.
@@ -92,25 +83,24 @@ impl<E: Copy> Bottom<E> {
         }
         self.used[slot / WORD] |= bit;
         self.words |= 1 << (slot / WORD);
-        self.first[slot] = place as u8;
-        self.last[slot] = place as u8;
+        self.ends[slot] = [place as u8; 2];
     }
 
     /// Puts the entry at `place` into the list of a slot.
     #[inline(never)]
     fn put_behind(&mut self, slot: usize, place: usize, time: u64) {
-        let last = self.last[slot] as usize % ROOM;
+        let [first, last] = self.ends[slot].map(|end| end as usize % ROOM);
         if self.entries[last].time <= time {
             self.next[last] = place as u8;
-            self.last[slot] = place as u8;
+            self.ends[slot][1] = place as u8;
             return;
         }
-        let mut after = self.first[slot] as usize % ROOM;
-        if self.entries[after].time > time {
-            self.next[place] = after as u8;
-            self.first[slot] = place as u8;
+        if self.entries[first].time > time {
+            self.next[place] = first as u8;
+            self.ends[slot][0] = place as u8;
             return;
         }
+        let mut after = first;
         // the last one is later, so this ends there at the latest
         loop {
             let next = self.next[after] as usize % ROOM;
@@ -135,17 +125,17 @@ impl<E: Copy> Bottom<E> {
     #[inline]
     pub(super) fn take(&mut self) -> Option<(u64, E)> {
         let slot = self.first_slot()?;
-        let place = self.first[slot] as usize % ROOM;
+        let [first, last] = self.ends[slot];
+        let place = first as usize % ROOM;
         let Entry { time, event } = self.entries[place];
         self.free |= 1 << place;
-        if self.last[slot] as usize == place {
+        if first == last {
             let word = &mut self.used[slot / WORD];
             *word &= word.wrapping_sub(1);
-            if *word == 0 {
-                self.words &= self.words.wrapping_sub(1);
-            }
+            // no branch: nobody can foresee it
+            self.words ^= u16::from(*word == 0) << (slot / WORD);
         } else {
-            self.first[slot] = self.next[place];
+            self.ends[slot][0] = self.next[place];
         }
         Some((time, event))
     }
@@ -154,11 +144,6 @@ impl<E: Copy> Bottom<E> {
     #[inline]
     pub(super) fn first_time(&self) -> Option<u64> {
         let slot = self.first_slot()?;
-        Some(self.entries[self.first[slot] as usize % ROOM].time)
-    }
-
-    /// Bytes of memory on the heap.
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry<E>>()
+        Some(self.entries[self.ends[slot][0] as usize % ROOM].time)
     }
 }

@@ -78,7 +78,7 @@ fn change(words: &mut Words<'_>, family: Option<Family>, verb: Verb) -> Result<O
             "local" => own = Some(words.value("an address")?),
             _ if own.is_none() && word.value.contains(['.', ':', '/']) => own = Some(word),
             _ if own.is_none() && super::super::words::is_placeholder(&word.value) => {
-                own = Some(word)
+                own = Some(word);
             }
             _ => return Err(words.unknown(word, &OPTIONS)),
         }

@@ -130,7 +130,7 @@ fn parts(words: &mut Words<'_>, family: Option<Family>) -> Result<Parts, Problem
                     words.value("a block or default")?,
                     family,
                     p.first.via.as_ref(),
-                )?)
+                )?);
             }
             _ if p.to.is_none() => {
                 let gateway = words.clone();

@@ -258,10 +258,11 @@ impl Matches {
         Ok(Some(()))
     }
 
-    pub(super) fn finish(self) -> Result<Vec<Match>, Problem> {
+    /// All conditions.
+    pub(super) fn finish(self) -> Vec<Match> {
         let mut found = self.found;
         found.extend(self.ipvs.map(Match::Ipvs));
-        Ok(found)
+        found
     }
 }
 
@@ -384,7 +385,7 @@ fn icmp(word: &Word) -> Result<Option<(u8, Option<u8>)>, Problem> {
         "time-exceeded" => Some((11, None)),
         text => {
             let (kind, code) = text.split_once('/').map_or((text, None), |(k, c)| (k, Some(c)));
-            let code = code.map(|c| c.parse::<u8>());
+            let code = code.map(str::parse::<u8>);
             match (kind.parse::<u8>(), code.transpose()) {
                 (Ok(kind), Ok(code)) => Some((kind, code)),
                 _ => None,

@@ -188,7 +188,7 @@ impl RuleParts {
     fn finish(self, words: &Words<'_>) -> Result<Rule, Problem> {
         Ok(Rule {
             target: self.target.finish(&self.matches)?,
-            matches: self.matches.finish()?,
+            matches: self.matches.finish(),
             place: words.place(),
         })
     }
@@ -234,7 +234,7 @@ pub(super) fn restore(
             );
             match read_in(&line, family, table) {
                 Ok(Outcome::Actions(found)) => {
-                    actions.extend(found.into_iter().map(|a| (a, place.clone())))
+                    actions.extend(found.into_iter().map(|a| (a, place.clone())));
                 }
                 Ok(Outcome::Shows) => {}
                 Err(problem) => problems.push(problem),

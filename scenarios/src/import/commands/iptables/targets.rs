@@ -72,7 +72,7 @@ impl TargetParts {
                 self.mark = Some((value, 0));
             }
             "--to-source" | "--to-destination" | "--to" => {
-                self.to = Some(words.value("an address")?.clone())
+                self.to = Some(words.value("an address")?.clone());
             }
             "--to-ports" => self.ports = Some(words.value("ports")?.clone()),
             "--reject-with" => self.reject = Some(words.value("a type of ICMP")?.value.clone()),

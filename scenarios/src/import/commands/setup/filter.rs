@@ -154,7 +154,7 @@ fn edit(chain: &mut Chain, edit: &Edit, place: &Place) -> Result<(), Problem> {
             rules.insert(at - 1, rule.clone());
         }
         Edit::Replace(at, rule) => {
-            *rules.get_mut(at - 1).ok_or_else(|| too_big("replacement"))? = rule.clone()
+            *rules.get_mut(at - 1).ok_or_else(|| too_big("replacement"))? = rule.clone();
         }
         Edit::DeleteNumber(at) => {
             if *at > rules.len() {

@@ -110,16 +110,13 @@ impl HostSetup {
             };
         }
         let found = self.on_link(via.value, hop.device.as_ref().map(|d| d.value.as_str()));
-        match found {
-            Some(name) => {
-                hop.device.get_or_insert_with(|| At::new(name, place.clone()));
-                Ok(())
-            }
-            None => {
-                let label = format!("no interface that is up has a prefix with {}", via.value);
-                let message = "Nexthop has invalid gateway: Network is unreachable";
-                Err(Problem::new(&via.place, message, label))
-            }
+        if let Some(name) = found {
+            hop.device.get_or_insert_with(|| At::new(name, place.clone()));
+            Ok(())
+        } else {
+            let label = format!("no interface that is up has a prefix with {}", via.value);
+            let message = "Nexthop has invalid gateway: Network is unreachable";
+            Err(Problem::new(&via.place, message, label))
         }
     }
 
@@ -297,15 +294,14 @@ impl HostSetup {
         place: &Place,
     ) -> Result<(), Problem> {
         let mut new = new.clone();
-        match &new.device {
-            Some(device) => drop(self.index(device)?),
-            None => {
-                let Some(interface) = self.interface_towards(new.address) else {
-                    let label = "no interface has a prefix with it: `-i INTERFACE` names one";
-                    return Err(Problem::new(place, "SIOCSARP: Network is unreachable", label));
-                };
-                new.device = Some(At::new(interface.name.clone(), place.clone()));
-            }
+        if let Some(device) = &new.device {
+            self.index(device)?;
+        } else {
+            let Some(interface) = self.interface_towards(new.address) else {
+                let label = "no interface has a prefix with it: `-i INTERFACE` names one";
+                return Err(Problem::new(place, "SIOCSARP: Network is unreachable", label));
+            };
+            new.device = Some(At::new(interface.name.clone(), place.clone()));
         }
         let name = |n: &Neighbour| n.device.as_ref().map(|d| d.value.clone());
         let same = self.neighbours.iter().position(|n| {

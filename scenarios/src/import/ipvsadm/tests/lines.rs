@@ -304,6 +304,7 @@ fn what_may_not_stand_together_is_told_in_the_words_of_ipvsadm() {
         ("--start-daemon both", "illegal start-daemon parameter specified"),
         ("--start-daemon master --syncid 256", "illegal syncid specified"),
         ("--start-daemon master --mcast-group 10.0.0.1", "illegal mcast-group specified"),
+        ("-C # all of them", "unexpected argument #"),
         ("-t vip:80 -A", "`-t` is no command of ipvsadm"),
         ("-q", "`-q` is no command of ipvsadm"),
     ] {
