@@ -13,6 +13,7 @@ use sim_core::config::{
     LinkEnd, QueueLimit, WorldConfig,
 };
 use sim_core::engine::{Span, Time};
+use sim_core::ipvs::rules::Forwarding;
 use sim_core::observe::capture::Direction;
 use sim_core::wire::decode::{Decoder, Frame, Original};
 use sim_core::wire::encode::{self, Bodies};
@@ -173,15 +174,8 @@ impl<'a> Recorded<'a> {
         found
     }
 
-    /// Whether something came in at this time.
-    fn is_caused(&self, time: Time) -> bool {
-        let now = |i: &Input| self.time(i.at) == time && matches!(i.what, Given::Frame(..));
-        self.came.iter().any(now)
-    }
-
-    /// How much earlier or later a frame of ours, sent at `time`, may be.
-    fn tolerance(&self, time: Time, frame: &Frame) -> Span {
-        let caused = self.is_caused(time);
+    /// How much earlier or later a frame of ours may be, `caused` by one that came in or not.
+    fn tolerance(&self, caused: bool, frame: &Frame) -> Span {
         if self.proxies && frame.packet.kind == Kind::ArpReply {
             PROXY_DELAY
         } else if caused {
@@ -258,6 +252,8 @@ struct Bench {
     decoder: Decoder,
     /// A decoder that knows no frame yet.
     scratch: Decoder,
+    /// When frames came in.
+    inputs: Vec<Time>,
     /// Tags of packets that programs on the host made.
     own: Vec<u32>,
 }
@@ -286,13 +282,14 @@ impl Bench {
         let mut world = World::build(&config)
             .map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         world.keep_frames();
-        Ok(Self { world, scratch: decoder.clone(), decoder, own: Vec::new() })
+        Ok(Self { world, scratch: decoder.clone(), decoder, own: Vec::new(), inputs: Vec::new() })
     }
 
     fn compare(mut self, recorded: &Recorded<'_>) -> Outcome {
         for input in &recorded.came {
             if let Given::Frame(_, bytes) = &input.what {
                 self.decoder.note(bytes);
+                self.inputs.push(recorded.time(input.at));
             }
         }
         for input in &recorded.came {
@@ -366,7 +363,7 @@ impl Bench {
                 let (time, frame) = early.remove(n);
                 (time, frame, their.bytes.clone())
             } else {
-                let found = self.next(recorded, &mut ours, &mut early, their);
+                let found = self.next(&mut ours, &mut early, their);
                 found.ok_or_else(|| format!("{place} is missing: {}", summary(&their.bytes)))?
             };
             if let Some((field, theirs, our)) = difference(&their.bytes, &mine) {
@@ -380,15 +377,14 @@ impl Bench {
                 return Err(format!("{place}: the bytes differ"));
             }
             let late = time.saturating_since(at).max(at.saturating_since(time));
-            if late > recorded.tolerance(time, &frame) {
+            if late > recorded.tolerance(self.inputs.contains(&time), &frame) {
                 return Err(format!("{place}, but ours at {}", seconds(time)));
             }
         }
         // a recorded timer may not have run before the recording ended
         let end = recorded.time(recorded.end);
-        let too_many = |(time, _): &(Time, Frame)| {
-            recorded.is_caused(*time) || *time + TIMER_TOLERANCE < end
-        };
+        let too_many =
+            |(time, _): &(Time, Frame)| self.inputs.contains(time) || *time + TIMER_TOLERANCE < end;
         if let Some((time, mut frame)) = early.into_iter().chain(ours).find(too_many) {
             let mine = self.encoded(time, &mut frame, &[]);
             let summary = summary(&mine);
@@ -401,7 +397,6 @@ impl Bench {
     /// aside: the timers of the recorded kernel may be later.
     fn next(
         &mut self,
-        recorded: &Recorded<'_>,
         ours: &mut impl Iterator<Item = (Time, Frame)>,
         early: &mut Vec<(Time, Frame)>,
         their: &Captured,
@@ -410,7 +405,7 @@ impl Bench {
             let (time, mut frame) = ours.next()?;
             let before = frame.clone();
             let mine = self.encoded(time, &mut frame, &their.bytes);
-            if mine == their.bytes || recorded.is_caused(time) {
+            if mine == their.bytes || self.inputs.contains(&time) {
                 return Some((time, frame, mine));
             }
             early.push((time, before));
@@ -450,25 +445,25 @@ impl Bench {
         }
     }
 
-    /// An error of the host about a packet that it had sent to a real server by NAT quotes the packet as it
-    /// came, but with the checksum that it left with: nobody mends that one.
+    /// An error of the host about a packet that no neighbour answered for, after NAT had rewritten it, quotes
+    /// the packet as it came, but with the checksum for the real server: nobody mends that one.
     fn quote_as_translated(&mut self, time: Time, frame: &mut Frame) {
         let error = frame.packet;
         let quotes = matches!(error.proto, proto::ICMP | proto::ICMPV6) && !error.is_fragment();
         let Some(quoted) = frame.inside.first().copied().filter(|_| quotes) else { return };
-        if self.is_recorded(&error) || !self.is_recorded(&quoted) {
+        let at_once = self.inputs.contains(&time);
+        if at_once || self.is_recorded(&error) || !self.is_recorded(&quoted) {
             return;
         }
-        let book = self.world.book().clone();
-        let end = |ip: Ip, port: u16| (book.address(ip), port);
-        let (client, vip) = (end(quoted.src, quoted.sport), end(quoted.dst, quoted.dport));
-        let entries = self.world.snapshot(0).map(|s| s.connections).unwrap_or_default();
-        let entry = entries.iter().find(|c| {
-            (c.protocol, c.client, c.vip) == (quoted.proto, client, vip) && c.server != vip
+        let (client, vip) = ((quoted.src, quoted.sport), (quoted.dst, quoted.dport));
+        let Some(director) = self.world.hosts()[0].director() else { return };
+        let entry = director.ipvs.connections().map(|(_, c)| c).find(|c| {
+            (c.protocol(), c.client(), c.vip()) == (quoted.proto, client, vip)
+                && c.forwarding() == Forwarding::Nat
         });
-        let Some(server) = entry.map(|c| c.server) else { return };
-        let to = self.world.book().number(server.0);
-        let translated = Packet { dst: to, dport: server.1, body: PacketId::NONE, ..quoted };
+        let Some((dst, dport)) = entry.map(sim_core::ipvs::Connection::rip) else { return };
+        let book = self.world.book().clone();
+        let translated = Packet { dst, dport, body: PacketId::NONE, ..quoted };
         let alone = Frame { packet: translated, inside: Vec::new() };
         let known = Known { frame: &alone, decoder: &self.decoder, book: &book };
         let mut bytes = Vec::new();

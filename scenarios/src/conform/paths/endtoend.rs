@@ -421,12 +421,8 @@ impl Drive<'_> {
     fn connections_after(&mut self, n: usize) -> Result<(), Stop> {
         let Some(recorded) = &self.case.steps[n].connections else { return Ok(()) };
         let Ok(director) = self.host("director") else { return Ok(()) };
-        let differs = tables::connections(
-            &self.world,
-            director,
-            &tables::entries(recorded),
-            self.late,
-        );
+        let differs =
+            tables::connections(&self.world, director, &tables::entries(recorded), self.late);
         self.judge(differs, &format!("connections after request {}", n + 1))
     }
 
