@@ -93,6 +93,8 @@ pub struct HostConfig {
     pub interfaces: Vec<InterfaceConfig>,
     /// Addresses on `lo` besides 127.0.0.1/8 and `::1`.
     pub loopback: Vec<Net>,
+    /// Own IPv6 addresses that are not chosen as a source if there is another (`preferred_lft 0`).
+    pub deprecated: Vec<IpAddr>,
     /// Tunnel devices that are up.
     pub tunnels: Vec<TunnelConfig>,
     /// UDP ports that unwrap tunnel packets (`ip fou add`).

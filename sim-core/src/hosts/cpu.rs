@@ -81,7 +81,7 @@ impl Host {
         let Some(cpu) = &mut self.cpu else { return };
         cpu.work = Work::Other;
         self.ip.held = Some(core::mem::take(&mut cpu.sending));
-        self.ip_input(fab, interface, packet);
+        self.any_input(fab, interface, packet);
         self.settle(fab);
         let Some(cpu) = &mut self.cpu else { return };
         cpu.sending = self.ip.held.take().unwrap_or_default();

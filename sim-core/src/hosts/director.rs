@@ -4,15 +4,17 @@
 
 use super::Host;
 use super::fabric::{Event, Fabric, Place, Reason};
+use super::input::is_wrapped;
 use super::ip::Target;
 use crate::engine::Time;
+use crate::ipvs::forwarding::Wrapping;
 use crate::ipvs::rules::Forwarding;
 use crate::ipvs::{
     Command, DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, IpvsError, ReplyVerdict, Transmit,
     TunnelVerdict, Verdict, forwarding,
 };
 use crate::net::route;
-use crate::wire::{Packet, PacketId, icmp, proto};
+use crate::wire::{Kind, Packet, PacketId, icmp, proto};
 
 /// IPVS of a host.
 #[derive(Debug)]
@@ -21,6 +23,17 @@ pub struct Director {
     pub ipvs: Ipvs,
     /// Earliest wake-up in the event queue.
     armed: Time,
+}
+
+/// What an ICMP error is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum About {
+    /// Nothing of IPVS.
+    Nothing,
+    /// A request; it is translated.
+    Request,
+    /// A request, but its checksum does not seem to hold.
+    Unverified,
 }
 
 impl Director {
@@ -75,7 +88,8 @@ impl Host {
     /// Hook `LOCAL_IN`: `true` if IPVS took the packet.
     #[inline]
     pub(super) fn director_input(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
-        if self.director.is_some() && fab.packets[packet].proto == proto::ICMP {
+        let icmp = matches!(fab.packets[packet].proto, proto::ICMP | proto::ICMPV6);
+        if self.director.is_some() && icmp {
             return self.director_icmp(fab, packet);
         }
         self.director_request(fab, packet, Hook::Input)
@@ -144,41 +158,46 @@ impl Host {
                 return;
             }
         };
-        if let Err(refusal) =
-            forwarding::check(&mut fab.packets[packet], mtu, to.forwarding, pmtu_disc)
-        {
-            if let Some((kind, code, info)) = refusal.icmp() {
-                self.send_error(fab, packet, kind, code, info);
-            }
-            let reason = match refusal {
-                forwarding::Refusal::TimeExceeded => Reason::TtlExceeded,
-                _ => Reason::TooBig,
-            };
-            fab.drop(Place::Host(self.number), reason, packet);
+        let tunnel = (to.forwarding == Forwarding::Tun)
+            .then(|| Wrapping { options: director.ipvs.tunnel(to.connection), v6: to.rip.is_v6() });
+        if let Err(refusal) = forwarding::check(&mut fab.packets[packet], mtu, tunnel, pmtu_disc) {
+            self.refused(fab, packet, refusal);
             return;
         }
-        match to.forwarding {
-            Forwarding::Nat | Forwarding::FullNat => {
-                if !translated {
+        match tunnel {
+            None => {
+                let nat = matches!(to.forwarding, Forwarding::Nat | Forwarding::FullNat);
+                if nat && !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
                 }
                 self.ip.output_balanced(fab, target, packet, service, answers);
             }
-            Forwarding::Dr | Forwarding::LocalNode | Forwarding::Bypass => {
-                self.ip.output_balanced(fab, target, packet, service, None);
-            }
-            Forwarding::Tun => {
+            Some(wrapping) => {
                 let Some(source) = self.ip.source_for(&fab.book, to.rip) else {
                     fab.drop(Place::Host(self.number), Reason::NoRoute, packet);
                     return;
                 };
                 let id = self.ip.next_id();
                 let inner = &fab.packets[packet];
-                let outer = forwarding::tun(inner, packet, source, to.rip, pmtu_disc, id);
+                let ends = (source, to.rip);
+                let outer = forwarding::tun(inner, packet, ends, wrapping.options, pmtu_disc, id);
                 let outer = fab.packets.insert(outer);
                 self.ip.output_wrapped(fab, target, outer, service);
             }
         }
+    }
+
+    /// A packet cannot be sent to its real server: its sender is told why.
+    #[cold]
+    fn refused(&mut self, fab: &mut Fabric, packet: PacketId, refusal: forwarding::Refusal) {
+        if let Some((kind, code, info)) = refusal.icmp() {
+            self.send_error(fab, packet, kind, code, info);
+        }
+        let reason = match refusal {
+            forwarding::Refusal::TimeExceeded => Reason::TtlExceeded,
+            _ => Reason::TooBig,
+        };
+        fab.drop(Place::Host(self.number), reason, packet);
     }
 
     /// Hook `FORWARD`: replies of NAT real servers get the virtual address as their source, and with
@@ -261,28 +280,34 @@ impl Host {
     #[cold]
     pub(super) fn director_forward_error(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
         self.error_about_reply(fab, packet) || {
-            self.director_error(fab, packet);
+            if self.director_error(fab, packet) == About::Unverified {
+                fab.drop(Place::Host(self.number), Reason::Checksum, packet);
+                return true;
+            }
             false
         }
     }
 
-    /// An ICMP error about a translated request is translated back (`ip_vs_out_icmp`). `true` if it
-    /// belongs to IPVS.
+    /// An ICMP error about a translated request is translated back (`ip_vs_out_icmp`).
+    ///
+    /// An ICMPv6 error is not: its checksum is looked at without the pseudo-header, so it never holds
+    /// (`handle_response_icmp`), and the error is to be dropped.
     #[cold]
-    pub(super) fn director_error(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
-        let Some(director) = &mut self.director else { return false };
+    pub(super) fn director_error(&mut self, fab: &mut Fabric, packet: PacketId) -> About {
+        let Some(director) = &mut self.director else { return About::Nothing };
         let outer = fab.packets[packet];
         if outer.body == PacketId::NONE {
-            return false;
+            return About::Nothing;
         }
         let quoted = fab.packets[outer.body];
         match director.ipvs.icmp_out(&outer, &quoted) {
-            IcmpOutVerdict::Pass => false,
-            IcmpOutVerdict::Counted { .. } => true,
+            IcmpOutVerdict::Pass => About::Nothing,
+            IcmpOutVerdict::Counted { .. } => About::Request,
+            IcmpOutVerdict::Translate { .. } if outer.kind == Kind::Ipv6 => About::Unverified,
             IcmpOutVerdict::Translate { outer: new, quoted, .. } => {
                 fab.packets[outer.body] = quoted;
                 fab.packets[packet] = new;
-                true
+                About::Request
             }
         }
     }
@@ -317,12 +342,18 @@ impl Host {
             return false;
         }
         let quoted = fab.packets[outer.body];
-        if quoted.proto != proto::IPIP {
-            if self.director_error(fab, packet) {
-                self.ip.output(fab, packet);
-                return true;
-            }
-            return self.error_about_reply(fab, packet);
+        if !is_wrapped(&quoted) {
+            return match self.director_error(fab, packet) {
+                About::Request => {
+                    self.ip.output(fab, packet);
+                    true
+                }
+                About::Unverified => {
+                    fab.drop(Place::Host(self.number), Reason::Checksum, packet);
+                    true
+                }
+                About::Nothing => self.error_about_reply(fab, packet),
+            };
         }
         let consumed = self.tunnel_error(fab, &outer, &quoted);
         if consumed {
@@ -345,11 +376,14 @@ impl Host {
         // a fragment carries the whole tunnel packet
         let inner = if quoted.is_fragment() { inside(quoted) } else { quoted.body };
         let Some(request) = fab.packets.get(inner) else { return false };
-        let TunnelVerdict::Consume { answer, .. } =
+        let TunnelVerdict::Consume { answer, rip, path_mtu, .. } =
             director.ipvs.icmp_tunnel(error, quoted, request)
         else {
             return false;
         };
+        if let Some(mtu) = path_mtu {
+            self.ip.learn_path_mtu(fab, rip, mtu);
+        }
         if let Some(answer) = answer {
             self.send_error(fab, inner, answer.icmp_type, answer.code, answer.info);
         }

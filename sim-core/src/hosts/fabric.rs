@@ -169,6 +169,10 @@ pub enum Reason {
     ReassemblyFailed,
     /// No protocol or tunnel to hand it to.
     NoProtocol,
+    /// A GRE packet with a checksum where none is expected, or the other way round.
+    TunnelChecksum,
+    /// IPVS took the checksum of an ICMPv6 error for wrong.
+    Checksum,
     /// No application on the UDP port.
     NoSocket,
     /// The CPU backlog was full.
@@ -202,6 +206,8 @@ impl Reason {
             Self::NeighbourQueue => "neighbour_queue",
             Self::ReassemblyFailed => "reassembly_failed",
             Self::NoProtocol => "no_protocol",
+            Self::TunnelChecksum => "tunnel_checksum",
+            Self::Checksum => "checksum",
             Self::NoSocket => "no_socket",
             Self::CpuBacklog => "cpu_backlog",
             Self::NoDestination => "no_destination",

@@ -11,12 +11,16 @@ mod datagram;
 pub mod director;
 pub mod fabric;
 mod input;
+mod input6;
 pub mod ip;
+mod ip6;
 pub mod netfilter;
 pub mod script;
 pub mod server;
 mod sharing;
+pub mod tunnel;
 
+use crate::engine::Time;
 use crate::net::fragment::Reassembly;
 use crate::tcp::TcpStack;
 use crate::wire::{Kind, MacId, PacketId};
@@ -28,6 +32,7 @@ use fabric::{Event, Fabric, NO_TAP, Place, Reason};
 use ip::IpStack;
 use script::Scripts;
 use server::{Reply, Servers};
+use tunnel::Tunnels;
 
 /// A machine with an IP stack. What every packet needs stands first.
 #[derive(Debug)]
@@ -45,8 +50,10 @@ pub struct Host {
     pub reassembly: Reassembly,
     /// IPVS, if the host is a director.
     director: Option<Box<Director>>,
-    /// Whether `tunl0` is up: IPIP packets are unwrapped.
-    pub tunnel: bool,
+    /// What unwraps tunnel packets.
+    pub tunnels: Tunnels,
+    /// Earliest wake-up for fragments in the event queue.
+    reassembly_armed: Time,
     /// CPU that received packets pass.
     pub cpu: Option<Box<Cpu>>,
     /// Server applications.
@@ -75,7 +82,8 @@ impl Host {
             tcp,
             reassembly: Reassembly::new(),
             director: None,
-            tunnel: false,
+            tunnels: Tunnels::default(),
+            reassembly_armed: Time::NEVER,
             cpu: None,
             servers: Servers::default(),
             server_row: 0,
@@ -108,7 +116,8 @@ impl Host {
         if !i.sysctl.arp_notify {
             return;
         }
-        let addresses: Vec<_> = i.addresses.iter().map(|a| a.ip).collect();
+        let v4 = i.addresses.iter().map(|a| a.ip);
+        let addresses: Vec<_> = v4.chain(i.addresses6.iter().map(|a| a.ip)).collect();
         for ip in addresses {
             self.ip.announce(fab, interface, ip);
         }
@@ -141,11 +150,12 @@ impl Host {
             fab.tap(i.tap, crate::observe::capture::Direction::In, packet);
         }
         let p = &fab.packets[packet];
-        if p.dst_mac != i.mac && p.dst_mac != MacId::BROADCAST {
+        let member = || p.dst_mac.is_group() && self.ip.is_member(&fab.book, interface, p.dst);
+        if p.dst_mac != i.mac && p.dst_mac != MacId::BROADCAST && !member() {
             fab.drop(Place::Host(self.number), Reason::OtherHost, packet);
             return;
         }
-        if p.kind != Kind::Ipv4 {
+        if !p.kind.is_ip() {
             self.ip.arp_input(fab, interface, packet);
             self.settle(fab);
             return;
@@ -155,8 +165,17 @@ impl Host {
         if self.cpu.is_some() {
             self.cpu_receive(fab, interface, packet);
         } else {
-            self.ip_input(fab, interface, packet);
+            self.any_input(fab, interface, packet);
             self.settle(fab);
+        }
+    }
+
+    /// An IP packet of either family came in by an interface.
+    fn any_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        if fab.packets[packet].kind == Kind::Ipv6 {
+            self.ip6_input(fab, interface, packet);
+        } else {
+            self.ip_input(fab, interface, packet);
         }
     }
 

@@ -9,7 +9,7 @@ use super::table::Table;
 use super::verdict::{DropReason, ReplyVerdict, Transmit, Verdict};
 use crate::config::{IpvsConfig, IpvsSysctl};
 use crate::engine::{Span, Stream, Time, Uniform};
-use crate::wire::{AddressBook, Flags, Kind, Packet, proto};
+use crate::wire::{AddressBook, Flags, Packet, proto};
 use schedulers::{Flow, RandomSource};
 
 /// The kernel's clock tick at `HZ` = 100. Deferred work runs one tick later.
@@ -269,7 +269,7 @@ impl Ipvs {
 /// Whether IPVS has a handler for the packet's protocol and can see its ports.
 #[inline]
 fn is_balanced(pkt: &Packet) -> bool {
-    pkt.kind == Kind::Ipv4 && matches!(pkt.proto, proto::TCP | proto::UDP) && !pkt.is_fragment()
+    pkt.kind.is_ip() && matches!(pkt.proto, proto::TCP | proto::UDP) && !pkt.is_fragment()
 }
 
 #[inline]

@@ -6,9 +6,9 @@
 
 use super::connection::{Slot, Tuple};
 use super::director::{Ipvs, transmit};
-use super::rules::Forwarding;
+use super::rules::{Encapsulation, Forwarding};
 use super::verdict::{IcmpAnswer, IcmpInVerdict, IcmpOutVerdict, TunnelVerdict};
-use crate::wire::{Kind, Packet, icmp, proto};
+use crate::wire::{Kind, Packet, icmp, icmpv6, proto};
 
 /// ICMP source quench (RFC 792), obsolete but still looked at.
 const SOURCE_QUENCH: u8 = 4;
@@ -58,7 +58,9 @@ impl Ipvs {
     /// An ICMP error `outer` for the director itself, that quotes its tunnel packet `quoted`, which
     /// carried the client's packet `inner`.
     pub fn icmp_tunnel(&self, outer: &Packet, quoted: &Packet, inner: &Packet) -> TunnelVerdict {
-        if !is_error(outer) || quoted.proto != proto::IPIP || self.services.is_empty() {
+        // errors about packets that are IPv6 outside or inside are not looked at
+        let v4 = [outer, quoted, inner].iter().all(|p| p.kind == Kind::Ipv4);
+        if !is_error(outer) || !v4 || self.services.is_empty() {
             return TunnelVerdict::Accept;
         }
         let Some(connection) = self.tunnelled(quoted, inner) else {
@@ -83,7 +85,13 @@ impl Ipvs {
     fn tunnelled(&self, quoted: &Packet, inner: &Packet) -> Option<Slot> {
         let slot = has_ports(inner).then(|| self.table.find_request(Tuple::of(inner)))??;
         let entry = self.table.get(slot);
-        (entry.forwarding == Forwarding::Tun && entry.daddr == quoted.dst).then_some(slot)
+        let protocol = match self.tunnel(slot).kind {
+            Encapsulation::Ipip => proto::IPIP,
+            Encapsulation::Gue => proto::UDP,
+            Encapsulation::Gre => proto::GRE,
+        };
+        let ours = entry.forwarding == Forwarding::Tun && entry.daddr == quoted.dst;
+        (ours && quoted.proto == protocol).then_some(slot)
     }
 
     /// The tuple of a packet that an ICMP error quotes, if IPVS looks at such.
@@ -95,6 +103,12 @@ impl Ipvs {
 
 /// Whether this is an ICMP error of a kind IPVS looks at.
 fn is_error(outer: &Packet) -> bool {
+    if outer.kind == Kind::Ipv6 {
+        return outer.proto == proto::ICMPV6
+            && [icmpv6::UNREACHABLE, icmpv6::TOO_BIG, icmpv6::TIME_EXCEEDED]
+                .map(u16::from)
+                .contains(&outer.sport);
+    }
     outer.kind == Kind::Ipv4
         && outer.proto == proto::ICMP
         && [icmp::UNREACHABLE, SOURCE_QUENCH, icmp::TIME_EXCEEDED]

@@ -6,7 +6,7 @@
 //! its connections can end, and so that a destination added again gets them back.
 
 use super::connection::DestinationId;
-use super::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
+use super::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule, TunnelOptions};
 use crate::engine::{FxMap, Span, Time};
 use crate::wire::Ip;
 use core::net::IpAddr;
@@ -61,6 +61,8 @@ pub(super) struct Destination {
     pub(super) address: IpAddr,
     pub(super) port: u16,
     pub(super) forwarding: Forwarding,
+    /// How packets are wrapped for it.
+    pub(super) tunnel: TunnelOptions,
     /// Listed, the kernel's flag `AVAILABLE`.
     pub(super) available: bool,
     /// Which use of the service's entry `stats` belong to.
@@ -329,6 +331,7 @@ impl ServiceTable {
             }
             destination.epoch = epoch;
             destination.forwarding = rule.forwarding;
+            destination.tunnel = rule.tunnel;
             destination.available = true;
             known
         } else {
@@ -340,6 +343,7 @@ impl ServiceTable {
                 address: rule.rip,
                 port: rule.port,
                 forwarding: rule.forwarding,
+                tunnel: rule.tunnel,
                 available: true,
                 epoch,
                 idle_since: None,
@@ -387,7 +391,8 @@ impl ServiceTable {
         };
         let scheduler = &mut self.service_mut(destination.service).scheduler;
         scheduler.edit_dest(destination.id, edit)?;
-        self.destinations[id.0 as usize].forwarding = rule.forwarding;
+        let destination = &mut self.destinations[id.0 as usize];
+        (destination.forwarding, destination.tunnel) = (rule.forwarding, rule.tunnel);
         Ok(())
     }
 

@@ -15,8 +15,6 @@ use std::collections::BTreeMap;
 
 /// Interface number of `lo`: packets that the host itself makes.
 pub const OWN: u16 = u16::MAX - 1;
-/// Interface number of a tunnel device, which is none of the interfaces with a link.
-pub const TUNNEL: u16 = u16::MAX;
 
 /// The table of own addresses and broadcast addresses.
 pub const LOCAL_TABLE: u32 = 255;
@@ -377,6 +375,20 @@ impl Routes {
             Action::Broadcast => Lookup::Broadcast,
             Action::Refuse(how) => Lookup::Refused(how),
         }
+    }
+
+    /// Length of the prefix by which `ip` is reached (IPv6).
+    pub fn prefix_towards(&self, book: &AddressBook, ip: Ip) -> u8 {
+        let query = Query::to(ip);
+        let IpAddr::V6(address) = book.address(ip) else { return 0 };
+        let length = |table: &Table| {
+            let with = |(_, routes): &&(u8, FxMap<u128, Vec<Route>>), len: u8| {
+                routes.contains_key(&address.to_bits().cut(len))
+            };
+            table.v6.lengths.iter().find(|l| with(l, l.0)).map(|(len, _)| *len)
+        };
+        let rules = self.rules.iter().filter(|rule| rule.agrees(book, &query));
+        rules.filter_map(|r| self.tables.get(&r.table)).find_map(length).unwrap_or(0)
     }
 
     /// Whether packets to `src` may leave by `interface`, or by any if `loose`: the reverse path filter

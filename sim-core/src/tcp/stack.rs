@@ -368,9 +368,10 @@ impl TcpStack {
         link_mtu: u16,
         tag: u32,
     ) -> Block {
-        let own_mss = self.config.mss.min(link_mtu.saturating_sub(40)).max(MIN_MSS);
+        let headers = tuple.headers();
+        let own_mss = self.config.mss.min(link_mtu.saturating_sub(headers)).max(MIN_MSS);
         let path = self.paths.get(now, tuple.remote().0, link_mtu);
-        Block::new(tuple, iss, own_mss, path.saturating_sub(40).max(MIN_MSS), tag)
+        Block::new(tuple, iss, own_mss, path.saturating_sub(headers).max(MIN_MSS), tag)
     }
 
     /// Puts a block into a slot and into the table.

@@ -259,6 +259,8 @@ fn redirects(forwarding: Forwarding, on: bool, response: f64) -> Vec<(u64, Strin
     config.hosts[0].clients[0].limit = 1;
     config.hosts[0].clients[0].timeout = None;
     config.hosts[2].sysctl.all.send_redirects = on;
+    config.hosts[4].sysctl.all.accept_redirects = false;
+    config.hosts[4].interfaces[0].sysctl.accept_redirects = false;
     config.hosts[4].servers[0].response = Dist::Constant(response);
     let (o, frames) = watch(&config, "rs2");
     assert_eq!(answers(&o), ["rs2"]);
