@@ -2,7 +2,8 @@
 //! by the same commands, and the frames that it sends must be the recorded ones, byte for byte.
 //!
 //! What the kernel is free to choose is taken over from the recording before the bytes are compared:
-//! the IP identification of packets that the host makes itself.
+//! the IP identification of packets that the host makes itself, and the source port of GUE, which is a
+//! hash with a secret.
 
 use super::case::{Case, End, Request};
 use super::fields::{difference, summary};
@@ -200,13 +201,17 @@ fn gue_ports(case: &Case) -> Vec<u16> {
     case.setup.iter().filter_map(|t| of(&t.command)).collect()
 }
 
-/// The frames with the headers of fragments as they were when they passed. All pieces of a datagram that
-/// pass a host in one go share a buffer with the capture, but the first: in the capture, what later
-/// hosts wrote into the headers of the others overwrote what had passed. The first tells what it was.
+/// The frames as they were when they passed: some share a buffer with the capture, and what later hosts
+/// wrote into their headers overwrote what had passed.
+///
+/// - All pieces of a datagram that pass a host in one go, but the first, which tells what the others were.
+/// - Packets in GUE, whose receiver takes the length of the removed headers off the length of the packet
+///   (`fou_recv_pull`) but leaves the checksum of the header as it was.
 fn repaired(frames: &[Captured]) -> Vec<Captured> {
     let mut repaired: Vec<Captured> = Vec::new();
     for frame in frames {
         let mut frame = frame.clone();
+        restore_length(&mut frame.bytes);
         if let Some(before) = repaired.last()
             && is_next_piece(&before.bytes, &frame.bytes)
         {
@@ -221,6 +226,18 @@ fn repaired(frames: &[Captured]) -> Vec<Captured> {
         repaired.push(frame);
     }
     repaired
+}
+
+/// Gives an IPv4 packet the length of its frame, if that is what the checksum of the header says.
+fn restore_length(frame: &mut [u8]) {
+    let Ok(full) = u16::try_from(frame.len().saturating_sub(14)) else { return };
+    let Some(header) = frame.get(14..34).filter(|h| h[0] == 0x45) else { return };
+    let mut restored = header.to_vec();
+    restored[2..4].copy_from_slice(&full.to_be_bytes());
+    let stated = u16::from_be_bytes([header[10], header[11]]);
+    if header_checksum(header) != stated && header_checksum(&restored) == stated {
+        frame[16..18].copy_from_slice(&full.to_be_bytes());
+    }
 }
 
 /// Whether a frame is a piece of an IPv4 datagram that follows on another one.
@@ -436,9 +453,12 @@ impl Bench {
             let mut packet = packet;
             if !self.is_recorded(&made) {
                 packet.id = of.id;
+                if packet.proto == proto::UDP && body != PacketId::NONE && !whole {
+                    packet.sport = of.sport;
+                }
                 match our {
-                    None => ours.packet.id = of.id,
-                    Some(PacketId(n)) => ours.inside[n as usize].id = packet.id,
+                    None => ours.packet = packet,
+                    Some(PacketId(n)) => ours.inside[n as usize] = packet,
                 }
             }
             (our, their) = (Some(body), Some(of.body));

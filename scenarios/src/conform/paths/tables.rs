@@ -141,7 +141,8 @@ pub(super) fn neighbour_lines(world: &mut World, host: usize) -> Vec<String> {
         let state = n.state.name();
         if n.state.is_valid() {
             let mac = macs.get(n.mac.0 as usize).map_or_else(String::new, ToString::to_string);
-            return format!("{to} dev {dev} lladdr {mac} {state}");
+            let router = if n.router { "router " } else { "" };
+            return format!("{to} dev {dev} lladdr {mac} {router}{state}");
         }
         format!("{to} dev {dev} {state}")
     };
