@@ -22,7 +22,8 @@ pub(super) fn is_wrapped(p: &Packet) -> bool {
 
 impl Host {
     /// An IP packet came in by an interface (`ip_rcv`).
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every packet passes here")]
+    #[inline(always)]
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         let mut packet = packet;
         if self.ip.filters {

@@ -123,19 +123,23 @@ impl World {
 
     #[inline]
     fn dispatch(&mut self, event: Event) {
-        let (direction, packet) = match event {
+        let (direction, to, packet) = match event {
             Event::Arrive { direction } => {
                 let link = &mut self.fabric.directions[direction as usize];
+                let to = link.to;
                 let Some(packet) = link.arrive(self.fabric.now) else { return };
                 if let Some(at) = link.next() {
                     self.fabric.queue.push(at, event);
                 }
-                (direction, packet)
+                (direction, to, packet)
             }
-            Event::Late { slot } => self.fabric.take_late(slot),
+            Event::Late { slot } => {
+                let (direction, packet) = self.fabric.take_late(slot);
+                (direction, self.fabric.directions[direction as usize].to, packet)
+            }
             other => return self.dispatch_other(other),
         };
-        self.arrive(direction, packet);
+        self.arrive(direction, to, packet);
     }
 
     /// Handles an event that is not the arrival of a frame.
@@ -170,8 +174,7 @@ impl World {
 
     /// A frame comes out of a link.
     #[inline]
-    fn arrive(&mut self, direction: u32, packet: PacketId) {
-        let to = self.fabric.directions[direction as usize].to;
+    fn arrive(&mut self, direction: u32, to: Endpoint, packet: PacketId) {
         let p = self.fabric.count_hop(direction, packet);
         match to {
             Endpoint::Host { host, interface } => {
