@@ -2,9 +2,10 @@
 //! goes on step by step.
 
 use super::World;
+use crate::config::HostConfig;
 use crate::engine::Time;
 use crate::hosts::Host;
-use crate::hosts::fabric::Fabric;
+use crate::hosts::fabric::{Fabric, Place, Reason, Tally};
 use crate::observe::capture::Kept;
 use crate::wire::decode::{Decoder, Frame, Unreadable};
 use crate::wire::{AddressBook, Mac, PacketId};
@@ -75,6 +76,21 @@ impl World {
     /// The hosts in the order of the configuration.
     pub fn hosts(&self) -> &[Host] {
         &self.hosts
+    }
+
+    /// From now on the packets of a host pass the netfilter rules of `config`; what was tracked of
+    /// connections is forgotten.
+    pub fn change_filters(&mut self, host: usize, config: &HostConfig) {
+        let Some(h) = self.hosts.get_mut(host) else { return };
+        if let Some(netfilter) = super::build::netfilter(config, &mut self.fabric.book) {
+            h.ip.set_netfilter(netfilter);
+        }
+    }
+
+    /// What a host has dropped so far for a reason.
+    pub fn dropped(&self, host: usize, reason: Reason) -> Tally {
+        let place = Place::Host(host as u16);
+        self.fabric.drops.get(&(place, reason)).copied().unwrap_or_default()
     }
 
     /// Something is done at a host now, by its administrator or by a user of an application.

@@ -57,6 +57,7 @@ pub fn judge(case: &Case) -> Outcome {
         world,
         names: config.hosts.iter().map(|h| h.name.clone()).collect(),
         scripts: BTreeMap::new(),
+        typed: BTreeMap::new(),
         late: Span::ZERO,
         compared: 0,
     };
@@ -136,6 +137,8 @@ struct Drive<'a> {
     names: Vec<String>,
     /// Sessions in the background: host, number, the acts of the recording.
     scripts: BTreeMap<String, (usize, u32)>,
+    /// What was typed on each host while the case went on and changed its packet filter.
+    typed: BTreeMap<usize, Vec<String>>,
     /// By how much the steps come later than in the recording, because one took longer.
     late: Span,
     compared: usize,
@@ -360,10 +363,28 @@ impl Drive<'_> {
     }
 
     fn command(&mut self, n: usize, host: usize, command: &str) -> Result<Option<Running>, Stop> {
-        match operate::start(&mut self.world, host, command) {
+        let started = if command.starts_with("iptables") {
+            self.filter(host, command)
+        } else {
+            operate::start(&mut self.world, host, command)
+        };
+        match started {
             Ok(started) => Ok(Some(Running { step: n, host, what: Foreground::Command(started) })),
             Err(why) => Err(Stop::Unknown(format!("{}: {why}", self.names[host]))),
         }
+    }
+
+    /// Changes the packet filter of a host.
+    fn filter(&mut self, host: usize, command: &str) -> Result<Started, String> {
+        let name = self.names[host].clone();
+        let typed = self.typed.entry(host).or_default();
+        typed.push(command.to_owned());
+        let hosts = self.case.topology.hosts();
+        let interfaces = hosts.iter().find(|h| h.0 == name).map(|h| h.1.clone());
+        let config =
+            setup::host_after(self.case, &name, &interfaces.unwrap_or_default(), typed)?;
+        self.world.change_filters(host, &config);
+        Ok(operate::changed(command))
     }
 
     /// Compares what a command printed.

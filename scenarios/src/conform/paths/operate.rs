@@ -4,6 +4,7 @@ use super::tables;
 use crate::import::ipvsadm::{self as import, Action, Names};
 use core::fmt;
 use sim_core::engine::{Span, Time};
+use sim_core::hosts::fabric::Reason;
 use sim_core::hosts::script::{Act, Outcome, Script};
 use sim_core::wire::{Kind, MacId};
 use sim_core::world::World;
@@ -27,6 +28,8 @@ enum What {
     Neighbours(Vec<String>),
     /// `ip addr show dev NAME`.
     Addresses(String),
+    /// `ip -s link show`: the errors of a tunnel device by now.
+    Errors(u64),
     /// `ping`: the script.
     Ping(u32),
     /// `arping`: the address asked for.
@@ -37,6 +40,11 @@ impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.command)
     }
+}
+
+/// A command that has changed the packet filter.
+pub(super) fn changed(command: &str) -> Started {
+    Started { command: command.to_owned(), what: What::Change }
 }
 
 /// Starts a command on a host.
@@ -54,6 +62,10 @@ pub(super) fn start(world: &mut World, host: usize, command: &str) -> Result<Sta
             What::Neighbours(lines.into_iter().filter(|l| l.starts_with(&of)).collect())
         }
         ["ip", "addr", "show", "dev", name] => What::Addresses((*name).to_owned()),
+        // of what a device counts, only packets with a wrong checksum are simulated
+        ["ip", "-s", "link", "show", _] => {
+            What::Errors(world.dropped(host, Reason::TunnelChecksum).packets)
+        }
         ["ipvsadm", ..] => {
             ipvsadm(world, host, command)?;
             What::Change
@@ -89,6 +101,7 @@ pub(super) fn compare(
             (recorded.iter().map(|l| l.trim_end().to_owned()).collect(), lines.clone())
         }
         What::Addresses(name) => (inet(recorded), addresses(world, host, name)),
+        What::Errors(errors) => (vec![received_errors(recorded)], vec![errors.to_string()]),
         What::Ping(script) => (received(recorded), answers(world, host, *script)),
         What::Arping(ip, since) => {
             let line = recorded.iter().find(|l| l.starts_with("Received ")).copied();
@@ -148,6 +161,13 @@ fn responses(world: &mut World, ip: IpAddr, since: Time) -> String {
         k.at >= since && k.frame.packet.kind == Kind::ArpReply && k.frame.packet.src == target
     };
     format!("Received {} response(s)", kept.iter().filter(of).count())
+}
+
+/// The third number below `RX:`.
+fn received_errors(recorded: &[&str]) -> String {
+    let title = recorded.iter().position(|l| l.trim_start().starts_with("RX:"));
+    let numbers = title.and_then(|at| recorded.get(at + 1)).copied().unwrap_or_default();
+    numbers.split_whitespace().nth(2).unwrap_or_default().to_owned()
 }
 
 /// The summary of a ping: `2 packets transmitted, 2 received`.

@@ -12,13 +12,26 @@ use sim_core::config::{HostConfig, InterfaceConfig, InterfaceSysctl};
 /// # Errors
 /// The first command that is not understood or cannot be played.
 pub(super) fn host(case: &Case, name: &str, interfaces: &[String]) -> Result<HostConfig, String> {
+    host_after(case, name, interfaces, &[])
+}
+
+/// The same after more commands.
+///
+/// # Errors
+/// As [`host`].
+pub(super) fn host_after(
+    case: &Case,
+    name: &str,
+    interfaces: &[String],
+    more: &[String],
+) -> Result<HostConfig, String> {
     let mut base = HostConfig {
         name: name.to_owned(),
         interfaces: interfaces.iter().map(|i| interface(case, name, i)).collect(),
         ..HostConfig::default()
     };
     let mut text = String::new();
-    for command in case.typed_on(name) {
+    for command in case.typed_on(name).chain(more.iter().map(String::as_str)) {
         text.push_str(command);
         text.push('\n');
     }
