@@ -116,10 +116,8 @@ pub(super) fn services(world: &World, host: usize, lines: &[Value]) -> Result<us
 /// Compares the neighbours of a host with the lines of `ip neigh`, in any order.
 pub(super) fn neighbours(world: &mut World, host: usize, lines: &[Value]) -> Result<usize, String> {
     let mut ours = neighbour_lines(world, host);
-    let mut theirs: Vec<String> =
-        lines.iter().filter_map(Value::as_str).map(|l| l.trim_end().to_owned()).collect();
     ours.sort();
-    theirs.sort();
+    let theirs = sorted(lines);
     if ours == theirs {
         return Ok(theirs.len());
     }
@@ -128,6 +126,14 @@ pub(super) fn neighbours(world: &mut World, host: usize, lines: &[Value]) -> Res
         if only.is_empty() { "nothing else".to_owned() } else { only.join("; ") }
     };
     Err(format!("recorded {}, ours {}", only(&theirs, &ours), only(&ours, &theirs)))
+}
+
+/// The recorded lines of `ip neigh` in order.
+pub(super) fn sorted(lines: &[Value]) -> Vec<String> {
+    let lines = lines.iter().filter_map(Value::as_str);
+    let mut sorted: Vec<String> = lines.map(|l| l.trim_end().to_owned()).collect();
+    sorted.sort();
+    sorted
 }
 
 /// The neighbours of a host as `ip neigh` prints them.
