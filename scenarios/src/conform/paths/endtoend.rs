@@ -4,7 +4,7 @@
 //! From the recording are taken: when each request was made, its source port, how long the client
 //! waited and how many bytes were asked for. Everything else follows.
 
-use super::blackbox::{Outcome, TIMER_TOLERANCE, cable};
+use super::blackbox::{Outcome, cable};
 use super::case::{Act, Case, Request, Step, Wish};
 use super::fields::fields;
 use super::operate::{self, Started};
@@ -28,6 +28,9 @@ const REQUEST: u32 = 20;
 const RESPONSE: u32 = 42;
 /// Time that the recording took after the last request to read the tables, about.
 const AFTERWARDS: u64 = 300;
+/// Since when before the end a table of neighbours may be the recorded one: the timer of a neighbour that
+/// was used runs after 5 s, late by up to an eighth of it, and the tables were read one after another.
+const LATE_TABLES: Span = Span::from_millis(1200);
 /// Longest time that a request may take beyond the recorded one.
 const LONGEST: Span = Span::from_secs(30);
 /// First source port of requests whose port nobody recorded.
@@ -58,6 +61,7 @@ pub fn judge(case: &Case) -> Outcome {
         names: config.hosts.iter().map(|h| h.name.clone()).collect(),
         scripts: BTreeMap::new(),
         neighbours: vec![Vec::new(); config.hosts.len()],
+        plan: Plan::new(case),
         typed: BTreeMap::new(),
         late: Span::ZERO,
         compared: 0,
@@ -138,8 +142,9 @@ struct Drive<'a> {
     names: Vec<String>,
     /// Sessions in the background: host, number, the acts of the recording.
     scripts: BTreeMap<String, (usize, u32)>,
-    /// Tables of neighbours of each host that it has had lately.
-    neighbours: Vec<Vec<Vec<String>>>,
+    /// Tables of neighbours of each host, and when it had them.
+    neighbours: Vec<Vec<(Time, Vec<String>)>>,
+    plan: Plan,
     /// What was typed on each host while the case went on and changed its packet filter.
     typed: BTreeMap<usize, Vec<String>>,
     /// By how much the steps come later than in the recording, because one took longer.
@@ -166,21 +171,20 @@ enum Foreground {
 
 impl Drive<'_> {
     fn run(&mut self) -> Result<(), Stop> {
-        let plan = Plan::new(self.case);
         self.flushes()?;
         self.pings()?;
         let mut running: Option<Running> = None;
         for (n, step) in self.case.steps.iter().enumerate() {
-            let at = BEGIN + self.late + Span::from_millis(plan.starts[n]);
+            let at = BEGIN + self.late + Span::from_millis(self.plan.starts[n]);
             // the tables after a step were read before the next one
-            self.world.run_until(at);
+            self.run_until(at);
             self.finish(running.take())?;
             if n > 0 {
                 self.connections_after(n - 1)?;
             }
-            running = self.begin(n, step, plan.ports[n])?;
+            running = self.begin(n, step, self.plan.ports[n])?;
         }
-        self.remember_neighbours(BEGIN + self.late + Span::from_millis(plan.end));
+        self.run_until(BEGIN + self.late + Span::from_millis(self.plan.end));
         self.finish(running.take())?;
         if !self.case.steps.is_empty() {
             self.connections_after(self.case.steps.len() - 1)?;
@@ -188,23 +192,37 @@ impl Drive<'_> {
         self.tables()
     }
 
-    /// Runs to the end, and remembers the tables of neighbours meanwhile: the timers of the recorded kernel
-    /// may be late, so its table may be one that we had a little earlier.
-    fn remember_neighbours(&mut self, end: Time) {
-        let lately = end.as_nanos().saturating_sub(TIMER_TOLERANCE.as_nanos());
-        let mut at = self.world.now().max(Time::from_nanos(lately));
-        while at <= end {
+    /// Runs up to a point, and remembers the tables of neighbours of the last second before the end: the
+    /// timers of the recorded kernel may be late, so its table may be one that we had a little earlier.
+    fn run_until(&mut self, until: Time) {
+        let end = BEGIN + self.late + Span::from_millis(self.plan.end);
+        let earliest = Time::from_nanos(end.as_nanos().saturating_sub(LATE_TABLES.as_nanos()));
+        let mut at = self.world.now().max(earliest);
+        while at < until {
             self.world.run_until(at);
             for host in 0..self.names.len() {
-                let mut lines = tables::neighbour_lines(&mut self.world, host);
-                lines.sort();
-                if self.neighbours[host].last() != Some(&lines) {
-                    self.neighbours[host].push(lines);
-                }
+                let lines = tables::neighbour_lines(&mut self.world, host);
+                self.neighbours[host].push((at, lines));
             }
             at += Span::from_millis(20);
         }
-        self.world.run_until(end);
+        self.world.run_until(until);
+    }
+
+    /// The tables of neighbours that a host has had since the last act, and now.
+    fn lately(&mut self, host: usize) -> Vec<Vec<String>> {
+        let quiet = self.last_act();
+        let lately = self.neighbours[host].iter().filter(|(at, _)| *at > quiet);
+        let mut tables: Vec<_> = lately.map(|(_, table)| table.clone()).collect();
+        tables.push(tables::neighbour_lines(&mut self.world, host));
+        tables
+    }
+
+    /// When a script did something last.
+    fn last_act(&self) -> Time {
+        let hosts = self.world.hosts().iter();
+        let scripts = hosts.flat_map(|h| (0..).map_while(|n| h.scripts.get(n)));
+        scripts.filter_map(|p| p.results.last()).map(|r| r.0).max().unwrap_or(Time::ZERO)
     }
 
     fn host(&self, name: &str) -> Result<usize, Stop> {
@@ -497,11 +515,7 @@ impl Drive<'_> {
             for (name, lines) in hosts {
                 let Ok(host) = self.host(name) else { continue };
                 let lines = lines.as_array().map(Vec::as_slice).unwrap_or_default();
-                let mut differs = tables::neighbours(&mut self.world, host, lines);
-                let theirs = tables::sorted(lines);
-                if differs.is_err() && self.neighbours[host].contains(&theirs) {
-                    differs = Ok(theirs.len());
-                }
+                let differs = tables::neighbours(&self.lately(host), lines);
                 self.judge(differs, &format!("{name}: neighbours at the end"))?;
             }
         }

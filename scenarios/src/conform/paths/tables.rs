@@ -113,27 +113,27 @@ pub(super) fn services(world: &World, host: usize, lines: &[Value]) -> Result<us
     }
 }
 
-/// Compares the neighbours of a host with the lines of `ip neigh`, in any order.
-pub(super) fn neighbours(world: &mut World, host: usize, lines: &[Value]) -> Result<usize, String> {
-    let mut ours = neighbour_lines(world, host);
-    ours.sort();
-    let theirs = sorted(lines);
-    if ours == theirs {
-        return Ok(theirs.len());
-    }
-    let only = |a: &[String], b: &[String]| -> String {
-        let only: Vec<_> = a.iter().filter(|l| !b.contains(l)).cloned().collect();
-        if only.is_empty() { "nothing else".to_owned() } else { only.join("; ") }
-    };
-    Err(format!("recorded {}, ours {}", only(&theirs, &ours), only(&ours, &theirs)))
-}
-
-/// The recorded lines of `ip neigh` in order.
-pub(super) fn sorted(lines: &[Value]) -> Vec<String> {
+/// Compares the neighbours that a host had lately (tables as `ip neigh` prints them, the last one now)
+/// with recorded lines, in any order: each recorded one must have been there, and none that was there
+/// all the time may be missing.
+pub(super) fn neighbours(lately: &[Vec<String>], lines: &[Value]) -> Result<usize, String> {
     let lines = lines.iter().filter_map(Value::as_str);
-    let mut sorted: Vec<String> = lines.map(|l| l.trim_end().to_owned()).collect();
-    sorted.sort();
-    sorted
+    let theirs: Vec<&str> = lines.map(str::trim_end).collect();
+    let now = lately.last().map(Vec::as_slice).unwrap_or_default();
+    for their in &theirs {
+        if !lately.iter().flatten().any(|our| our == their) {
+            return Err(format!("recorded {their}, ours {}", now.join("; ")));
+        }
+    }
+    let address = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    for our in now {
+        let of = address(our);
+        let always = lately.iter().all(|table| table.iter().any(|line| address(line) == of));
+        if always && !theirs.iter().any(|their| address(their) == of) {
+            return Err(format!("one too many: {our}"));
+        }
+    }
+    Ok(theirs.len())
 }
 
 /// The neighbours of a host as `ip neigh` prints them.
