@@ -421,11 +421,8 @@ impl Host {
                 self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut fab.out);
                 self.tcp_output(fab);
             }
-            proto::UDP => {
-                if !self.error_by_hand(fab, quoted, (kind, code), from) {
-                    self.datagram_error(fab, quoted, kind, code);
-                }
-            }
+            proto::UDP if self.error_by_hand(fab, quoted, (kind, code), from) => {}
+            proto::UDP => self.datagram_error(fab, quoted, kind, code),
             _ => {}
         }
     }

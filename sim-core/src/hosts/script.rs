@@ -335,7 +335,7 @@ impl Host {
             Act::Echo(bytes) if p.error.is_none() => {
                 let mut echo = Packet::ip(local.0, target.0, proto::ICMP, 8 + bytes);
                 echo.sport = u16::from(icmp::ECHO);
-                echo.seq = u32::from(local.1) << 16 | p.next as u32 + 1;
+                echo.seq = u32::from(local.1) << 16 | (p.next as u32 + 1);
                 echo.ttl = self.ip.sysctl.default_ttl;
                 echo.tag = tag;
                 self.ip.originate(fab, &echo);

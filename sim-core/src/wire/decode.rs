@@ -327,7 +327,7 @@ impl Decoder {
             proto::ICMP => is_error(packet.sport).then_some((8, true)),
             proto::ICMPV6 => (packet.sport < 128).then_some((8, true)),
             proto::IPIP | proto::IPV6 => Some((0, false)),
-            proto::GRE if b.len() >= 4 && be16(b, 0) & 0x7fff == 0 => {
+            proto::GRE if b.len() >= 4 && matches!(be16(b, 0), 0 | 0x8000) => {
                 packet.seq = u32::from(b[0] >> 7);
                 Some((if packet.seq == 1 { 8 } else { 4 }, false))
             }

@@ -343,12 +343,11 @@ impl Drive<'_> {
         let Some(progress) = self.world.hosts()[host].scripts.get(number).cloned() else {
             return Ok(());
         };
-        let (theirs, ours) = match step.result.get("acts").and_then(Value::as_array) {
-            Some(acts) => (recorded_acts(acts), self.our_acts(&progress)),
-            None => {
-                let with_icmp = !step.result["icmp"].is_null();
-                (recorded_result(&step.result), self.our_result(&progress, with_icmp))
-            }
+        let (theirs, ours) = if let Some(acts) = step.result.get("acts").and_then(Value::as_array) {
+            (recorded_acts(acts), self.our_acts(&progress))
+        } else {
+            let with_icmp = !step.result["icmp"].is_null();
+            (recorded_result(&step.result), self.our_result(&progress, with_icmp))
         };
         if theirs != ours {
             return Err(Stop::Differs(format!(
@@ -374,7 +373,7 @@ impl Drive<'_> {
         for (_, outcome) in &progress.results {
             match outcome {
                 script::Outcome::Failed(error) => {
-                    text = error_text(*error).to_owned();
+                    error_text(*error).clone_into(&mut text);
                     // the first recordings did not look for the ICMP error
                     if let Some((kind, code, from)) = progress.icmp.filter(|_| with_icmp) {
                         let from = self.world.book().address(from);
@@ -383,7 +382,7 @@ impl Drive<'_> {
                     break;
                 }
                 script::Outcome::Received { host, .. } => text = self.name(*host),
-                script::Outcome::EndOfFile => text = "EOF".to_owned(),
+                script::Outcome::EndOfFile => "EOF".clone_into(&mut text),
                 script::Outcome::Done => {}
             }
         }

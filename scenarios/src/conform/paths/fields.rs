@@ -56,10 +56,8 @@ pub(super) fn summary(frame: &[u8]) -> String {
         let last = name.rsplit('.').next().unwrap_or(name);
         match last {
             "proto" => write!(above, " {}", protocol(value)),
-            "sport" => write!(above, " {value}"),
+            "sport" | "flags" | "type" => write!(above, " {value}"),
             "dport" => write!(above, ">{value}"),
-            "flags" => write!(above, " {value}"),
-            "type" => write!(above, " {value}"),
             "code" => write!(above, "/{value}"),
             "offset" if value != "0" => write!(above, " offset {value}"),
             _ => Ok(()),
@@ -92,7 +90,8 @@ struct Dissection {
 }
 
 impl Dissection {
-    fn push(&mut self, name: &str, value: impl ToString) {
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are handed over alike")]
+    fn push<V: ToString>(&mut self, name: &str, value: V) {
         self.fields.push((format!("{}{name}", self.prefix), value.to_string()));
     }
 
@@ -171,9 +170,9 @@ impl Dissection {
         let before = self.prefix.clone();
         self.prefix.push_str(prefix);
         if six {
-            self.ipv6(b, depth + 1)
+            self.ipv6(b, depth + 1);
         } else {
-            self.ipv4(b, depth + 1)
+            self.ipv4(b, depth + 1);
         }
         self.prefix = before;
     }
@@ -227,7 +226,7 @@ impl Dissection {
             .filter(|(bit, _)| b[13] & bit != 0)
             .map(|(_, letter)| *letter)
             .collect();
-        self.push("tcp.flags", format!("{letters}{:.0}", ""));
+        self.push("tcp.flags", letters);
         self.push("tcp.seq", be32(b, 4));
         self.push("tcp.ack", be32(b, 8));
         self.push("tcp.header", format!("0x{:02x}{:02x}", b[12], b[13]));
@@ -269,4 +268,66 @@ fn be16(b: &[u8], at: usize) -> u16 {
 
 fn be32(b: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> = hex.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
+        digits.chunks(2).map(|d| d[0] << 4 | d[1]).collect()
+    }
+
+    // Recorded frames: a SYN, an error about one, a SYN in GRE, a neighbour solicitation.
+    const SYN: &str = "02000000010102000000010a08004500003cd6cc40004006ec64ac10000ac0a80ac8e66200\
+        50b31d4dca00000000a002faf0e3e80000020405b40402080a2163e89d0000000001030307";
+    const ARP: &str = "ffffffffffff02000000010a0806000108000604000102000000010aac10000a0000000000\
+        00ac100001";
+
+    #[test]
+    fn frames_are_told_in_a_few_words() {
+        assert_eq!(summary(&bytes(SYN)), "172.16.0.10 > 192.168.10.200 tcp 58978>80 S");
+        assert_eq!(summary(&bytes(ARP)), "arp request 172.16.0.10 > 172.16.0.1");
+        assert_eq!(summary(&[1, 2, 3]), "a frame of 3 bytes");
+        let mut wrapped = bytes(SYN)[..14].to_vec();
+        wrapped.extend(bytes("4500005400004000402f0000c0a80a64c0a80a0b00000800"));
+        wrapped.extend(&bytes(SYN)[14..]);
+        let text = "192.168.10.100 > 192.168.10.11 gre 0x0000 tcp 58978>80 S";
+        assert_eq!(summary(&wrapped), text);
+    }
+
+    #[test]
+    fn the_first_field_that_differs_is_found() {
+        let syn = bytes(SYN);
+        assert_eq!(difference(&syn, &syn), None);
+        for (at, field) in [
+            (3, "eth.dst"),
+            (15, "ip.tos"),
+            (22, "ip.ttl"),
+            (24, "ip.checksum"),
+            (34, "tcp.sport"),
+            (48, "tcp.window"),
+            (51, "tcp.checksum"),
+            (60, "tcp.options"),
+        ] {
+            let mut other = syn.clone();
+            other[at] ^= 1;
+            let found = difference(&syn, &other).map(|d| d.0);
+            assert_eq!(found.as_deref(), Some(field));
+        }
+        let (name, theirs, ours) = difference(&syn, &bytes(ARP)).unwrap();
+        assert_eq!((name.as_str(), theirs.as_str()), ("eth.dst", "02:00:00:00:01:01"));
+        assert_eq!(ours, "ff:ff:ff:ff:ff:ff");
+    }
+
+    #[test]
+    fn no_bytes_are_too_few_to_be_shown() {
+        for frame in [bytes(SYN), bytes(ARP)] {
+            for end in 0..frame.len() {
+                assert!(!fields(&frame[..end]).is_empty());
+                assert!(!summary(&frame[..end]).is_empty());
+            }
+        }
+    }
 }

@@ -116,7 +116,7 @@ pub(super) fn compare(
 
 /// Changes the rules of a director.
 fn ipvsadm(world: &mut World, host: usize, command: &str) -> Result<(), String> {
-    let action = import::line(crate::diagnostic::FileId::default(), 0, command, &Names::NONE);
+    let action = import::line(crate::diagnostic::FileId::default(), 0, command, Names::NONE);
     let action = action.map_err(|problems| {
         let first = problems.first().map_or("", |p| p.message.as_str());
         format!("{command}: {first}")

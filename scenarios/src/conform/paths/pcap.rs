@@ -12,15 +12,14 @@ pub struct Captured {
     pub bytes: Vec<u8>,
 }
 
-/// Largest block that is read.
-const BUFFER: usize = 1 << 20;
-
 /// The Ethernet frames of a capture in their order, of all interfaces together.
 ///
 /// # Errors
 /// Why it is not a capture of Ethernet frames.
 pub fn read(file: &[u8]) -> Result<Vec<Captured>, String> {
-    let mut reader = create_reader(BUFFER, file).map_err(|e| format!("no capture: {e:?}"))?;
+    // no block is larger than the file
+    let mut reader =
+        create_reader(file.len().max(4096), file).map_err(|e| format!("no capture: {e:?}"))?;
     let mut frames = Vec::new();
     let mut unit = Units::default();
     loop {

@@ -40,7 +40,7 @@ pub(super) fn host_after(
     let mut findings = Findings::default();
     let mut context = Context { variables: &[], open: &mut |_| None };
     let read = commands::read(file, 0, &text, &mut context, &mut findings);
-    let rules = commands::rules(&read, &Names::NONE, &mut findings.problems);
+    let rules = commands::rules(&read, Names::NONE, &mut findings.problems);
     base.ipvs = rules.map(|r| r.config);
     let configured = configure(&base, &read, &mut findings);
     match findings.problems.first() {

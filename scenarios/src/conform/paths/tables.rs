@@ -6,7 +6,6 @@ use serde_json::Value;
 use sim_core::engine::Span;
 use sim_core::observe::DirectorSnapshot;
 use sim_core::world::World;
-use std::net::IpAddr;
 
 /// Seconds by which the time left of a connection may differ: the tools cut it to whole seconds, and
 /// the recording read the tables some tenths of a second after the request.
@@ -143,7 +142,7 @@ pub(super) fn neighbour_lines(world: &mut World, host: usize) -> Vec<String> {
     let ip = &world.hosts()[host].ip;
     let line = |n: &sim_core::net::arp::Neighbour| {
         let dev = ip.interfaces.get(usize::from(n.interface)).map_or("?", |i| i.name.as_str());
-        let to: IpAddr = book.address(n.ip);
+        let to = book.address(n.ip);
         let state = n.state.name();
         if n.state.is_valid() {
             let mac = macs.get(n.mac.0 as usize).map_or_else(String::new, ToString::to_string);
