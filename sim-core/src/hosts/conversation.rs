@@ -58,6 +58,9 @@ impl Host {
     }
 
     fn tcp_note(&mut self, fab: &mut Fabric, conn: Conn, note: Note) {
+        if fab.traced() {
+            self.trace_note(fab, conn, note);
+        }
         if let Note::Accepted { listener } = note {
             self.accepted(fab, conn, listener);
             return;
@@ -129,6 +132,9 @@ impl Host {
     pub(super) fn answer(&mut self, fab: &mut Fabric) {
         let mut replies = core::mem::take(&mut self.replies);
         for reply in replies.drain(..) {
+            if fab.traced() {
+                self.trace_reply(fab, &reply);
+            }
             match reply {
                 Reply::Write { conn, visit, bytes, close } => {
                     self.tcp.write(fab.now, conn, bytes, &mut fab.out);
@@ -184,7 +190,12 @@ impl Host {
         };
         match opened {
             Ok(()) => self.tcp_output(fab),
-            Err(failure) => self.finish(fab, &session, Some(failure)),
+            Err(failure) => {
+                if fab.traced() {
+                    self.trace_start(fab, &session);
+                }
+                self.finish(fab, &session, Some(failure));
+            }
         }
     }
 
@@ -246,6 +257,9 @@ impl Host {
     }
 
     pub(super) fn keep_session(&mut self, fab: &mut Fabric, session: Session) -> u32 {
+        if fab.traced() {
+            self.trace_start(fab, &session);
+        }
         let slot = if let Some(slot) = self.free_sessions.pop() {
             self.sessions[slot as usize] = session;
             slot
@@ -408,6 +422,9 @@ impl Host {
 
     /// Counts how a conversation ended.
     fn record(&mut self, fab: &mut Fabric, s: &Session, failure: Option<Failure>) {
+        if fab.traced() {
+            self.trace_end(fab, s, failure);
+        }
         let index = s.application as usize;
         let client = &mut self.clients[index];
         fab.talking -= 1;

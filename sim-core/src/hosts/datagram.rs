@@ -100,6 +100,9 @@ impl Host {
         };
         let peer = (p.src, p.sport);
         fab.accepted(peer, p.tag, self.server_row + application as u32);
+        if fab.traced() {
+            self.trace_datagram(fab, &p);
+        }
         let taken = self.servers.datagram(self.number, fab, application as u16, local, peer, p.tag);
         if taken {
             fab.deliver(packet);

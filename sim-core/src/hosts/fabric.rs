@@ -6,6 +6,7 @@ use crate::ipvs::DropReason;
 use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
+use crate::observe::trace::Trace;
 use crate::observe::{ClientObservation, ConnectionRow};
 use crate::tcp::Output;
 use crate::wire::encode::Bodies;
@@ -253,6 +254,8 @@ pub struct Fabric {
     pub dropped: u64,
     /// Open captures.
     pub capture: Option<Box<Capture>>,
+    /// The connection that is followed, if one is.
+    pub trace: Option<Box<Trace>>,
     /// IPv6 addresses by number.
     pub book: AddressBook,
     /// Ethernet addresses by number.
@@ -295,6 +298,7 @@ impl Fabric {
             delivered: 0,
             dropped: 0,
             capture: None,
+            trace: None,
             book: AddressBook::new(),
             macs: Vec::new(),
             connections: 0,
@@ -355,6 +359,11 @@ impl Fabric {
         core::mem::replace(&mut self.late[slot as usize], (0, PacketId::NONE))
     }
 
+    /// The packet of the frame that [`Event::Late`] speaks of, and its direction.
+    pub(crate) fn late(&self, slot: u32) -> (u32, PacketId) {
+        self.late[slot as usize]
+    }
+
     /// Counts the end of a hop; the packet as it is.
     #[inline]
     pub fn count_hop(&mut self, direction: u32, packet: PacketId) -> &Packet {
@@ -391,6 +400,9 @@ impl Fabric {
     /// Drops a packet.
     #[cold]
     pub fn drop(&mut self, place: Place, reason: Reason, packet: PacketId) {
+        if self.traced() {
+            self.trace_drop(place, reason, packet);
+        }
         let tally = self.drops.entry((place, reason)).or_default();
         tally.packets += 1;
         tally.bytes += u64::from(self.packets[packet].len);
@@ -414,10 +426,10 @@ impl Fabric {
     }
 }
 
-/// What a capture looks up.
-struct Inside<'a> {
-    packets: &'a PacketSlab,
-    book: &'a AddressBook,
+/// What a capture or a trace looks up.
+pub(super) struct Inside<'a> {
+    pub(super) packets: &'a PacketSlab,
+    pub(super) book: &'a AddressBook,
 }
 
 impl Bodies for Inside<'_> {

@@ -529,6 +529,8 @@ impl IpStack {
         {
             fab.packets[packet].dst_mac = mac;
             self.emit(fab, interface, packet);
+        } else if fab.traced() {
+            self.trace_wait(fab, interface, to, packet);
         }
         self.act(fab);
     }
@@ -573,6 +575,9 @@ impl IpStack {
     /// Puts a frame whose Ethernet destination is set on the link of an interface.
     #[cold]
     pub fn emit(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        if fab.traced() {
+            self.trace_out(fab, interface, packet);
+        }
         if let Some(held) = &mut self.held {
             held.push((interface, packet));
             return;

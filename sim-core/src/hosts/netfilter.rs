@@ -47,6 +47,7 @@ pub struct Netfilter {
     rejected: Vec<RejectWith>,
     /// Earliest wake-up in the event queue.
     armed: Time,
+    host: u16,
 }
 
 /// What becomes of a packet at a hook.
@@ -68,6 +69,7 @@ impl Netfilter {
             looped: Vec::new(),
             rejected: Vec::new(),
             armed: Time::NEVER,
+            host: 0,
         }
     }
 
@@ -100,7 +102,18 @@ impl Netfilter {
         let Hand { tracked, input, service: ipvs } = self.hand;
         let view = View { book: &fab.book, input, output, state: tracked.state(), ipvs, local };
         let mark = self.tracking.as_mut().and_then(|t| t.mark(tracked));
-        self.filter.run(table, chain, &view, &mut fab.packets[packet], mark)
+        let met = if fab.traced() {
+            let of = mark.as_deref().copied();
+            self.filter.met((table, chain), &view, &fab.packets[packet], of)
+        } else {
+            Vec::new()
+        };
+        let marked = fab.packets[packet].mark;
+        let verdict = self.filter.run(table, chain, &view, &mut fab.packets[packet], mark);
+        if !met.is_empty() {
+            fab.trace_rules(self.host, (table, chain), (&met, marked, verdict), packet);
+        }
+        verdict
     }
 
     /// Passes the packet in hand through tables that decide whether it goes on.
@@ -204,7 +217,7 @@ const FILTER: &[FilterTable] = &[FilterTable::Filter];
 impl IpStack {
     /// Lets all packets pass these rules from now on.
     pub fn set_netfilter(&mut self, netfilter: Netfilter) {
-        self.netfilter = Some(Box::new(netfilter));
+        self.netfilter = Some(Box::new(Netfilter { host: self.host, ..netfilter }));
         self.filters = true;
     }
 

@@ -55,6 +55,9 @@ impl Ipvs {
             errors.push(IpvsError::Timeout(span));
         }
         self.start_estimates(Time::ZERO);
+        for daemon in &config.daemons {
+            errors.extend(self.start_daemon(daemon).err());
+        }
         for rule in &config.services {
             if let Err(error) = self.add_service(Time::ZERO, rule, book) {
                 errors.push(error);
@@ -133,10 +136,7 @@ impl Ipvs {
             Command::Zero(Some(key)) => {
                 self.services.zero(*key).map_err(|e| about_service(*key, e))
             }
-            Command::StartDaemon(daemon) => {
-                let started = self.daemons.start(daemon);
-                if started { Ok(()) } else { Err(IpvsError::DaemonRuns(daemon.role)) }
-            }
+            Command::StartDaemon(daemon) => self.start_daemon(daemon),
             Command::StopDaemon(role) => {
                 if self.daemons.stop(*role) {
                     Ok(())
@@ -145,6 +145,11 @@ impl Ipvs {
                 }
             }
         }
+    }
+
+    fn start_daemon(&mut self, daemon: &Daemon) -> Result<(), IpvsError> {
+        let started = self.daemons.start(daemon);
+        if started { Ok(()) } else { Err(IpvsError::DaemonRuns(daemon.role)) }
     }
 
     fn set_sysctl(&mut self, now: Time, sysctl: &IpvsSysctl) -> Result<(), IpvsError> {
@@ -214,7 +219,6 @@ fn check_service(rule: &ServiceRule) -> Result<(), IpvsError> {
     let wrong = |text| Err(IpvsError::Key(key, text));
     match key {
         ServiceKey::Fwmark { mark: 0, .. } => return wrong("a firewall mark is not 0"),
-        ServiceKey::Fwmark { .. } => {}
         ServiceKey::Address { protocol, .. }
             if !matches!(protocol, proto::TCP | proto::UDP | proto::SCTP) =>
         {
@@ -226,7 +230,7 @@ fn check_service(rule: &ServiceRule) -> Result<(), IpvsError> {
         ServiceKey::Address { protocol, .. } if rule.one_packet && protocol != proto::UDP => {
             return wrong("one-packet scheduling is for UDP services");
         }
-        ServiceKey::Address { .. } => {}
+        ServiceKey::Fwmark { .. } | ServiceKey::Address { .. } => {}
     }
     if rule.engine.is_some() && rule.persistent.is_none() {
         return wrong("a persistence engine needs persistence");

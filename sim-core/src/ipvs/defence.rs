@@ -92,6 +92,14 @@ impl Ipvs {
         self.defence.at = self.defence.at.min(Time::from_nanos(seconds * PERIOD.as_nanos()));
     }
 
+    /// The settings of a fresh director: noticed already.
+    pub(super) fn start_defence(&mut self) {
+        self.update_defence();
+        if self.defence.drops_entries {
+            self.defend_later(Time::ZERO);
+        }
+    }
+
     /// What is done every second while a defence acts, and once after a change.
     pub(super) fn defend(&mut self, now: Time) {
         self.defence.at = Time::NEVER;
@@ -103,7 +111,7 @@ impl Ipvs {
     }
 
     /// Compares the modes with the memory (`update_defense_level`).
-    pub(super) fn update_defence(&mut self) {
+    fn update_defence(&mut self) {
         let short = self.defence.free < self.sysctl.amemthresh;
         // Modes 1 and 2 are the same but for what they say: automatic, and whether it acts now.
         let acts = |mode: &mut u8| {

@@ -107,7 +107,7 @@ impl Ipvs {
             local: FxSet::default(),
         };
         let errors = ipvs.configure(config, book);
-        ipvs.update_defence();
+        ipvs.start_defence();
         if errors.is_empty() { Ok(ipvs) } else { Err(errors) }
     }
 

@@ -65,13 +65,8 @@ impl Ipvs {
         let vport = asking.tuple.to().1;
         let mapped = self.services.destination(destination).port;
         let port = if self.is_the_port_of(asking) && mapped != 0 { mapped } else { vport };
-        let template = if self.is_for_one_packet(asking) { Slot::NONE } else { template };
+        let template = if self.is_one_packet(asking) { Slot::NONE } else { template };
         Ok(Some(Bound { destination, port, template }))
-    }
-
-    fn is_for_one_packet(&self, asking: &Asking<'_>) -> bool {
-        asking.pkt.proto == crate::wire::proto::UDP
-            && self.services.service(asking.service).parameters.one_packet
     }
 
     /// Whether the packet goes to the very port of its service. That of a fwmark service is 0.
@@ -118,7 +113,7 @@ impl Ipvs {
     }
 
     /// Whether a template still tells where its client goes.
-    fn is_valid(&self, template: Slot) -> bool {
+    pub(super) fn is_valid(&self, template: Slot) -> bool {
         let id = self.table.get(template).destination;
         let quiesced = self.sysctl.expire_quiescent_template && self.services.is_quiesced(id);
         self.services.destination(id).available && !quiesced

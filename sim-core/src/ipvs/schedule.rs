@@ -194,7 +194,8 @@ impl Ipvs {
         slot
     }
 
-    fn is_one_packet(&self, asking: &Asking<'_>) -> bool {
+    /// Whether the connection is for this packet only.
+    pub(super) fn is_one_packet(&self, asking: &Asking<'_>) -> bool {
         asking.pkt.proto == proto::UDP
             && self.services.service(asking.service).parameters.one_packet
     }

@@ -5,15 +5,21 @@
 //! statistics. A deleted destination waits in the trash, as in the kernel (`ip_vs_ctl.c`), so that
 //! its connections can end, and so that a destination added again gets them back.
 
+mod account;
+mod lookup;
+mod trash;
+
+pub(super) use lookup::{FTP, FTP_DATA};
+
 use super::clock::Clock;
 use super::connection::DestinationId;
 use super::rules::{Engine, Forwarding, ServerRule, ServiceKey, ServiceRule, TunnelOptions};
 use super::statistics::{Estimator, Stats};
 use crate::config::IpvsSysctl;
 use crate::engine::{FxMap, Span, Time};
-use crate::wire::{AddressBook, Ip, proto};
+use crate::wire::{AddressBook, Ip};
 use core::net::IpAddr;
-use schedulers::{Algorithm, Counting, DestEdit, DestId, DestSpec, Flags};
+use schedulers::{Algorithm, DestEdit, DestId, DestSpec, Flags};
 
 /// A real server of a service, listed or in the trash.
 #[derive(Clone, Copy, Debug)]
@@ -204,20 +210,8 @@ pub(super) struct ServiceTable {
     expiration: [Span; 2],
 }
 
-/// A destination of the trash is forgotten when it was idle for this long
-/// (`IP_VS_DEST_TRASH_PERIOD`).
-const TRASH_PERIOD: Span = Span::from_secs(120);
-/// The trash is looked through this often.
-const SWEEP_INTERVAL: Span = Span::from_secs(60);
 /// The schedulers lblc and lblcr look through their tables this often (`CHECK_EXPIRE_INTERVAL`).
 const SCHEDULER_INTERVAL: Span = Span::from_secs(60);
-
-/// Well-known port of FTP control connections.
-pub(super) const FTP: u16 = 21;
-/// Source port of active FTP data connections, and destination port of its passive relatives.
-pub(super) const FTP_DATA: u16 = 20;
-/// Ports from here on need no privilege (`net.ipv4.ip_unprivileged_port_start`).
-const FIRST_UNPRIVILEGED: u16 = 1024;
 
 impl ServiceTable {
     pub(super) fn new(sysctl: &IpvsSysctl) -> Self {
@@ -240,125 +234,6 @@ impl ServiceTable {
             clock: Clock::Exact,
             expiration: [sysctl.lblc_expiration, sysctl.lblcr_expiration],
         }
-    }
-
-    /// Whether services of IPv4, of IPv6 are configured: otherwise the kernel's hooks for that
-    /// family are not registered.
-    pub(super) const fn families(&self) -> [bool; 2] {
-        [self.families[0] > 0, self.families[1] > 0]
-    }
-
-    /// Whether any service is configured.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
-    pub(super) const fn set_clock(&mut self, clock: Clock) {
-        self.clock = clock;
-    }
-
-    /// Applies `lblc_expiration` and `lblcr_expiration`.
-    pub(super) fn set_sysctl(&mut self, sysctl: &IpvsSysctl) {
-        self.expiration = [sysctl.lblc_expiration, sysctl.lblcr_expiration];
-        for service in &mut self.services {
-            service.set_expiration(self.expiration);
-        }
-    }
-
-    /// The service of a packet without a connection (`ip_vs_service_find`): by its mark, by its
-    /// destination, as a data connection of an FTP service, by a service for all ports.
-    pub(super) fn find(&self, mark: u32, protocol: u8, vip: IpAddr, port: u16) -> Option<u32> {
-        let at = |port| self.live(ServiceKey::Address { protocol, vip, port });
-        if mark != 0
-            && let Some(index) = self.live(ServiceKey::Fwmark { mark, v6: vip.is_ipv6() })
-        {
-            return Some(index);
-        }
-        if let Some(index) = at(port) {
-            return Some(index);
-        }
-        let data = port == FTP_DATA || port >= FIRST_UNPRIVILEGED;
-        if self.ftp > 0
-            && protocol == proto::TCP
-            && data
-            && let Some(index) = at(FTP)
-        {
-            return Some(index);
-        }
-        if self.any_port > 0 { at(0) } else { None }
-    }
-
-    /// Whether a NAT destination of a service for `protocol` is at this address and port
-    /// (`ip_vs_has_real_service`).
-    pub(super) fn has_nat_server(&self, protocol: u8, rip: Ip, port: u16) -> bool {
-        self.iter().any(|service| {
-            let fits = match service.key {
-                ServiceKey::Address { protocol: p, .. } => p == protocol,
-                ServiceKey::Fwmark { .. } => true,
-            };
-            fits && service.order.iter().any(|&id| {
-                let d = self.destination(id);
-                d.forwarding == Forwarding::Nat && (d.rip, d.port) == (rip, port)
-            })
-        })
-    }
-
-    /// A service comes to life, or dies.
-    fn count_service(&mut self, key: ServiceKey, added: bool) {
-        let (v6, ftp, any) = match key {
-            ServiceKey::Address { protocol, vip, port } => {
-                (vip.is_ipv6(), protocol == proto::TCP && port == FTP, port == 0)
-            }
-            ServiceKey::Fwmark { v6, .. } => (v6, false, false),
-        };
-        let count = |n: &mut u32, it: bool| {
-            *n = if added { *n + u32::from(it) } else { *n - u32::from(it) };
-        };
-        count(&mut self.families[usize::from(v6)], true);
-        count(&mut self.ftp, ftp);
-        count(&mut self.any_port, any);
-    }
-
-    fn live(&self, key: ServiceKey) -> Option<u32> {
-        let index = *self.by_key.get(&key)?;
-        self.services[index as usize].live.then_some(index)
-    }
-
-    pub(super) fn service(&self, index: u32) -> &Service {
-        &self.services[index as usize]
-    }
-
-    pub(super) fn service_mut(&mut self, index: u32) -> &mut Service {
-        &mut self.services[index as usize]
-    }
-
-    #[inline]
-    pub(super) fn destination(&self, id: DestinationId) -> &Destination {
-        &self.destinations[id.0 as usize]
-    }
-
-    #[inline]
-    pub(super) fn destination_mut(&mut self, id: DestinationId) -> &mut Destination {
-        &mut self.destinations[id.0 as usize]
-    }
-
-    /// Whether the destination's weight is 0.
-    pub(super) fn is_quiesced(&self, id: DestinationId) -> bool {
-        let Destination { service, id: Some(name), .. } = *self.destination(id) else {
-            return false;
-        };
-        self.service(service).scheduler.pool().weight(name) == Some(0)
-    }
-
-    /// Whether the destination's service schedules each packet on its own.
-    pub(super) fn is_one_packet(&self, id: DestinationId) -> bool {
-        let service = self.services.get(self.destination(id).service as usize);
-        service.is_some_and(|service| service.parameters.one_packet)
-    }
-
-    /// Live services in the order they were added.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Service> {
-        self.order.iter().map(|&index| self.service(index))
     }
 
     /// Adds a service without destinations.
@@ -584,212 +459,5 @@ impl ServiceTable {
     ) -> Result<(), Refused> {
         let id = self.listed(key, rip, port)?;
         self.discard(now, id)
-    }
-
-    fn discard(&mut self, now: Time, id: DestinationId) -> Result<(), Refused> {
-        let destination = &mut self.destinations[id.0 as usize];
-        destination.available = false;
-        destination.idle_since = None;
-        let Destination { service, id: Some(name), stats, .. } = *destination else {
-            return Err(Refused::NoDestination);
-        };
-        let service = self.service_mut(service);
-        service.scheduler.remove_dest(name)?;
-        service.order.retain(|&other| other != id);
-        service.past += stats;
-        if self.trash.is_empty() {
-            self.sweep_at = Some(now + SWEEP_INTERVAL);
-            self.plan();
-        }
-        self.trash.push(id);
-        Ok(())
-    }
-
-    /// When [`ServiceTable::work`] is to be called.
-    #[inline]
-    pub(super) fn work_at(&self) -> Time {
-        self.work_at.unwrap_or(Time::NEVER)
-    }
-
-    fn plan(&mut self) {
-        let timers = self.iter().filter_map(|service| service.timer_at);
-        self.work_at = timers.chain(self.sweep_at).min();
-    }
-
-    /// Runs the schedulers' timers and looks through the trash, as far as it is time.
-    pub(super) fn work(&mut self, now: Time) {
-        if self.work_at() > now {
-            return;
-        }
-        for &index in &self.order {
-            let service = &mut self.services[index as usize];
-            if service.timer_at.is_some_and(|at| at <= now) {
-                service.scheduler.run_timer(now.as_nanos());
-                service.timer_at = Some(self.clock.fires(now, SCHEDULER_INTERVAL));
-            }
-        }
-        if self.sweep_at.is_some_and(|at| at <= now) {
-            self.sweep(now);
-        }
-        self.plan();
-    }
-
-    /// Forgets what was idle in the trash for two minutes (`ip_vs_dest_trash_expire`).
-    fn sweep(&mut self, now: Time) {
-        for id in core::mem::take(&mut self.trash) {
-            if !self.forget(now, id) {
-                self.trash.push(id);
-            }
-        }
-        self.sweep_at = (!self.trash.is_empty()).then(|| now + SWEEP_INTERVAL);
-    }
-
-    /// Whether the destination is gone for good.
-    fn forget(&mut self, now: Time, id: DestinationId) -> bool {
-        let Destination { service: index, id: Some(name), idle_since, .. } = *self.destination(id)
-        else {
-            return true;
-        };
-        let service = &mut self.services[index as usize];
-        let Some(counted) = service.scheduler.pool().get(name) else {
-            debug_assert!(false, "the pool keeps what is in the trash");
-            return true;
-        };
-        if counted.active + counted.inactive + counted.persistent > 0 {
-            return false;
-        }
-        let Some(since) = idle_since else {
-            self.destinations[id.0 as usize].idle_since = Some(now);
-            return false;
-        };
-        if now.saturating_since(since) < TRASH_PERIOD || service.scheduler.purge(name).is_err() {
-            return false;
-        }
-        service.ids.remove(&name);
-        self.free_destinations.push(id.0);
-        self.forget_if_empty(index);
-        true
-    }
-
-    /// Forgets a deleted service when nothing of it is in the trash.
-    fn forget_if_empty(&mut self, index: u32) {
-        let service = self.service(index);
-        if !service.live && service.ids.is_empty() {
-            let key = service.key;
-            self.by_key.remove(&key);
-            self.free_services.push(index);
-        }
-    }
-
-    /// The destination that a service's pool knows as `id`.
-    pub(super) fn of_pool(&self, service: u32, id: DestId) -> Option<DestinationId> {
-        self.service(service).ids.get(&id).copied()
-    }
-
-    /// Counts a connection's beginning.
-    pub(super) fn begin(&mut self, id: DestinationId) {
-        self.destinations[id.0 as usize].stats.connections += 1;
-        self.pool(id, |scheduler, name| scheduler.bind(name, Counting::Inactive));
-    }
-
-    /// Counts the beginning of a template, or of a connection that was not scheduled.
-    pub(super) fn bind(&mut self, id: DestinationId, counting: Counting) {
-        self.pool(id, |scheduler, name| scheduler.bind(name, counting));
-    }
-
-    /// Counts a change between active and inactive.
-    #[inline(never)]
-    pub(super) fn flip(&mut self, id: DestinationId, to_active: bool) {
-        self.pool(id, |scheduler, name| {
-            if to_active { scheduler.activate(name) } else { scheduler.deactivate(name) }
-        });
-    }
-
-    /// Counts the end of a connection or template.
-    pub(super) fn end(&mut self, id: DestinationId, counting: Counting) {
-        self.pool(id, |scheduler, name| scheduler.release(name, counting));
-    }
-
-    fn pool(
-        &mut self,
-        id: DestinationId,
-        count: impl FnOnce(&mut schedulers::Service, DestId) -> Result<(), schedulers::Error>,
-    ) {
-        let Destination { service, id: Some(name), .. } = *self.destination(id) else { return };
-        let counted = count(&mut self.service_mut(service).scheduler, name);
-        debug_assert!(counted.is_ok(), "a connection is counted where it was bound: {counted:?}");
-    }
-
-    /// Bytes of memory held for services and destinations, without the schedulers' own.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.services.capacity() * size_of::<Service>()
-            + self.destinations.capacity() * size_of::<Destination>()
-            + self.estimators.capacity() * size_of::<Estimator>()
-    }
-}
-
-/// Statistics.
-impl ServiceTable {
-    /// Everything a service has counted: its destinations, and those it once had.
-    pub(super) fn counted_by(&self, service: &Service) -> Stats {
-        let mut sum = service.past;
-        for &id in &service.order {
-            sum += self.destination(id).stats;
-        }
-        sum
-    }
-
-    /// Everything that was ever counted.
-    pub(super) fn counted(&self) -> Stats {
-        self.iter().fold(self.past, |sum, service| sum + self.counted_by(service))
-    }
-
-    pub(super) fn estimator(&self, id: DestinationId) -> &Estimator {
-        &self.estimators[id.0 as usize]
-    }
-
-    pub(super) const fn total_estimator(&self) -> &Estimator {
-        &self.estimator
-    }
-
-    pub(super) const fn service_estimator(service: &Service) -> &Estimator {
-        &service.estimator
-    }
-
-    /// Estimates all rates, `due` times.
-    pub(super) fn estimate(&mut self, due: u64) {
-        for (destination, estimator) in self.destinations.iter().zip(&mut self.estimators) {
-            if destination.available {
-                estimator.estimate(destination.stats, due);
-            }
-        }
-        for index in self.order.clone() {
-            let counted = self.counted_by(self.service(index));
-            self.service_mut(index).estimator.estimate(counted, due);
-        }
-        let counted = self.counted();
-        self.estimator.estimate(counted, due);
-    }
-
-    /// `ipvsadm -Z` of one service: its counters and those of its destinations start at zero again.
-    pub(super) fn zero(&mut self, key: ServiceKey) -> Result<(), Refused> {
-        let index = self.live(key).ok_or(Refused::NoService)?;
-        for id in self.service(index).order.clone() {
-            let counted = self.destination(id).stats;
-            self.estimators[id.0 as usize].set_zero(counted);
-        }
-        let counted = self.counted_by(self.service(index));
-        self.service_mut(index).estimator.set_zero(counted);
-        Ok(())
-    }
-
-    /// `ipvsadm -Z`: all counters start at zero again.
-    pub(super) fn zero_all(&mut self) {
-        for key in self.iter().map(|service| service.key).collect::<Vec<_>>() {
-            let zeroed = self.zero(key);
-            debug_assert!(zeroed.is_ok(), "what is listed is live");
-        }
-        let counted = self.counted();
-        self.estimator.set_zero(counted);
     }
 }

@@ -26,6 +26,7 @@ use crate::net::switch::{Port, Switch};
 use crate::net::topology;
 use crate::observe::ClientObservation;
 use crate::observe::capture::{self, Capture, CaptureInterface};
+use crate::observe::trace::Trace;
 use crate::tcp::TcpStack;
 use crate::wire::addr::link_local;
 use crate::wire::{Mac, MacId, Prefix};
@@ -105,6 +106,7 @@ impl Builder<'_> {
         self.captures(&mut hosts);
         let mut fabric = core::mem::take(&mut self.fabric);
         fabric.rows = config.connections.then(Vec::new);
+        fabric.trace = config.trace.clone().map(|c| Box::new(Trace::new(c)));
         let duration = Time::ZERO + config.duration;
         for (index, event) in config.link_events.iter().enumerate() {
             if links.iter().any(|l: &Link| l.name == event.link) {
@@ -117,7 +119,8 @@ impl Builder<'_> {
         for host in &mut hosts {
             let direct = host.cpu.is_none();
             for i in &mut host.ip.interfaces {
-                i.plain = direct && i.direction != NO_LINK && i.tap == NO_TAP;
+                let seen = fabric.traced() || i.tap != NO_TAP;
+                i.plain = direct && !seen && i.direction != NO_LINK;
             }
             host.begin(&mut fabric);
             for interface in 0..host.ip.interfaces.len() as u16 {
