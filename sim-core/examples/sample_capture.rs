@@ -4,13 +4,20 @@
 //! cargo run -p sim-core --example sample_capture -- sample.pcapng
 //! tshark -r sample.pcapng -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE \
 //!     -o udp.check_checksum:TRUE -Y '_ws.malformed or ip.checksum.status == 0 or
-//!     tcp.checksum.status == 0 or udp.checksum.status == 0 or icmp.checksum.status == 0'
+//!     tcp.checksum.status == 0 or udp.checksum.status == 0 or icmp.checksum.status == 0 or
+//!     icmpv6.checksum.status == 0'
 //! ```
 
 use sim_core::engine::{Span, Time};
+use sim_core::ipvs::forwarding;
+use sim_core::ipvs::rules::{Encapsulation, OuterChecksum, TunnelOptions};
 use sim_core::net::{fragment, icmp as errors};
 use sim_core::observe::capture::{Capture, CaptureInterface, Direction};
-use sim_core::wire::{Flags, Ip, Kind, Mac, MacId, Packet, PacketId, icmp, proto};
+use sim_core::wire::encode::Bodies;
+use sim_core::wire::{
+    AddressBook, Flags, Ip, Kind, Mac, MacId, Packet, PacketId, icmp, icmpv6, proto,
+};
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 const CLIENT: Ip = Ip::new(172, 16, 0, 10);
@@ -22,7 +29,20 @@ const MACS: [Mac; 2] = [Mac([2, 0, 0, 0, 1, 10]), Mac([2, 0, 0, 0, 1, 1])];
 struct Sample {
     capture: Capture,
     slab: Vec<Packet>,
+    book: AddressBook,
     now: Time,
+}
+
+struct Inside<'a>(&'a [Packet], &'a AddressBook);
+
+impl Bodies for Inside<'_> {
+    fn body(&self, id: PacketId) -> Option<Packet> {
+        self.0.get(id.0 as usize).copied()
+    }
+
+    fn address(&self, ip: Ip) -> IpAddr {
+        self.1.address(ip)
+    }
 }
 
 impl Sample {
@@ -40,10 +60,13 @@ impl Sample {
         if packet.kind == Kind::ArpRequest {
             packet.dst_mac = MacId::BROADCAST;
         }
-        let slab = &self.slab;
-        let find = |id: PacketId| slab.get(id.0 as usize).copied();
-        self.capture.record(0, self.now, direction, &packet, &find, &MACS);
+        let inside = Inside(&self.slab, &self.book);
+        self.capture.record(0, self.now, direction, &packet, &inside, &MACS);
         self.now += Span::from_nanos(1_234_567);
+    }
+
+    fn ip(&mut self, text: &str) -> Ip {
+        text.parse().map_or(Ip::ANY, |address| self.book.number(address))
     }
 
     fn fragments(&mut self, whole: &Packet, mtu: u16) {
@@ -151,12 +174,104 @@ fn tunnels(s: &mut Sample) {
     }
 }
 
+/// An IPv4 packet as one of IPv6, between other addresses.
+fn as_v6(p: Packet, (src, dst): (Ip, Ip)) -> Packet {
+    let protocol = if p.proto == proto::ICMP { proto::ICMPV6 } else { p.proto };
+    let v6 = Packet::ip(src, dst, protocol, p.len - Packet::IP_HEADER);
+    Packet { kind: v6.kind, len: v6.len, src, dst, proto: protocol, frag: 0, ..p }
+}
+
+fn discovery(s: &mut Sample) {
+    let (client, router) = (s.ip("fe80::ff:fe00:10a"), s.ip("2001:db8:1::1"));
+    let (group, all) = (s.ip("ff02::1:ff00:1"), s.ip("ff02::1"));
+    for (kind, (src, dst), flags, mac) in [
+        (icmpv6::SOLICITATION, (client, group), 0, MacId(0)),
+        (icmpv6::ADVERTISEMENT, (router, client), 0xe000_0000, MacId(1)),
+        (icmpv6::SOLICITATION, (client, router), 0, MacId(0)),
+        (icmpv6::ADVERTISEMENT, (router, client), 0xc000_0000, MacId::ZERO),
+        (icmpv6::ADVERTISEMENT, (router, all), 0x2000_0000, MacId(1)),
+    ] {
+        let option = if mac == MacId::ZERO { 0 } else { 8 };
+        let mut p = Packet::ip(src, dst, proto::ICMPV6, 24 + option);
+        (p.sport, p.seq, p.ack) = (u16::from(kind), flags, router.0);
+        (p.window, p.ttl) = (mac.0, 255);
+        s.write(Direction::Out, p);
+    }
+}
+
+fn v6(s: &mut Sample) {
+    discovery(s);
+    let ends = (s.ip("2001:db8:1::10"), s.ip("2001:db8:10::200"));
+    let director = s.ip("2001:db8:10::100");
+    let mut echo = as_v6(Packet::ipv4(CLIENT, VIP, proto::ICMP, 84), ends);
+    (echo.sport, echo.seq) = (u16::from(icmpv6::ECHO), 0x0042_0001);
+    s.write(Direction::Out, echo);
+    if let Some(answer) = errors::echo_reply(&echo) {
+        s.write(Direction::In, answer);
+    }
+    for p in [tcp(Flags::SYN, 1, 0, 20, 0), tcp(Flags::ACK, 2, 1, 12, 1428), udp(0), udp(1000)] {
+        let p = as_v6(p, ends);
+        s.write(Direction::Out, p);
+        s.write(Direction::In, reply(p));
+        for (kind, code, info) in [
+            (icmp::UNREACHABLE, icmp::NET, 0),
+            (icmp::UNREACHABLE, icmp::HOST, 0),
+            (icmp::UNREACHABLE, icmp::PORT, 0),
+            (icmp::UNREACHABLE, icmp::FRAG_NEEDED, 1280),
+            (icmp::TIME_EXCEEDED, 0, 0),
+        ] {
+            if let Some(mut error) = errors::error(&p, director, kind, code, info) {
+                error.body = s.keep(p);
+                s.write(Direction::In, error);
+            }
+        }
+    }
+    let mut whole = as_v6(udp(3000), ends);
+    whole.id = 77;
+    s.fragments(&whole, 1500);
+}
+
+/// Every encapsulation, both families outside and inside.
+fn every_tunnel(s: &mut Sample) {
+    use Encapsulation::{Gre, Gue, Ipip};
+    let ends6 = (s.ip("2001:db8:1::10"), s.ip("2001:db8:10::200"));
+    let outer6 = (s.ip("2001:db8:10::100"), s.ip("2001:db8:20::13"));
+    for (kind, checksum) in [
+        (Ipip, OuterChecksum::None),
+        (Gre, OuterChecksum::None),
+        (Gre, OuterChecksum::Full),
+        (Gue, OuterChecksum::None),
+        (Gue, OuterChecksum::Full),
+        (Gue, OuterChecksum::Remote),
+    ] {
+        let options = TunnelOptions { kind, port: 6080, checksum };
+        for ends in [(DIRECTOR, SERVER), outer6] {
+            for inner in [tcp(Flags::SYN, 77, 0, 20, 0), udp(1001)] {
+                for inner in [inner, as_v6(inner, ends6)] {
+                    let body = s.keep(inner);
+                    let mut outer = forwarding::tun(&inner, body, ends, options, true, 9);
+                    s.write(Direction::Out, outer);
+                    outer.id = 78;
+                    if outer.kind == Kind::Ipv4 && outer.len > 600 {
+                        s.fragments(&outer, 600);
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let Some(path) = std::env::args_os().nth(1) else {
         return ExitCode::from(2);
     };
     let interface = CaptureInterface { host: "client".into(), interface: "eth0".into() };
-    let mut s = Sample { capture: Capture::new([interface]), slab: Vec::new(), now: Time::ZERO };
+    let mut s = Sample {
+        capture: Capture::new([interface]),
+        slab: Vec::new(),
+        book: AddressBook::new(),
+        now: Time::ZERO,
+    };
     arp(&mut s);
     for options in [(20, 12), (0, 0), (4, 0), (24, 16), (40, 40)] {
         connection(&mut s, options);
@@ -171,6 +286,8 @@ fn main() -> ExitCode {
     s.fragments(&tcp(Flags::ACK, 1, 1, 12, 1448), 576);
     icmp_messages(&mut s);
     tunnels(&mut s);
+    v6(&mut s);
+    every_tunnel(&mut s);
     match std::fs::write(path, s.capture.take(0)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

@@ -5,10 +5,14 @@
 
 use crate::engine::{Dist, Span};
 use crate::ipvs::Command;
-use crate::ipvs::rules::{ServerRule, ServiceRule, TimeoutRule};
+use crate::ipvs::rules::{Daemon, ServerRule, ServiceRule, TimeoutRule};
 use crate::wire::Mac;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+mod trace;
+
+pub use trace::{FlowEnd, TraceConfig};
 
 /// One run. The default is an empty network that runs for no time.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +37,8 @@ pub struct WorldConfig {
     pub connections: bool,
     /// Interfaces to capture.
     pub captures: Vec<CaptureConfig>,
+    /// The connection to follow, if one is followed.
+    pub trace: Option<TraceConfig>,
     /// Things that happen to links while the run goes on, in any order.
     pub link_events: Vec<LinkEvent>,
     /// What operators do on directors while the run goes on. At one time they are done in this order.
@@ -93,6 +99,8 @@ pub struct HostConfig {
     pub interfaces: Vec<InterfaceConfig>,
     /// Addresses on `lo` besides 127.0.0.1/8 and `::1`.
     pub loopback: Vec<Net>,
+    /// Own IPv6 addresses that are not chosen as a source if there is another (`preferred_lft 0`).
+    pub deprecated: Vec<IpAddr>,
     /// Tunnel devices that are up.
     pub tunnels: Vec<TunnelConfig>,
     /// UDP ports that unwrap tunnel packets (`ip fou add`).
@@ -707,6 +715,9 @@ pub struct IpvsConfig {
     pub timeouts: TimeoutRule,
     /// `net.ipv4.vs.*`.
     pub sysctl: IpvsSysctl,
+    /// `ipvsadm --start-daemon`: which ends of connection synchronisation run. No messages are sent;
+    /// what counts is [`IpvsSysctl::backup_only`].
+    pub daemons: Vec<Daemon>,
 }
 
 impl IpvsConfig {
@@ -751,8 +762,10 @@ impl IpvsConfig {
                 *udp = new.udp.or(*udp);
             }
             Command::SetSysctl(sysctl) => self.sysctl = *sysctl,
-            // no rules
-            Command::Zero(_) | Command::StartDaemon(_) | Command::StopDaemon(_) => {}
+            // counters are no rules
+            Command::Zero(_) => {}
+            Command::StartDaemon(daemon) => self.daemons.push(daemon.clone()),
+            Command::StopDaemon(role) => self.daemons.retain(|d| d.role != *role),
         }
     }
 }

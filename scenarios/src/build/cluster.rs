@@ -147,7 +147,7 @@ impl Builder<'_> {
             }
         }
         if let Some((vip, _)) = tables.cluster.get::<(IpAddr, u16)>("vip")
-            && !director.given
+            && (!director.given || vips.is_empty())
         {
             vips = vec![vip];
         }
@@ -280,7 +280,9 @@ impl Builder<'_> {
         if self.directors[index].given {
             let place = tables.cluster.place_of("vip").clone();
             let key = |s: &ServiceRule| matches!(s.key, ServiceKey::Address { vip: v, port: p, .. } if (v, p) == (vip, port));
-            if !self.directors[index].rules.config.services.iter().any(key) {
+            // a mark does not say which address it is for
+            let marked = |s: &ServiceRule| matches!(s.key, ServiceKey::Fwmark { .. });
+            if !self.directors[index].rules.config.services.iter().any(|s| key(s) || marked(s)) {
                 let message = format!("the rules have no service {vip}:{port}");
                 self.wrong(&place, message, "leave it out: the rules name the services");
             }
@@ -421,8 +423,13 @@ impl Builder<'_> {
             router.routes.extend(routes);
         }
         for service in &services {
-            let ServiceKey::Address { vip, .. } = service.key else { continue };
-            for server in &service.servers {
+            let vips = match service.key {
+                ServiceKey::Address { vip, .. } => vec![vip],
+                ServiceKey::Fwmark { .. } => plan.vips.clone(),
+            };
+            for (server, vip) in
+                service.servers.iter().flat_map(|s| vips.iter().map(move |v| (s, *v)))
+            {
                 let position = plan.real_servers.iter().position(|r| *r == server.rip);
                 let name = position.and_then(|p| parts.real_servers.get(p));
                 let name = name.filter(|n| !scripted.contains(n));

@@ -198,6 +198,8 @@ setup = '''
 # 开启路由转发功能
 vi /etc/sysctl.conf
 	net.ipv4.ip_forward=1
+	net.ipv4.conf.all.send_redirects = 0
+	net.ipv4.conf.eth0.send_redirects = 0
 
 sysctl -p
 ip addr add VIP/32 dev eth0
@@ -235,6 +237,74 @@ fn a_how_to_for_nat_runs_on_the_hosts_of_a_cluster() {
     s.write("nat.toml", &NAT.replace("\tnet.ipv4.ip_forward=1\n", ""));
     let (code, out, err) = s.lvsim(&["run", "nat.toml", "--out", "p"]);
     assert_eq!(code, 1, "{out}{err}");
+}
+
+/// The marks of a how-to join two ports to one service; the shorthand takes the VIP from `vip`.
+const MARKS: &str = r#"
+duration = "1s"
+drain = "5s"
+
+[variables]
+VIP = "192.168.10.8"
+
+[cluster]
+vip = "192.168.10.8:80"
+
+[cluster.director]
+setup = '''
+ip addr add VIP/32 dev eth0 label eth0:0
+# 添加一个防火墙规则
+iptables -t mangle -A PREROUTING -d VIP -p tcp --dport 80 -j MARK --set-mark 10
+iptables -t mangle -A PREROUTING -d VIP -p tcp --dport 443 -j MARK --set-mark 10
+service iptables save
+ipvsadm -A -f 10 -s rr
+ipvsadm -a -f 10 -r 192.168.10.11 -g
+ipvsadm -a -f 10 -r 192.168.10.12 -g
+'''
+
+[cluster.real_servers]
+setup = '''
+ifconfig lo:0 VIP netmask 255.255.255.255 broadcast VIP up
+sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
+'''
+
+[[server]]
+port = 80
+[[server]]
+port = 443
+
+[[client]]
+name = "http"
+target = "192.168.10.8:80"
+load = "poisson(100/s)"
+[[client]]
+name = "https"
+target = "192.168.10.8:443"
+load = "poisson(100/s)"
+"#;
+
+#[test]
+fn a_how_to_for_marks_is_read() {
+    let s = Scratch::new("commands-marks");
+    s.write("marks.toml", MARKS);
+    let (code, out, err) = s.lvsim(&["check", "marks.toml"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("remark: `service` changes nothing"), "{out}");
+}
+
+#[test]
+fn a_rule_of_the_packet_filter_is_played() {
+    let s = scratch("commands-filter");
+    let filtered = DR.replace(
+        "# route add -host $VIP dev lo:0\n",
+        "# iptables -N web\n# iptables -A web -p tcp --dport 80 -j DROP\n# iptables -A INPUT -d VIP -j web\n",
+    );
+    s.write("dr.toml", &filtered);
+    let (code, out, _) = s.lvsim(&["run", "dr.toml", "--out", "o"]);
+    assert_eq!(code, 1, "{out}");
+    let summary: Value = serde_json::from_str(&s.read("o/summary.json")).unwrap();
+    let share = &summary["variants"]["dr"]["servers"]["rs1"]["share"];
+    assert_eq!(share.as_f64(), Some(0.0), "{summary}");
 }
 
 /// A script of the director, and what must be said about it.

@@ -4,36 +4,23 @@ use super::Host;
 use super::client::{Phase, Session};
 use super::fabric::{Fabric, Place, Reason};
 use crate::config::Transport;
-use crate::engine::{FxMap, Span, Time};
+use crate::engine::{FxMap, Time};
 use crate::observe::Failure;
 use crate::tcp::Conn;
 use crate::wire::{Ip, Packet, PacketId, icmp, proto};
 
 /// Largest UDP payload in an IPv4 datagram.
 const LARGEST: u32 = 65_507;
+/// The same for IPv6; here the length of a packet has 16 bits, header included.
+const LARGEST_V6: u32 = 65_487;
 
 /// Local UDP ends that wait for an answer.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     open: FxMap<(Ip, u16), u32>,
-    /// Path MTUs that ICMP errors told, and until when they are believed.
-    paths: FxMap<Ip, (u16, Time)>,
 }
 
-/// Smallest path MTU that is believed (`ip_rt_min_pmtu`).
-const MIN_PMTU: u16 = 552;
-/// A path MTU is forgotten after this time (`ip_rt_mtu_expires`).
-const PMTU_LIFE: Span = Span::from_secs(600);
-
 impl Sockets {
-    /// The MTU towards a destination, at most that of the link.
-    fn mtu(&self, now: Time, to: Ip, link: u16) -> u16 {
-        match self.paths.get(&to) {
-            Some(&(mtu, until)) if until > now => mtu.min(link),
-            _ => link,
-        }
-    }
-
     /// Forgets an end.
     pub(super) fn close(&mut self, local: (Ip, u16)) {
         self.open.remove(&local);
@@ -80,17 +67,16 @@ impl Host {
         bytes: u32,
         tag: u32,
     ) {
-        let len = bytes.min(LARGEST) as u16 + Packet::IP_HEADER + 8;
-        let mut p = Packet::ipv4(local.0, peer.0, proto::UDP, len);
+        let largest = if peer.0.is_v6() { LARGEST_V6 } else { LARGEST };
+        let mut p = Packet::ip(local.0, peer.0, proto::UDP, bytes.min(largest) as u16 + 8);
         p.sport = local.1;
         p.dport = peer.1;
         p.tag = tag;
         p.ttl = self.ip.sysctl.default_ttl;
-        let link = self.ip.mtu_towards(&fab.book, peer.0);
-        let mtu = self.sockets.mtu(fab.now, peer.0, link);
-        if len <= mtu {
-            p.frag = Packet::DF;
-        } else if mtu < link {
+        let mtu = self.ip.mtu_towards(&fab.book, peer.0);
+        if p.len <= mtu {
+            p.set_dont_fragment();
+        } else if self.ip.routes.learned_mtu(peer.0).is_some() {
             self.ip.originate_in_pieces(fab, p, mtu);
             return;
         }
@@ -113,8 +99,9 @@ impl Host {
             return;
         };
         let peer = (p.src, p.sport);
-        if fab.rows.is_some() {
-            fab.answered_by.insert(peer, self.server_row + application as u32);
+        fab.accepted(peer, p.tag, self.server_row + application as u32);
+        if fab.traced() {
+            self.trace_datagram(fab, &p);
         }
         let taken = self.servers.datagram(self.number, fab, application as u16, local, peer, p.tag);
         if taken {
@@ -145,19 +132,8 @@ impl Host {
     }
 
     /// An ICMP error about a datagram this host sent.
-    pub(super) fn datagram_error(
-        &mut self,
-        fab: &mut Fabric,
-        quoted: &Packet,
-        kind: u8,
-        code: u8,
-        mtu: u16,
-    ) {
-        if (kind, code) == (icmp::UNREACHABLE, icmp::FRAG_NEEDED) {
-            // the datagram is lost, the next one is cut (`ipv4_sk_update_pmtu`)
-            self.sockets.paths.insert(quoted.dst, (mtu.max(MIN_PMTU), fab.now + PMTU_LIFE));
-            return;
-        }
+    pub(super) fn datagram_error(&mut self, fab: &mut Fabric, quoted: &Packet, kind: u8, code: u8) {
+        // of "fragmentation needed" the route has heard: the datagram is lost, the next one is cut
         let Some(&slot) = self.sockets.open.get(&(quoted.src, quoted.sport)) else { return };
         let failure = match (kind, code) {
             (icmp::UNREACHABLE, icmp::PORT | icmp::PROTOCOL) => Failure::Refused,

@@ -4,8 +4,10 @@
 
 use super::Host;
 use super::fabric::{Event, Fabric, Place, Reason};
+use super::input::is_wrapped;
 use super::ip::Target;
 use crate::engine::Time;
+use crate::ipvs::forwarding::Wrapping;
 use crate::ipvs::rules::Forwarding;
 use crate::ipvs::{
     Command, DropReason, IcmpInVerdict, IcmpOutVerdict, Ipvs, IpvsError, ReplyVerdict, Transmit,
@@ -21,6 +23,17 @@ pub struct Director {
     pub ipvs: Ipvs,
     /// Earliest wake-up in the event queue.
     armed: Time,
+}
+
+/// What an ICMP error is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum About {
+    /// Nothing that IPVS knows.
+    Nobody,
+    /// A request that IPVS sent on.
+    Request,
+    /// The same, but it goes no further.
+    Refused(DropReason),
 }
 
 impl Director {
@@ -75,7 +88,8 @@ impl Host {
     /// Hook `LOCAL_IN`: `true` if IPVS took the packet.
     #[inline]
     pub(super) fn director_input(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
-        if self.director.is_some() && fab.packets[packet].proto == proto::ICMP {
+        let icmp = matches!(fab.packets[packet].proto, proto::ICMP | proto::ICMPV6);
+        if self.director.is_some() && icmp {
             return self.director_icmp(fab, packet);
         }
         self.director_request(fab, packet, Hook::Input)
@@ -151,47 +165,53 @@ impl Host {
                 return;
             }
         };
-        if let Err(refusal) =
-            forwarding::check(&mut fab.packets[packet], mtu, to.forwarding, pmtu_disc)
-        {
-            if let Some((kind, code, info)) = refusal.icmp() {
-                self.send_error(fab, packet, kind, code, info);
-            }
-            let reason = match refusal {
-                forwarding::Refusal::TimeExceeded => Reason::TtlExceeded,
-                _ => Reason::TooBig,
-            };
-            fab.drop(Place::Host(self.number), reason, packet);
+        let tunnel = (to.forwarding == Forwarding::Tun).then(|| Wrapping {
+            options: director.ipvs.tunnel_of(to.connection),
+            v6: to.rip.is_v6(),
+        });
+        if let Err(refusal) = forwarding::check(&mut fab.packets[packet], mtu, tunnel, pmtu_disc) {
+            self.refused(fab, packet, refusal);
             return;
         }
-        match to.forwarding {
-            Forwarding::Nat => {
-                if !translated {
-                    forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
-                }
-                self.ip.output_balanced(fab, target, packet, service, answers);
-            }
-            Forwarding::FullNat => {
+        match tunnel {
+            None if to.forwarding == Forwarding::FullNat => {
                 let p = &mut fab.packets[packet];
                 director.ipvs.rewrite_request(to.connection, p, mtu);
                 p.ttl = p.ttl.saturating_add(1);
                 self.ip.output_to(fab, target, packet);
             }
-            Forwarding::Dr | Forwarding::LocalNode | Forwarding::Bypass => {
-                self.ip.output_balanced(fab, target, packet, service, None);
+            None => {
+                if to.forwarding == Forwarding::Nat && !translated {
+                    forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
+                }
+                self.ip.output_balanced(fab, target, packet, service, answers);
             }
-            Forwarding::Tun => {
+            Some(wrapping) => {
                 let Some(source) = self.ip.source_for(&fab.book, to.rip) else {
                     fab.drop(Place::Host(self.number), Reason::NoRoute, packet);
                     return;
                 };
                 let id = self.ip.next_id();
                 let inner = &fab.packets[packet];
-                let outer = forwarding::tun(inner, packet, source, to.rip, pmtu_disc, id);
+                let ends = (source, to.rip);
+                let outer = forwarding::tun(inner, packet, ends, wrapping.options, pmtu_disc, id);
                 let outer = fab.packets.insert(outer);
                 self.ip.output_wrapped(fab, target, outer, service);
             }
         }
+    }
+
+    /// A packet cannot be sent to its real server: its sender is told why.
+    #[cold]
+    fn refused(&mut self, fab: &mut Fabric, packet: PacketId, refusal: forwarding::Refusal) {
+        if let Some((kind, code, info)) = refusal.icmp() {
+            self.send_error(fab, packet, kind, code, info);
+        }
+        let reason = match refusal {
+            forwarding::Refusal::TimeExceeded => Reason::TtlExceeded,
+            _ => Reason::TooBig,
+        };
+        fab.drop(Place::Host(self.number), reason, packet);
     }
 
     /// Hook `FORWARD`: replies of NAT real servers get the virtual address as their source, and with
@@ -349,7 +369,7 @@ impl Host {
             return false;
         }
         let quoted = fab.packets[outer.body];
-        if quoted.proto != proto::IPIP {
+        if !is_wrapped(&quoted) {
             match self.director_error(fab, packet) {
                 About::Nobody => return self.error_about_reply(fab, packet),
                 About::Request => self.ip.output(fab, packet),
@@ -380,11 +400,14 @@ impl Host {
         // a fragment carries the whole tunnel packet
         let inner = if quoted.is_fragment() { inside(quoted) } else { quoted.body };
         let Some(request) = fab.packets.get(inner) else { return false };
-        let TunnelVerdict::Consume { answer, .. } =
+        let TunnelVerdict::Consume { answer, rip, path_mtu, .. } =
             director.ipvs.icmp_tunnel(error, quoted, request)
         else {
             return false;
         };
+        if let Some(mtu) = path_mtu {
+            self.ip.learn_path_mtu(fab, rip, mtu);
+        }
         if let Some(answer) = answer {
             self.send_error(fab, inner, answer.icmp_type, answer.code, answer.info);
         }
@@ -392,19 +415,8 @@ impl Host {
     }
 }
 
-/// What an ICMP error is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum About {
-    /// Nothing that IPVS knows.
-    Nobody,
-    /// A request that IPVS sent on.
-    Request,
-    /// The same, but it goes no further.
-    Refused(DropReason),
-}
-
 /// Why IPVS drops a packet, in the host's words.
-const fn dropped(reason: DropReason) -> Reason {
+pub(super) const fn dropped(reason: DropReason) -> Reason {
     match reason {
         DropReason::NoDestination => Reason::NoDestination,
         other => Reason::Ipvs(other),

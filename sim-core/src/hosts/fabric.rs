@@ -6,6 +6,7 @@ use crate::ipvs::DropReason;
 use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
+use crate::observe::trace::Trace;
 use crate::observe::{ClientObservation, ConnectionRow};
 use crate::tcp::Output;
 use crate::wire::encode::Bodies;
@@ -47,6 +48,11 @@ pub enum Event {
     },
     /// The CPU of a host has finished a packet.
     Cpu {
+        /// Host number.
+        host: u16,
+    },
+    /// A host answers an ARP request for another.
+    Proxy {
         /// Host number.
         host: u16,
     },
@@ -163,6 +169,10 @@ pub enum Reason {
     ReassemblyFailed,
     /// No protocol or tunnel to hand it to.
     NoProtocol,
+    /// A GRE packet with a checksum where none is expected, or the other way round.
+    TunnelChecksum,
+    /// IPVS took the checksum of an ICMPv6 error for wrong.
+    Checksum,
     /// No application on the UDP port.
     NoSocket,
     /// The CPU backlog was full.
@@ -196,6 +206,8 @@ impl Reason {
             Self::NeighbourQueue => "neighbour_queue",
             Self::ReassemblyFailed => "reassembly_failed",
             Self::NoProtocol => "no_protocol",
+            Self::TunnelChecksum => "tunnel_checksum",
+            Self::Checksum => "checksum",
             Self::NoSocket => "no_socket",
             Self::CpuBacklog => "cpu_backlog",
             Self::NoDestination => "no_destination",
@@ -242,6 +254,8 @@ pub struct Fabric {
     pub dropped: u64,
     /// Open captures.
     pub capture: Option<Box<Capture>>,
+    /// The connection that is followed, if one is.
+    pub trace: Option<Box<Trace>>,
     /// IPv6 addresses by number.
     pub book: AddressBook,
     /// Ethernet addresses by number.
@@ -256,6 +270,8 @@ pub struct Fabric {
     pub rows: Option<Vec<ConnectionRow>>,
     /// Which server application accepted the connection of a client address, if rows are kept.
     pub answered_by: FxMap<(Ip, u16), u32>,
+    /// The same by the tag of the packets, for clients whose address was translated on the way.
+    pub answered_tag: FxMap<u32, u32>,
     /// Frames that left the order of their link: direction and packet.
     late: Vec<(u32, PacketId)>,
     late_free: Vec<u32>,
@@ -282,6 +298,7 @@ impl Fabric {
             delivered: 0,
             dropped: 0,
             capture: None,
+            trace: None,
             book: AddressBook::new(),
             macs: Vec::new(),
             connections: 0,
@@ -289,6 +306,7 @@ impl Fabric {
             clients: Vec::new(),
             rows: None,
             answered_by: FxMap::default(),
+            answered_tag: FxMap::default(),
             late: Vec::new(),
             late_free: Vec::new(),
         }
@@ -341,6 +359,11 @@ impl Fabric {
         core::mem::replace(&mut self.late[slot as usize], (0, PacketId::NONE))
     }
 
+    /// The packet of the frame that [`Event::Late`] speaks of, and its direction.
+    pub(crate) fn late(&self, slot: u32) -> (u32, PacketId) {
+        self.late[slot as usize]
+    }
+
     /// Counts the end of a hop; the packet as it is.
     #[inline]
     pub fn count_hop(&mut self, direction: u32, packet: PacketId) -> &Packet {
@@ -354,6 +377,20 @@ impl Fabric {
         p
     }
 
+    /// A server application has accepted the connection of `peer`, if rows are kept.
+    pub fn accepted(&mut self, peer: (Ip, u16), tag: u32, server: u32) {
+        if self.rows.is_some() {
+            self.answered_by.insert(peer, server);
+            self.answered_tag.insert(tag, server);
+        }
+    }
+
+    /// Who accepted the connection of a client, which has ended.
+    pub fn server_of(&mut self, source: (Ip, u16), tag: u32) -> Option<u32> {
+        let by_tag = self.answered_tag.remove(&tag);
+        self.answered_by.remove(&source).or(by_tag)
+    }
+
     /// A host has consumed a packet.
     #[inline]
     pub fn deliver(&mut self, packet: PacketId) {
@@ -363,6 +400,9 @@ impl Fabric {
     /// Drops a packet.
     #[cold]
     pub fn drop(&mut self, place: Place, reason: Reason, packet: PacketId) {
+        if self.traced() {
+            self.trace_drop(place, reason, packet);
+        }
         let tally = self.drops.entry((place, reason)).or_default();
         tally.packets += 1;
         tally.bytes += u64::from(self.packets[packet].len);
@@ -386,10 +426,10 @@ impl Fabric {
     }
 }
 
-/// What a capture looks up.
-struct Inside<'a> {
-    packets: &'a PacketSlab,
-    book: &'a AddressBook,
+/// What a capture or a trace looks up.
+pub(super) struct Inside<'a> {
+    pub(super) packets: &'a PacketSlab,
+    pub(super) book: &'a AddressBook,
 }
 
 impl Bodies for Inside<'_> {

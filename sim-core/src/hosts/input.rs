@@ -2,16 +2,28 @@
 
 use super::Host;
 use super::cpu::Work;
+use super::director::{About, dropped};
 use super::fabric::{Event, Fabric, Place, Reason};
 use super::ip::Target;
+use crate::engine::Time;
 use crate::net::fragment::{self, Outcome};
 use crate::net::icmp as errors;
-use crate::net::route::{OWN, Refusal, TUNNEL};
-use crate::wire::{AddressBook, Ip, Packet, PacketId, icmp, proto};
+use crate::net::route::{OWN, Refusal, Source};
+use crate::wire::{AddressBook, Ip, Kind, Packet, PacketId, icmp, proto};
+
+/// Whether a packet is the outside of a tunnel.
+pub(super) fn is_wrapped(p: &Packet) -> bool {
+    match p.proto {
+        proto::IPIP | proto::IPV6 | proto::GRE => true,
+        proto::UDP => p.body != PacketId::NONE,
+        _ => false,
+    }
+}
 
 impl Host {
     /// An IP packet came in by an interface (`ip_rcv`).
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every packet passes here")]
+    #[inline(always)]
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         let mut packet = packet;
         if self.ip.filters {
@@ -41,22 +53,16 @@ impl Host {
         (src, dst): (Ip, Ip),
     ) -> Option<Reason> {
         let sysctl = self.ip.interfaces[interface as usize].sysctl;
-        if self.ip.is_local(book, src) && !sysctl.accept_local {
-            return Some(Reason::MartianSource);
+        let judged = self.ip.routes.judge_source(book, (src, dst), interface, &sysctl);
+        if judged == Source::Accepted && self.ip.routes.is_plain() {
+            self.ip.accept(interface, src);
         }
-        let loose = sysctl.rp_filter == 2;
-        if sysctl.rp_filter == 0 || self.ip.routes.reaches(book, (src, dst), interface, loose) {
-            if self.ip.routes.is_plain() {
-                self.ip.accept(interface, src);
-            }
-            return None;
-        }
-        Some(Reason::ReversePath)
+        reason(judged)
     }
 
     /// A packet for this host (hook `LOCAL_IN`).
     #[inline]
-    fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
+    pub(super) fn local_input(&mut self, fab: &mut Fabric, packet: PacketId) {
         if self.ip.balances || self.ip.filters || fab.packets[packet].is_fragment() {
             self.local_input_checked(fab, packet);
         } else {
@@ -88,11 +94,8 @@ impl Host {
     #[cold]
     fn gather_slow(&mut self, fab: &mut Fabric, packet: PacketId) -> Option<PacketId> {
         let part = fab.packets[packet];
-        let armed = self.reassembly.deadline().is_some();
         let offered = self.reassembly.offer(fab.now, &part);
-        if !armed && let Some(at) = self.reassembly.deadline() {
-            fab.queue.push(at, Event::Reassembly { host: self.number });
-        }
+        self.arm_reassembly(fab);
         // the cache owns the body now, or gives it back to be freed
         fab.packets[packet].body = PacketId::NONE;
         for body in offered.release {
@@ -124,13 +127,24 @@ impl Host {
 
     /// Datagrams that stayed in pieces too long are given up (`ip_expire`).
     pub(super) fn reassembly_deadline(&mut self, fab: &mut Fabric) {
+        if self.reassembly_armed <= fab.now {
+            self.reassembly_armed = Time::NEVER;
+        }
         while let Some(expired) = self.reassembly.expire(fab.now) {
             let Some(first) = expired.first else { continue };
             let first = fab.packets.insert(first);
             self.send_error(fab, first, icmp::TIME_EXCEEDED, 1, 0);
             fab.drop(Place::Host(self.number), Reason::ReassemblyFailed, first);
         }
-        if let Some(at) = self.reassembly.deadline() {
+        self.arm_reassembly(fab);
+    }
+
+    /// Asks to be woken when the next datagram is to be given up, if no earlier wake-up is set.
+    fn arm_reassembly(&mut self, fab: &mut Fabric) {
+        if let Some(at) = self.reassembly.deadline()
+            && at < self.reassembly_armed
+        {
+            self.reassembly_armed = at;
             fab.queue.push(at, Event::Reassembly { host: self.number });
         }
     }
@@ -146,46 +160,15 @@ impl Host {
                 fab.deliver(packet);
                 self.tcp_output(fab);
             }
-            proto::UDP => self.datagram_input(fab, packet),
-            proto::ICMP => self.icmp_input(fab, packet),
-            proto::IPIP if self.tunnel && p.body != PacketId::NONE => {
-                let inner = fab.unwrap_body(packet);
-                self.unwrapped(fab, inner);
+            proto::UDP => {
+                if !self.fou_input(fab, packet) {
+                    self.datagram_input(fab, packet);
+                }
             }
-            // a Linux host with tunl0 down (`tunnel4_rcv`)
-            proto::IPIP => self.refuse(fab, packet, icmp::PORT, Reason::NoProtocol),
+            proto::ICMP if p.kind == Kind::Ipv4 => self.icmp_input(fab, packet),
+            proto::ICMPV6 if p.kind == Kind::Ipv6 => self.icmpv6_input(fab, packet),
+            proto::IPIP | proto::IPV6 | proto::GRE => self.tunnel_input(fab, packet),
             _ => self.refuse(fab, packet, icmp::PROTOCOL, Reason::NoProtocol),
-        }
-    }
-
-    /// The inside of a tunnel packet comes in again, by `tunl0`.
-    fn unwrapped(&mut self, fab: &mut Fabric, inner: PacketId) {
-        let mut inner = inner;
-        if self.ip.filters {
-            let Some(goes_on) = self.prerouting(fab, TUNNEL, inner) else { return };
-            inner = goes_on;
-        }
-        let p = &fab.packets[inner];
-        let (src, dst) = (p.src, p.dst);
-        let all = self.ip.sysctl.all;
-        let loose = all.rp_filter == 2;
-        let refused = if self.ip.is_local(&fab.book, src) && !all.accept_local {
-            Some(Reason::MartianSource)
-        } else if all.rp_filter != 0
-            && !self.ip.routes.reaches(&fab.book, (src, dst), TUNNEL, loose)
-        {
-            // no route leads back into tunl0, so a strict filter drops whatever comes out of it
-            Some(Reason::ReversePath)
-        } else {
-            None
-        };
-        if let Some(reason) = refused {
-            fab.drop(Place::Host(self.number), reason, inner);
-            return;
-        }
-        match self.ip.route(&fab.book, p, TUNNEL) {
-            Target::Local => self.local_input(fab, inner),
-            target => self.forward(fab, TUNNEL, target, inner),
         }
     }
 
@@ -265,7 +248,7 @@ impl Host {
 
     /// Answers a packet that is not forwarded (`ip_error`).
     #[cold]
-    fn no_way(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
+    pub(super) fn no_way(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
         let code = match target {
             Target::Refused(Refusal::Blackhole) => None,
             Target::Refused(how) => how.code(),
@@ -335,7 +318,7 @@ impl Host {
         let offending = fab.packets[packet];
         // with netfilter it passes the rules like any own packet, on its way to whom it may concern
         if !self.ip.filters && self.ip.is_local(&fab.book, offending.src) {
-            if offending.proto == proto::IPIP {
+            if is_wrapped(&offending) {
                 // it comes back by `lo` to whoever made the tunnel packet
                 let error = errors::error(&offending, offending.src, kind, code, info);
                 if let Some(error) = error {
@@ -350,15 +333,24 @@ impl Host {
             return;
         };
         let Some(mut error) = errors::error(&offending, source, kind, code, info) else { return };
-        if !self.ip.limiter.allow(fab.now, error.dst, kind, code) {
+        let allowed = if error.kind == Kind::Ipv6 {
+            let prefix = self.ip.prefix_towards(&fab.book, error.dst);
+            self.ip.limiter.allow_v6(fab.now, error.dst, error.sport as u8, prefix)
+        } else {
+            error.id = self.ip.next_id();
+            self.ip.limiter.allow(fab.now, error.dst, kind, code)
+        };
+        if !allowed {
             return;
         }
         error.body = fab.packets.duplicate(packet);
-        error.id = self.ip.next_id();
         error.ttl = self.ip.sysctl.default_ttl;
         let error = fab.packets.insert(error);
-        if self.ip.balances {
-            self.director_error(fab, error);
+        if self.ip.balances
+            && let About::Refused(reason) = self.director_error(fab, error)
+        {
+            fab.drop(Place::Host(self.number), dropped(reason), error);
+            return;
         }
         self.ip.output(fab, error);
     }
@@ -391,6 +383,11 @@ impl Host {
                     self.ip.originate(fab, &reply);
                 }
             }
+            icmp::REDIRECT if p.body != PacketId::NONE => {
+                let to = fab.packets[p.body].dst;
+                fab.deliver(packet);
+                self.ip.learn_redirect(fab, (p.src, to, Ip(p.seq)));
+            }
             icmp::UNREACHABLE | icmp::TIME_EXCEEDED if p.body != PacketId::NONE => {
                 let quoted = fab.packets[p.body];
                 fab.deliver(packet);
@@ -401,14 +398,24 @@ impl Host {
     }
 
     /// An error about a packet this host sent.
-    fn local_error(&mut self, fab: &mut Fabric, quoted: &Packet, kind: u8, code: u8, info: u32) {
+    pub(super) fn local_error(
+        &mut self,
+        fab: &mut Fabric,
+        quoted: &Packet,
+        kind: u8,
+        code: u8,
+        info: u32,
+    ) {
         let mtu = u16::try_from(info).unwrap_or(u16::MAX);
+        if (kind, code) == (icmp::UNREACHABLE, icmp::FRAG_NEEDED) {
+            self.ip.learn_path_mtu(fab, quoted.dst, mtu);
+        }
         match quoted.proto {
             proto::TCP => {
                 self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut fab.out);
                 self.tcp_output(fab);
             }
-            proto::UDP => self.datagram_error(fab, quoted, kind, code, mtu),
+            proto::UDP => self.datagram_error(fab, quoted, kind, code),
             _ => {}
         }
     }
@@ -423,5 +430,14 @@ impl Host {
             Forwarding::Tun => Work::Tun,
             Forwarding::LocalNode | Forwarding::Bypass => Work::Other,
         });
+    }
+}
+
+/// Why a packet with such a source is dropped.
+const fn reason(source: Source) -> Option<Reason> {
+    match source {
+        Source::Accepted => None,
+        Source::Own => Some(Reason::MartianSource),
+        Source::ReversePath => Some(Reason::ReversePath),
     }
 }

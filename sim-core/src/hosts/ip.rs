@@ -1,16 +1,18 @@
-//! The IPv4 layer of a host: interfaces, addresses, routes, neighbours, output.
+//! The IP layer of a host: interfaces, addresses, routes, neighbours, output.
 //!
 //! What comes in is judged by the host ([`super::Host`]), which also owns TCP, IPVS and the
 //! applications; here is what all of them need to send a packet on its way.
 
 use super::fabric::{Event, Fabric, NO_TAP, Place, Reason, Tap};
 use super::netfilter::Netfilter;
+use super::proxy::Proxied;
 use crate::config::{InterfaceSysctl, Sysctl};
 use crate::engine::Time;
 use crate::net::arp::{self, Action, NeighbourId};
 use crate::net::fragment;
 use crate::net::icmp::{RateLimit, RedirectLimit};
 use crate::net::route::{self, Hop, Lookup, Query, Refusal, Routes};
+use crate::net::source::OwnAddress6;
 use crate::observe::capture::Direction as Way;
 use crate::wire::{AddressBook, Ip, Kind, MacId, Packet, PacketId, Prefix};
 
@@ -42,10 +44,19 @@ pub struct Interface {
     pub plain: bool,
     /// Settings, already joined with the host's.
     pub sysctl: InterfaceSysctl,
-    /// Addresses, the primary one first.
+    /// IPv4 addresses, the primary one first.
     pub addresses: Vec<OwnAddress>,
+    /// IPv6 addresses, the newest first, the link-local one last.
+    pub addresses6: Vec<OwnAddress6>,
     /// Name: `eth0`.
     pub name: String,
+}
+
+impl Interface {
+    /// Its addresses of both families.
+    pub fn ips(&self) -> impl Iterator<Item = Ip> + '_ {
+        self.addresses.iter().map(|a| a.ip).chain(self.addresses6.iter().map(|a| a.ip))
+    }
 }
 
 /// Where packets to an address go.
@@ -96,12 +107,12 @@ pub struct IpCounters {
     pub bytes_out: u64,
 }
 
-/// The IPv4 layer of a host. What every packet needs stands first.
+/// The IP layer of a host. What every packet needs stands first.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct IpStack {
     cache: Box<[Cached]>,
-    /// Interfaces, without `lo` and `tunl0`.
+    /// Interfaces without `lo`: those with links in the order of the configuration, then tunnel devices.
     pub interfaces: Vec<Interface>,
     /// Host number.
     pub host: u16,
@@ -130,9 +141,15 @@ pub struct IpStack {
     routes_armed: Time,
     /// While a CPU works on a packet, what it sends waits here for the end of the work.
     pub held: Option<Vec<(u16, PacketId)>>,
-    actions: Vec<Action>,
-    /// Addresses on `lo` and `tunl0`.
+    pub(super) actions: Vec<Action>,
+    /// IPv4 addresses on `lo`.
     pub inner_addresses: Vec<OwnAddress>,
+    /// IPv6 addresses on `lo`.
+    pub inner_addresses6: Vec<OwnAddress6>,
+    /// Addresses answered for (`ip neigh add proxy`): interface, address.
+    pub proxies: Vec<(u16, Ip)>,
+    /// Requests that it will answer for others.
+    pub proxied: Proxied,
     /// Routing table.
     pub routes: Routes,
     /// Limits the rate of ICMP errors.
@@ -151,6 +168,9 @@ impl IpStack {
             host,
             interfaces: Vec::new(),
             inner_addresses: Vec::new(),
+            inner_addresses6: Vec::new(),
+            proxies: Vec::new(),
+            proxied: Proxied::default(),
             routes: Routes::new(),
             neighbours: arp::Table::new(),
             sysctl,
@@ -278,7 +298,8 @@ impl IpStack {
 
     /// The source address of a packet that this host sends to `to`: the one that the route states, else
     /// the first address of the outgoing interface that shares a prefix with the next hop, else its
-    /// first, else the first of any interface (`fib_select_path`, `inet_select_addr`).
+    /// first, else the first of any interface (`fib_select_path`, `inet_select_addr`). For IPv6 see
+    /// [`crate::net::source::select`].
     pub fn source_for(&mut self, book: &AddressBook, to: Ip) -> Option<Ip> {
         if self.routes.has_sources()
             && let Lookup::Unicast(route) = self.routes.lookup(book, &Query::to(to))
@@ -287,6 +308,9 @@ impl IpStack {
             return Some(source);
         }
         match self.target(book, to, || 0) {
+            Target::Neighbour { interface, .. } if to.is_v6() => {
+                self.select_address6(book, interface, to)
+            }
             Target::Local => Some(to),
             Target::Neighbour { interface, neighbour, .. } => {
                 let next = self.neighbours.entries()[neighbour.0 as usize].ip;
@@ -335,19 +359,13 @@ impl IpStack {
         }
     }
 
-    /// An ICMP redirect that came in by `interface` from the neighbour `from` says that packets to `to`
-    /// had better go to `gateway`. It is believed if it comes from where they go now, and if
-    /// `accept_redirects` says so (`__ip_do_redirect`).
+    /// An ICMP redirect from the neighbour `from` says that packets to `to` had better go to `gateway`. It
+    /// is believed if it comes from where they go now, if `accept_redirects` says so and if the Ethernet
+    /// address of `gateway` is known: the first one may only make the host ask for it
+    /// (`__ip_do_redirect`).
     #[cold]
-    pub fn learn_redirect(
-        &mut self,
-        fab: &mut Fabric,
-        interface: u16,
-        from: Ip,
-        to: Ip,
-        gateway: Ip,
-    ) {
-        let Target::Neighbour { interface: out, neighbour, .. } = self.target(&fab.book, to, || 0)
+    pub fn learn_redirect(&mut self, fab: &mut Fabric, (from, to, gateway): (Ip, Ip, Ip)) {
+        let Target::Neighbour { interface, neighbour, .. } = self.target(&fab.book, to, || 0)
         else {
             return;
         };
@@ -357,7 +375,13 @@ impl IpStack {
             Lookup::Unicast(route) if route.hops.iter().any(|h| h.interface == interface)
         );
         let accepts = self.interfaces[interface as usize].sysctl.accept_redirects;
-        if !accepts || out != interface || current != from || gateway == from || !on_link {
+        if !accepts || current != from || gateway == from || !on_link {
+            return;
+        }
+        let next = self.neighbours.entry(interface, gateway);
+        let known = self.neighbours.resolve(fab.now, next, Ip::ANY, &mut self.actions);
+        self.act(fab);
+        if known.is_none() {
             return;
         }
         self.routes.learn_redirect(fab.now, to, Hop { interface, via: Some(gateway) });
@@ -396,14 +420,17 @@ impl IpStack {
     #[inline]
     pub fn originate(&mut self, fab: &mut Fabric, packet: &Packet) {
         let id = fab.packets.insert(*packet);
-        fab.packets[id].id = self.next_id();
+        // only fragments of IPv6 have an identification
+        if packet.kind == Kind::Ipv4 {
+            fab.packets[id].id = self.next_id();
+        }
         self.output(fab, id);
     }
 
     /// As [`IpStack::originate`], cut into fragments of at most `mtu` bytes.
     #[cold]
     pub fn originate_in_pieces(&mut self, fab: &mut Fabric, mut packet: Packet, mtu: u16) {
-        packet.id = self.next_id();
+        packet.id = self.next_id().max(1);
         let whole = fab.packets.insert(packet);
         let mut target = self.route(&fab.book, &packet, route::OWN);
         if let Target::Neighbour { mtu: link, .. } = &mut target {
@@ -502,6 +529,8 @@ impl IpStack {
         {
             fab.packets[packet].dst_mac = mac;
             self.emit(fab, interface, packet);
+        } else if fab.traced() {
+            self.trace_wait(fab, interface, to, packet);
         }
         self.act(fab);
     }
@@ -510,12 +539,17 @@ impl IpStack {
     /// forwards has told the sender before.
     #[cold]
     fn fragment_to(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
-        let whole = fab.packets[packet];
         let Target::Neighbour { interface, neighbour: to, mtu } = target else { return };
-        if whole.dont_fragment() {
+        if fab.packets[packet].kind == Kind::Ipv6 {
+            // made here, or put together here from fragments: see `check` and `forward6`
+            if fab.packets[packet].id == 0 {
+                fab.packets[packet].id = self.next_id().max(1);
+            }
+        } else if fab.packets[packet].dont_fragment() {
             fab.drop(Place::Host(self.host), Reason::TooBig, packet);
             return;
         }
+        let whole = fab.packets[packet];
         for mut part in fragment::split(&whole, mtu) {
             part.body =
                 fab.packets.duplicate(if whole.is_fragment() { whole.body } else { packet });
@@ -528,6 +562,9 @@ impl IpStack {
     #[cold]
     fn broadcast(&mut self, fab: &mut Fabric, packet: PacketId) {
         for interface in 0..self.interfaces.len() as u16 {
+            if self.interfaces[interface as usize].mac == MacId::ZERO {
+                continue;
+            }
             let copy = fab.packets.duplicate(packet);
             fab.packets[copy].dst_mac = MacId::BROADCAST;
             self.emit(fab, interface, copy);
@@ -538,6 +575,9 @@ impl IpStack {
     /// Puts a frame whose Ethernet destination is set on the link of an interface.
     #[cold]
     pub fn emit(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        if fab.traced() {
+            self.trace_out(fab, interface, packet);
+        }
         if let Some(held) = &mut self.held {
             held.push((interface, packet));
             return;
@@ -545,7 +585,7 @@ impl IpStack {
         let i = &self.interfaces[interface as usize];
         let p = &mut fab.packets[packet];
         p.src_mac = i.mac;
-        if p.kind == Kind::Ipv4 {
+        if p.kind.is_ip() {
             self.counters.packets_out += 1;
             self.counters.bytes_out += u64::from(p.len);
         }
@@ -586,7 +626,7 @@ impl IpStack {
 
     /// Does what the neighbour table asked for.
     #[cold]
-    fn act(&mut self, fab: &mut Fabric) {
+    pub(super) fn act(&mut self, fab: &mut Fabric) {
         let mut actions = core::mem::take(&mut self.actions);
         for action in actions.drain(..) {
             match action {
@@ -614,6 +654,10 @@ impl IpStack {
 
     /// Sends an ARP request; the sender address follows `arp_announce` (`arp_solicit`).
     fn ask(&mut self, fab: &mut Fabric, interface: u16, target: Ip, to: MacId, source: Ip) {
+        if target.is_v6() {
+            self.solicit(fab, interface, target, to, source);
+            return;
+        }
         let i = &self.interfaces[interface as usize];
         // the target knows a source of its own subnet, be it an address of this interface or not
         let known = |a: &OwnAddress| {
@@ -649,8 +693,13 @@ impl IpStack {
         self.emit(fab, interface, id);
     }
 
-    /// Tells the link of an interface that `ip` is here (a gratuitous ARP request).
+    /// Tells the link of an interface that `ip` is here (a gratuitous ARP request, or an unsolicited
+    /// neighbour advertisement).
     pub fn announce(&mut self, fab: &mut Fabric, interface: u16, ip: Ip) {
+        if ip.is_v6() {
+            self.announce6(fab, interface, ip);
+            return;
+        }
         self.send_arp(fab, interface, Kind::ArpRequest, (ip, ip), MacId::ZERO, MacId::BROADCAST);
     }
 
@@ -671,12 +720,16 @@ impl IpStack {
                 self.neighbours.heard(fab.now, from, false, true, false, &mut actions);
                 self.answer(fab, interface, &p);
             }
+        } else if asked && self.proxies(&fab.book, interface, p.dst) {
+            self.neighbours.heard(fab.now, from, false, true, false, &mut actions);
+            if p.dst_mac == MacId::BROADCAST {
+                self.answer_later(fab, interface, p);
+            } else {
+                self.answer(fab, interface, &p);
+            }
         } else {
             let to_us = p.kind == Kind::ArpReply && p.dst_mac == own_mac;
             self.neighbours.heard(fab.now, from, to_us, false, gratuitous, &mut actions);
-            if asked && self.proxies(&fab.book, interface, p.dst) {
-                self.answer(fab, interface, &p);
-            }
         }
         self.actions = actions;
         self.act(fab);
@@ -685,16 +738,14 @@ impl IpStack {
     /// `fib_validate_source` for the sender of an ARP request.
     fn is_valid_source(&self, book: &AddressBook, interface: u16, request: &Packet) -> bool {
         let (src, dst) = (request.src, request.dst);
-        let sysctl = self.interfaces[interface as usize].sysctl;
-        let own = self.routes.is_local(book, src);
-        if src == Ip::ANY || own {
-            return !own || sysctl.accept_local;
-        }
-        sysctl.rp_filter == 0
-            || self.routes.reaches(book, (src, dst), interface, sysctl.rp_filter == 2)
+        let sysctl = &self.interfaces[interface as usize].sysctl;
+        src == Ip::ANY
+            || self.routes.judge_source(book, (src, dst), interface, sysctl)
+                == route::Source::Accepted
     }
 
-    fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {
+    /// Answers an ARP request.
+    pub(super) fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {
         let asker = MacId(request.seq);
         let addresses = (request.dst, request.src);
         self.send_arp(fab, interface, Kind::ArpReply, addresses, asker, asker);
@@ -712,9 +763,11 @@ impl IpStack {
         }
     }
 
-    /// Whether this host answers for an address that it would forward to by another interface.
+    /// Whether this host answers for an address that it would forward to by another interface
+    /// (`arp_fwd_proxy`, or an entry of `ip neigh add proxy`).
     fn proxies(&mut self, book: &AddressBook, interface: u16, wanted: Ip) -> bool {
-        if !self.interfaces[interface as usize].sysctl.proxy_arp || !self.sysctl.ip_forward {
+        let all = self.interfaces[interface as usize].sysctl.proxy_arp;
+        if !self.sysctl.ip_forward || !all && !self.proxies.contains(&(interface, wanted)) {
             return false;
         }
         matches!(self.target(book, wanted, || 0), Target::Neighbour { interface: out, .. } if out != interface)

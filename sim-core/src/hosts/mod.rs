@@ -9,13 +9,20 @@ mod conversation;
 pub mod cpu;
 mod datagram;
 pub mod director;
+mod explain;
 pub mod fabric;
 mod input;
+mod input6;
 pub mod ip;
+mod ip6;
 pub mod netfilter;
+pub mod proxy;
 pub mod server;
 mod sharing;
+mod trace;
+pub mod tunnel;
 
+use crate::engine::Time;
 use crate::net::fragment::Reassembly;
 use crate::tcp::TcpStack;
 use crate::wire::{Kind, MacId, PacketId};
@@ -23,9 +30,11 @@ use client::{ClientApplication, Plan, Session};
 use cpu::Cpu;
 use datagram::Sockets;
 use director::Director;
+pub use explain::Before;
 use fabric::{Event, Fabric, NO_TAP, Place, Reason};
 use ip::IpStack;
 use server::{Reply, Servers};
+use tunnel::Tunnels;
 
 /// A machine with an IP stack. What every packet needs stands first.
 #[derive(Debug)]
@@ -43,8 +52,10 @@ pub struct Host {
     pub reassembly: Reassembly,
     /// IPVS, if the host is a director.
     director: Option<Box<Director>>,
-    /// Whether `tunl0` is up: IPIP packets are unwrapped.
-    pub tunnel: bool,
+    /// What unwraps tunnel packets.
+    pub tunnels: Tunnels,
+    /// Earliest wake-up for fragments in the event queue.
+    reassembly_armed: Time,
     /// CPU that received packets pass.
     pub cpu: Option<Box<Cpu>>,
     /// Server applications.
@@ -71,7 +82,8 @@ impl Host {
             tcp,
             reassembly: Reassembly::new(),
             director: None,
-            tunnel: false,
+            tunnels: Tunnels::default(),
+            reassembly_armed: Time::NEVER,
             cpu: None,
             servers: Servers::default(),
             server_row: 0,
@@ -103,7 +115,7 @@ impl Host {
         if !i.sysctl.arp_notify {
             return;
         }
-        let addresses: Vec<_> = i.addresses.iter().map(|a| a.ip).collect();
+        let addresses: Vec<_> = i.ips().collect();
         for ip in addresses {
             self.ip.announce(fab, interface, ip);
         }
@@ -136,11 +148,12 @@ impl Host {
             fab.tap(i.tap, crate::observe::capture::Direction::In, packet);
         }
         let p = &fab.packets[packet];
-        if p.dst_mac != i.mac && p.dst_mac != MacId::BROADCAST {
+        let member = || p.dst_mac.is_group() && self.ip.is_member(&fab.book, interface, p.dst);
+        if p.dst_mac != i.mac && p.dst_mac != MacId::BROADCAST && !member() {
             fab.drop(Place::Host(self.number), Reason::OtherHost, packet);
             return;
         }
-        if p.kind != Kind::Ipv4 {
+        if !p.kind.is_ip() {
             self.ip.arp_input(fab, interface, packet);
             self.settle(fab);
             return;
@@ -150,8 +163,17 @@ impl Host {
         if self.cpu.is_some() {
             self.cpu_receive(fab, interface, packet);
         } else {
-            self.ip_input(fab, interface, packet);
+            self.any_input(fab, interface, packet);
             self.settle(fab);
+        }
+    }
+
+    /// An IP packet of either family came in by an interface.
+    fn any_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        if fab.packets[packet].kind == Kind::Ipv6 {
+            self.ip6_input(fab, interface, packet);
+        } else {
+            self.ip_input(fab, interface, packet);
         }
     }
 
@@ -177,6 +199,7 @@ impl Host {
             Event::Cpu { .. } => self.cpu_done(fab),
             Event::Routes { .. } => self.ip.routes_deadline(fab),
             Event::Conntrack { .. } => self.ip.conntrack_deadline(fab),
+            Event::Proxy { .. } => self.ip.proxy_deadline(fab),
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),

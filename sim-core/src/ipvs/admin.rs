@@ -55,6 +55,9 @@ impl Ipvs {
             errors.push(IpvsError::Timeout(span));
         }
         self.start_estimates(Time::ZERO);
+        for daemon in &config.daemons {
+            errors.extend(self.start_daemon(daemon).err());
+        }
         for rule in &config.services {
             if let Err(error) = self.add_service(Time::ZERO, rule, book) {
                 errors.push(error);
@@ -133,10 +136,7 @@ impl Ipvs {
             Command::Zero(Some(key)) => {
                 self.services.zero(*key).map_err(|e| about_service(*key, e))
             }
-            Command::StartDaemon(daemon) => {
-                let started = self.daemons.start(daemon);
-                if started { Ok(()) } else { Err(IpvsError::DaemonRuns(daemon.role)) }
-            }
+            Command::StartDaemon(daemon) => self.start_daemon(daemon),
             Command::StopDaemon(role) => {
                 if self.daemons.stop(*role) {
                     Ok(())
@@ -145,6 +145,11 @@ impl Ipvs {
                 }
             }
         }
+    }
+
+    fn start_daemon(&mut self, daemon: &Daemon) -> Result<(), IpvsError> {
+        let started = self.daemons.start(daemon);
+        if started { Ok(()) } else { Err(IpvsError::DaemonRuns(daemon.role)) }
     }
 
     fn set_sysctl(&mut self, now: Time, sysctl: &IpvsSysctl) -> Result<(), IpvsError> {

@@ -417,7 +417,9 @@ impl Ipvs {
 /// Whether IPVS has a handler for the packet's protocol and can see its ports.
 #[inline]
 const fn is_balanced(pkt: &Packet) -> bool {
-    matches!(pkt.proto, proto::TCP | proto::UDP | proto::SCTP) && !pkt.is_fragment()
+    pkt.kind.is_ip()
+        && matches!(pkt.proto, proto::TCP | proto::UDP | proto::SCTP)
+        && !pkt.is_fragment()
 }
 
 /// Whether the packet may begin a connection where there is one already (`is_new_conn`).

@@ -6,7 +6,7 @@
 
 use super::connection::{Slot, Tuple};
 use super::director::{Ipvs, transmit};
-use super::rules::Forwarding;
+use super::rules::{Encapsulation, Forwarding};
 use super::verdict::{
     DropReason, IcmpAnswer, IcmpInVerdict, IcmpOutVerdict, TunnelVerdict, Verdict,
 };
@@ -87,7 +87,9 @@ impl Ipvs {
     /// An ICMP error `outer` for the director itself, that quotes its tunnel packet `quoted` (IPIP, GUE
     /// or GRE), which carried the client's packet `inner`.
     pub fn icmp_tunnel(&self, outer: &Packet, quoted: &Packet, inner: &Packet) -> TunnelVerdict {
-        if !is_error(outer) || !is_tunnel(quoted) || self.services.is_empty() {
+        // errors about packets that are IPv6 outside or inside are not looked at
+        let v4 = [outer, quoted, inner].iter().all(|p| p.kind == Kind::Ipv4);
+        if !is_error(outer) || !v4 || !is_tunnel(quoted) || self.services.is_empty() {
             return TunnelVerdict::Accept;
         }
         let Some(connection) = self.tunnelled(quoted, inner) else {
@@ -112,7 +114,13 @@ impl Ipvs {
     fn tunnelled(&self, quoted: &Packet, inner: &Packet) -> Option<Slot> {
         let slot = has_ports(inner).then(|| self.table.find_request(Tuple::of(inner)))??;
         let entry = self.table.get(slot);
-        (entry.forwarding == Forwarding::Tun && entry.daddr == quoted.dst).then_some(slot)
+        let protocol = match self.tunnel_of(slot).kind {
+            Encapsulation::Ipip => proto::IPIP,
+            Encapsulation::Gue => proto::UDP,
+            Encapsulation::Gre => proto::GRE,
+        };
+        let ours = entry.forwarding == Forwarding::Tun && entry.daddr == quoted.dst;
+        (ours && quoted.proto == protocol).then_some(slot)
     }
 
     /// The tuple of a packet that an ICMP error quotes, if IPVS looks at such.

@@ -34,7 +34,7 @@
 //! (syn.sport, syn.dport, syn.flags) = (40_000, 80, Flags::SYN);
 //! let verdict = director.request(Time::ZERO, &syn, &mut book);
 //! let Verdict::Transmit(to) = verdict else { unreachable!() };
-//! forwarding::check(&mut syn, 1500, to.forwarding, true).expect("fits");
+//! forwarding::check(&mut syn, 1500, None, true).expect("fits");
 //! forwarding::nat_request(&mut syn, to.rip, to.rport);
 //! assert_eq!((syn.dst, syn.dport, syn.ttl), (Ip::new(192, 168, 10, 11), 8080, 63));
 //! ```

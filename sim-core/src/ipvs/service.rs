@@ -34,6 +34,7 @@ pub(super) struct Destination {
     pub(super) address: IpAddr,
     pub(super) port: u16,
     pub(super) forwarding: Forwarding,
+    /// How packets are wrapped for it.
     pub(super) tunnel: TunnelOptions,
     /// Listed, the kernel's flag `AVAILABLE`.
     pub(super) available: bool,

@@ -222,27 +222,45 @@ impl Table {
         if let Some(mac) = self.known(now, id) {
             return Some(mac);
         }
+        if let Some(mac) = self.resolve(now, id, source, actions) {
+            return Some(mac);
+        }
         let e = &mut self.entries[id.0 as usize];
-        if e.state == State::Stale {
-            e.state = State::Delay;
-            e.updated = now;
-            e.set_deadline(now + DELAY_TIME, id, actions);
-            return Some(e.mac);
-        }
-        if e.state == State::Failed {
-            e.state = State::Incomplete;
-            e.updated = now;
-            e.probes = 1;
-            e.source = source;
-            e.ask(MacId::BROADCAST, actions);
-            e.set_deadline(now + RETRANS_TIME, id, actions);
-        }
         e.source = source;
         e.waiting.push(packet);
         if e.waiting.len() > QUEUE_LIMIT {
             actions.push(Action::Overflow(e.waiting.remove(0)));
         }
         None
+    }
+
+    /// The address of the neighbour is wanted, by a packet from `source` or (if that is
+    /// [`Ip::ANY`]) by none: it is asked for if it is not known.
+    pub fn resolve(
+        &mut self,
+        now: Time,
+        id: NeighbourId,
+        source: Ip,
+        actions: &mut Vec<Action>,
+    ) -> Option<MacId> {
+        let e = &mut self.entries[id.0 as usize];
+        match e.state {
+            State::Stale => {
+                e.state = State::Delay;
+                e.updated = now;
+                e.set_deadline(now + DELAY_TIME, id, actions);
+            }
+            State::Failed => {
+                e.state = State::Incomplete;
+                e.updated = now;
+                e.probes = 1;
+                e.source = source;
+                e.ask(MacId::BROADCAST, actions);
+                e.set_deadline(now + RETRANS_TIME, id, actions);
+            }
+            _ => {}
+        }
+        e.state.is_valid().then_some(e.mac)
     }
 
     /// The upper layer heard from the neighbour (`dst_confirm`).

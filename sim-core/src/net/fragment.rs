@@ -402,6 +402,32 @@ mod tests {
     }
 
     #[test]
+    fn ipv6_fragments_have_a_header_of_their_own_and_wait_longer() {
+        let mut whole = Packet::ip(Ip(0xf000_0000), Ip(0xf000_0001), proto::UDP, 3008);
+        whole.id = 9;
+        let parts: Vec<_> = split(&whole, 1500).collect();
+        let shape: Vec<_> = parts.iter().map(|f| (f.frag, f.len)).collect();
+        assert_eq!(
+            shape,
+            [(Packet::MF, 1496), (Packet::MF | 0xb5, 1496), (0x16a, 48 + 3008 - 2 * 1448)]
+        );
+        let mut c = Reassembly::new();
+        for (n, part) in parts.iter().enumerate() {
+            let offered = c.offer(Time::ZERO, &Packet { body: PacketId(n as u32), ..*part });
+            if n < 2 {
+                assert_eq!(offered.outcome, Outcome::Waiting);
+                assert_eq!(c.deadline(), Some(Time::ZERO + TIMEOUT_V6));
+            } else {
+                let Outcome::Complete(first) = offered.outcome else { panic!("{offered:?}") };
+                assert_eq!((first.len, first.body), (whole.len, PacketId(0)));
+                assert!(assemble(&first, &whole).is_reassembled());
+            }
+        }
+        assert_eq!(split(&whole, 0).count(), 376, "8 bytes at a time");
+        assert_eq!(split(&whole, 3048).collect::<Vec<_>>(), [whole]);
+    }
+
+    #[test]
     fn a_fragment_cut_again_stays_in_the_middle() {
         let middle = part(1480, 1480, true, 0);
         let parts: Vec<_> = split(&middle, 1000).map(|f| (f.frag, f.len)).collect();

@@ -1,12 +1,18 @@
-//! ICMP messages (RFC 792, RFC 1122 3.2.2; Linux `net/ipv4/icmp.c`): which are made, what they look
-//! like, how many are sent.
+//! ICMP messages (RFC 792, RFC 1122 3.2.2, RFC 4443; Linux `net/ipv4/icmp.c`, `net/ipv6/icmp.c`): which
+//! are made, what they look like, how many are sent.
+//!
+//! Inside a host errors are spoken of by their ICMP (IPv4) types and codes. What is put on a link about
+//! an IPv6 packet is ICMPv6: [`v6_meaning`], [`v4_meaning`].
 
 use crate::engine::{Span, Time};
-use crate::wire::{Ip, MacId, Packet, icmp, proto};
+use crate::wire::{Ip, Kind, MacId, Packet, icmp, icmpv6, proto};
 use std::collections::BTreeMap;
 
 /// Largest ICMP error in bytes, IP header included (RFC 1812 4.3.2.3; Linux `__icmp_send`).
 pub const LARGEST_ERROR: u16 = 576;
+
+/// The same for ICMPv6 (RFC 4443 2.4 c).
+pub const LARGEST_ERROR_V6: u16 = 1280;
 
 /// Bytes of the IP and ICMP headers before what an error quotes.
 const HEADERS: u16 = Packet::IP_HEADER + 8;
@@ -41,7 +47,13 @@ const TOS_MASK: u8 = 0x1e;
 /// assert_eq!((e.src, e.dst, e.len, e.seq), (router, client, 88, 1400));
 /// assert!(error(&e, router, icmp::TIME_EXCEEDED, 0, 0).is_none());
 /// ```
+///
+/// About an IPv6 packet it is the ICMPv6 error of the same meaning, which quotes as much as fits in 1280
+/// bytes; redirects are not made. Multicast addresses are the caller's to know.
 pub fn error(offending: &Packet, source: Ip, kind: u8, code: u8, info: u32) -> Option<Packet> {
+    if offending.kind == Kind::Ipv6 {
+        return error_v6(offending, source, kind, code, info);
+    }
     let quiet = is_error(offending)
         || offending.frag & Packet::OFFSET != 0
         || offending.dst_mac == MacId::BROADCAST
@@ -63,20 +75,75 @@ pub fn error(offending: &Packet, source: Ip, kind: u8, code: u8, info: u32) -> O
     Some(message)
 }
 
+/// `icmp6_send`.
+fn error_v6(offending: &Packet, source: Ip, kind: u8, code: u8, info: u32) -> Option<Packet> {
+    let (kind, code) = v6_meaning(kind, code)?;
+    let to_many = offending.dst_mac.is_group() && kind != icmpv6::TOO_BIG;
+    if is_error(offending) || offending.frag & Packet::OFFSET != 0 || to_many {
+        return None;
+    }
+    let room = LARGEST_ERROR_V6 - Packet::IPV6_HEADER - 8;
+    let mut message = Packet::ip(source, offending.src, proto::ICMPV6, 8 + offending.len.min(room));
+    message.sport = u16::from(kind);
+    message.dport = u16::from(code);
+    message.seq = info;
+    message.tag = offending.tag;
+    Some(message)
+}
+
+/// Type and code of the ICMPv6 error that means what an ICMP error means; `None` for redirects.
+pub const fn v6_meaning(kind: u8, code: u8) -> Option<(u8, u8)> {
+    Some(match (kind, code) {
+        (icmp::UNREACHABLE, icmp::FRAG_NEEDED) => (icmpv6::TOO_BIG, 0),
+        (icmp::UNREACHABLE, icmp::PORT) => (icmpv6::UNREACHABLE, icmpv6::PORT),
+        (icmp::UNREACHABLE, icmp::HOST) => (icmpv6::UNREACHABLE, icmpv6::ADDRESS),
+        (icmp::UNREACHABLE, icmp::NET) => (icmpv6::UNREACHABLE, icmpv6::NO_ROUTE),
+        // unrecognised next header
+        (icmp::UNREACHABLE, icmp::PROTOCOL) => (icmpv6::PARAMETER, 1),
+        (icmp::UNREACHABLE, _) => (icmpv6::UNREACHABLE, icmpv6::PROHIBITED),
+        (icmp::TIME_EXCEEDED, code) => (icmpv6::TIME_EXCEEDED, code),
+        _ => return None,
+    })
+}
+
+/// Type and code of the ICMP error that means to an application what an ICMPv6 error means
+/// (`icmpv6_err_convert`); `None` for all other messages.
+pub const fn v4_meaning(kind: u8, code: u8) -> Option<(u8, u8)> {
+    const PROHIBITED: u8 = 13;
+    Some(match (kind, code) {
+        (icmpv6::TOO_BIG, _) => (icmp::UNREACHABLE, icmp::FRAG_NEEDED),
+        (icmpv6::UNREACHABLE, icmpv6::PORT) => (icmp::UNREACHABLE, icmp::PORT),
+        (icmpv6::UNREACHABLE, icmpv6::NO_ROUTE) => (icmp::UNREACHABLE, icmp::NET),
+        (icmpv6::UNREACHABLE, 2 | icmpv6::ADDRESS) => (icmp::UNREACHABLE, icmp::HOST),
+        (icmpv6::UNREACHABLE, _) => (icmp::UNREACHABLE, PROHIBITED),
+        (icmpv6::TIME_EXCEEDED, code) => (icmp::TIME_EXCEEDED, code),
+        (icmpv6::PARAMETER, 1) => (icmp::UNREACHABLE, icmp::PROTOCOL),
+        _ => return None,
+    })
+}
+
 /// The answer to an echo request, from the address that was asked; `None` if it is not one, or a
 /// fragment of one, or sent to a broadcast or multicast address (`icmp_echo_ignore_broadcasts` 1).
 ///
 /// TTL is 64, identification 0: both are the sender's to set.
 pub fn echo_reply(request: &Packet) -> Option<Packet> {
-    let echo = request.proto == proto::ICMP && request.sport == u16::from(icmp::ECHO);
+    let v6 = request.kind == Kind::Ipv6;
+    let (protocol, asked, answer) = if v6 {
+        (proto::ICMPV6, icmpv6::ECHO, icmpv6::ECHO_REPLY)
+    } else {
+        (proto::ICMP, icmp::ECHO, icmp::ECHO_REPLY)
+    };
+    let echo = request.proto == protocol && request.sport == u16::from(asked);
     let to_many = request.dst_mac == MacId::BROADCAST
+        || request.dst_mac.is_group()
         || request.dst == Ip::BROADCAST
         || is_multicast(request.dst);
     if !echo || request.is_fragment() || to_many {
         return None;
     }
-    let mut reply = Packet::ipv4(request.dst, request.src, proto::ICMP, request.len);
-    reply.sport = u16::from(icmp::ECHO_REPLY);
+    let above = request.len.saturating_sub(request.header());
+    let mut reply = Packet::ip(request.dst, request.src, protocol, above);
+    reply.sport = u16::from(answer);
     reply.seq = request.seq;
     reply.tos = request.tos;
     reply.tag = request.tag;
@@ -85,7 +152,13 @@ pub fn echo_reply(request: &Packet) -> Option<Packet> {
 
 /// Whether this is an ICMP error message: unreachable, source quench, redirect, time exceeded,
 /// parameter problem, or of a type nobody has defined (above 18), to be on the safe side.
+///
+/// Of ICMPv6 every type below 128.
 pub fn is_error(packet: &Packet) -> bool {
+    if packet.kind == Kind::Ipv6 {
+        let whole = packet.frag & Packet::OFFSET == 0;
+        return packet.proto == proto::ICMPV6 && whole && packet.sport < 128;
+    }
     packet.proto == proto::ICMP
         && packet.frag & Packet::OFFSET == 0
         && matches!(packet.sport, 3 | 4 | 5 | 11 | 12 | 19..)
@@ -151,7 +224,23 @@ impl RateLimit {
         if !limited || path_mtu {
             return true;
         }
-        if !self.host_has_token(now) || !self.peer_pays(now, dst) {
+        if !self.host_has_token(now) || !self.peer_pays(now, dst, Self::PEER_COST) {
+            return false;
+        }
+        self.tokens -= 1;
+        true
+    }
+
+    /// Whether an ICMPv6 error of type `kind` may go to `dst` now, which is reached by a route of prefix
+    /// length `prefix` (`icmpv6_xrlim_allow`): a wide prefix gets more, up to sixteen times as many.
+    /// Packet too big is not limited, nor is what is no error. If so, it is counted.
+    pub fn allow_v6(&mut self, now: Time, dst: Ip, kind: u8, prefix: u8) -> bool {
+        if kind == icmpv6::TOO_BIG || kind >= 128 {
+            return true;
+        }
+        let wider = 128u8.saturating_sub(prefix) >> 5;
+        let cost = Span::from_nanos(Self::PEER_COST.as_nanos() >> wider);
+        if !self.host_has_token(now) || !self.peer_pays(now, dst, cost) {
             return false;
         }
         self.tokens -= 1;
@@ -173,16 +262,18 @@ impl RateLimit {
         true
     }
 
-    fn peer_pays(&mut self, now: Time, dst: Ip) -> bool {
+    /// A destination has credit for six messages at most (`inet_peer_xrlim_allow`).
+    fn peer_pays(&mut self, now: Time, dst: Ip, cost: Span) -> bool {
+        let most = cost * 6;
         if self.peers.len() >= self.prune_at {
             self.prune(now);
         }
         let (credit, counted) = self.peers.entry(dst).or_insert((Self::PEER_CREDIT, now));
-        *credit = grown(*credit, *counted, now);
+        *credit = grown(*credit, *counted, now).min(most);
         *counted = now;
-        let pays = *credit >= Self::PEER_COST;
+        let pays = *credit >= cost;
         if pays {
-            *credit = credit.saturating_sub(Self::PEER_COST);
+            *credit = credit.saturating_sub(cost);
         }
         pays
     }
@@ -312,6 +403,54 @@ mod tests {
         for loud in [Packet { frag: Packet::MF, ..p }, icmp_of(8), icmp_of(0)] {
             assert!(about(&loud).is_some(), "{loud:?}");
         }
+    }
+
+    #[test]
+    fn an_error_about_an_ipv6_packet_is_icmpv6() {
+        let (a, b, router) = (Ip(0xf000_0000), Ip(0xf000_0001), Ip(0xf000_0002));
+        let p = Packet::ip(a, b, proto::UDP, 9);
+        let port = error(&p, router, icmp::UNREACHABLE, icmp::PORT, 0).unwrap();
+        assert_eq!((port.kind, port.proto, port.len), (Kind::Ipv6, proto::ICMPV6, 97));
+        assert_eq!((port.sport, port.dport, port.src, port.dst), (1, 4, router, a));
+        let big = Packet { len: 1500, ..p };
+        let big = error(&big, router, icmp::UNREACHABLE, icmp::FRAG_NEEDED, 1400).unwrap();
+        assert_eq!((big.sport, big.dport, big.seq, big.len), (2, 0, 1400, 1280));
+        assert_eq!(error(&p, router, icmp::REDIRECT, 1, 0), None);
+        for quiet in [
+            Packet { proto: proto::ICMPV6, sport: 3, ..p },
+            Packet { frag: 8, ..p },
+            Packet { dst_mac: MacId::of_group("ff02::1".parse().unwrap()), ..p },
+        ] {
+            assert_eq!(error(&quiet, router, icmp::UNREACHABLE, icmp::PORT, 0), None);
+        }
+        let echo = Packet { proto: proto::ICMPV6, sport: 128, seq: 7, ..p };
+        let answer = echo_reply(&echo).unwrap();
+        assert_eq!((answer.src, answer.sport, answer.seq, answer.len), (b, 129, 7, 49));
+        assert!(error(&echo, router, icmp::TIME_EXCEEDED, 0, 0).is_some());
+    }
+
+    #[test]
+    fn errors_mean_the_same_in_both_families() {
+        for code in [icmp::NET, icmp::HOST, icmp::PROTOCOL, icmp::PORT, icmp::FRAG_NEEDED, 13] {
+            let (kind, v6) = v6_meaning(icmp::UNREACHABLE, code).unwrap();
+            assert_eq!(v4_meaning(kind, v6), Some((icmp::UNREACHABLE, code)), "code {code}");
+        }
+        let (kind, code) = v6_meaning(icmp::TIME_EXCEEDED, 1).unwrap();
+        assert_eq!(v4_meaning(kind, code), Some((icmp::TIME_EXCEEDED, 1)));
+        assert_eq!(v4_meaning(icmpv6::ECHO, 0), None);
+    }
+
+    #[test]
+    fn a_wide_prefix_gets_more_icmpv6_errors() {
+        let sent = |prefix| {
+            let mut limit = RateLimit::new();
+            let mut ask = |ms| limit.allow_v6(at(ms), A, icmpv6::UNREACHABLE, prefix);
+            (0..10_000).step_by(10).filter(|ms| ask(*ms)).count()
+        };
+        // six at once and then one in 1000, 250, 62.5 ms
+        assert_eq!((sent(128), sent(64), sent(0)), (6 + 9, 6 + 39, 6 + 159));
+        let mut limit = RateLimit::new();
+        assert!((0..100).all(|_| limit.allow_v6(at(0), A, icmpv6::TOO_BIG, 128)));
     }
 
     #[test]

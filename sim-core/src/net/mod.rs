@@ -8,5 +8,6 @@ pub mod icmp;
 pub mod link;
 pub mod route;
 pub mod slab;
+pub mod source;
 pub mod switch;
 pub mod topology;

@@ -5,7 +5,7 @@ use super::output::reset_for;
 use super::stack::{Owner, TIME_WAIT_BIT, TcpStack};
 use super::{Arrival, CHALLENGE_INTERVAL, Output, SEGMENT_OPTIONS};
 use crate::engine::Time;
-use crate::wire::{Flags, Kind, Packet, icmp, proto};
+use crate::wire::{Flags, Packet, icmp, proto};
 
 /// What a segment means to a connection in `TIME_WAIT`.
 enum Afterlife {
@@ -30,7 +30,7 @@ impl TcpStack {
         out: &mut Output,
     ) -> Arrival {
         self.reclaim();
-        let whole = packet.kind == Kind::Ipv4 && !packet.is_fragment();
+        let whole = packet.kind.is_ip() && !packet.is_fragment();
         if !whole || packet.proto != proto::TCP {
             return Arrival::Invalid;
         }
@@ -215,11 +215,11 @@ impl TcpStack {
             entry.answered_at = ticks(now);
         }
         let opt = if p.opt > 0 && self.config.options { SEGMENT_OPTIONS } else { 0 };
-        let mut ack = Packet::ipv4(p.dst, p.src, proto::TCP, 40 + u16::from(opt));
+        let mut ack = Packet::ip(p.dst, p.src, proto::TCP, 20 + u16::from(opt));
         ack.sport = p.dport;
         ack.dport = p.sport;
         ack.ttl = self.ttl;
-        ack.frag = Packet::DF;
+        ack.set_dont_fragment();
         ack.tag = p.tag;
         ack.seq = old.snd_nxt;
         ack.ack = old.rcv_nxt;

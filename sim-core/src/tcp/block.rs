@@ -41,6 +41,12 @@ impl Tuple {
         Self::new((p.src, p.sport), (p.dst, p.dport))
     }
 
+    /// Bytes of an IP and a TCP header without options.
+    #[inline]
+    pub(super) const fn headers(&self) -> u16 {
+        if self.remote.is_v6() { 60 } else { 40 }
+    }
+
     /// Local address and port.
     #[inline]
     pub(super) fn local(&self) -> Endpoint {

@@ -11,6 +11,9 @@ use crate::wire::{Ip, Packet, icmp};
 /// Smallest path MTU that is believed (Linux `ip_rt_min_pmtu`); below it packets may be fragmented.
 const MIN_PMTU: u16 = 552;
 
+/// Smallest MTU of an IPv6 link (Linux `IPV6_MIN_MTU`): less is not believed at all.
+const MIN_MTU_V6: u16 = 1280;
+
 /// A path MTU is forgotten after this time (Linux `ip_rt_mtu_expires`).
 const PMTU_LIFE: Span = Span::from_secs(600);
 
@@ -35,6 +38,13 @@ impl PathMtus {
 
     /// Takes in a "fragmentation needed"; the MTU to believe, and whether it is the least one.
     pub(super) fn learn(&mut self, now: Time, to: Ip, told: u16) -> (u16, bool) {
+        if to.is_v6() {
+            if told < MIN_MTU_V6 {
+                return (u16::MAX, false);
+            }
+            self.known.insert(to, (told, now + PMTU_LIFE));
+            return (told, false);
+        }
         let mtu = told.max(MIN_PMTU);
         self.known.insert(to, (mtu, now + PMTU_LIFE));
         (mtu, told < MIN_PMTU)
@@ -53,7 +63,8 @@ impl Block {
         if fragment {
             self.bits.set(Bits::FRAGMENT);
         }
-        let payload = mtu.saturating_sub(40).max(MIN_MSS) - u16::from(self.options());
+        let payload =
+            mtu.saturating_sub(self.tuple.headers()).max(MIN_MSS) - u16::from(self.options());
         if payload >= self.mss {
             return;
         }

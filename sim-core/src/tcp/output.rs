@@ -6,16 +6,16 @@ use crate::config::TcpConfig;
 use crate::engine::Time;
 use crate::wire::{Flags, Packet, proto};
 
-/// Bytes of an IP and a TCP header without options.
-const HEADERS: u16 = 40;
+/// Bytes of a TCP header without options.
+const HEADER: u16 = 20;
 
 /// The answer to a segment that no connection wants (RFC 9293, section 3.10.7.1), without options.
 pub(super) fn reset_for(p: &Packet, ttl: u8) -> Packet {
-    let mut r = Packet::ipv4(p.dst, p.src, proto::TCP, HEADERS);
+    let mut r = Packet::ip(p.dst, p.src, proto::TCP, HEADER);
     r.sport = p.dport;
     r.dport = p.sport;
     r.ttl = ttl;
-    r.frag = Packet::DF;
+    r.set_dont_fragment();
     r.tag = p.tag;
     if p.flags.has(Flags::ACK) {
         r.seq = p.ack;
@@ -34,12 +34,12 @@ impl Block {
     #[inline]
     fn packet(&self, cx: &Cx<'_>, opt: u8, len: u16) -> Packet {
         let ((src, sport), (dst, dport)) = (self.tuple.local(), self.tuple.remote());
-        let mut p = Packet::ipv4(src, dst, proto::TCP, HEADERS + u16::from(opt) + len);
+        let mut p = Packet::ip(src, dst, proto::TCP, HEADER + u16::from(opt) + len);
         p.sport = sport;
         p.dport = dport;
         p.ttl = cx.ttl;
         p.tag = self.tag;
-        p.frag = Packet::DF;
+        p.set_dont_fragment();
         p.opt = opt;
         p
     }

@@ -507,6 +507,140 @@ mod tests {
         p
     }
 
+    /// Packets and addresses of IPv6.
+    struct World6<'a>(&'a [Packet], AddressBook);
+
+    impl Bodies for World6<'_> {
+        fn body(&self, id: PacketId) -> Option<Packet> {
+            self.0.get(id.0 as usize).copied()
+        }
+
+        fn address(&self, ip: Ip) -> IpAddr {
+            self.1.address(ip)
+        }
+    }
+
+    /// Client and VIP of the recordings.
+    fn book() -> (AddressBook, Ip, Ip) {
+        let mut book = AddressBook::new();
+        let client = book.number("2001:db8:1::10".parse().unwrap());
+        let vip = book.number("2001:db8:10::200".parse().unwrap());
+        (book, client, vip)
+    }
+
+    fn bytes6(packet: &Packet, others: &[Packet], book: &AddressBook) -> Vec<u8> {
+        let mut out = Vec::new();
+        let world = World6(others, book.clone());
+        frame(&mut out, Time::ZERO, packet, &world, &MACS);
+        out.split_off(ETHERNET_HEADER)
+    }
+
+    /// Whether length and checksum of an IPv6 packet hold.
+    fn good6(ip: &[u8]) -> bool {
+        let l4 = &ip[40..];
+        let length = (l4.len() as u16).to_be_bytes();
+        ip[4..6] == length && sum(&[&ip[8..40], &[0, ip[6]], &length, l4]) == 0xffff
+    }
+
+    /// A neighbour solicitation as a real kernel sent it (Linux 6.1).
+    #[test]
+    fn a_solicitation_byte_for_byte() {
+        let mut book = AddressBook::new();
+        let mut ip = |text: &str| book.number(text.parse().unwrap());
+        let (from, to) = (ip("fe80::ff:fe00:a01"), ip("ff02::1:ff00:200"));
+        let target = ip("2001:db8:10::200");
+        let mut p = Packet::ip(from, to, proto::ICMPV6, 32);
+        (p.src_mac, p.dst_mac) = (MacId(0), MacId::of_group(book.v6(to)));
+        (p.sport, p.ttl, p.ack, p.window) = (135, 255, target.0, 0);
+        let mut out = Vec::new();
+        frame(&mut out, Time::ZERO, &p, &World6(&[], book), &[Mac([2, 0, 0, 0, 0x0a, 1])]);
+        assert_eq!(
+            hex(&out),
+            "3333ff0002000200000".to_owned()
+                + "00a0186dd6000000000203afffe80000000000000000000fffe000a01"
+                + "ff0200000000000000000001ff00020087003453000000002001"
+                + "0db80010000000000000000002000101020000000a01"
+        );
+        assert!(good6(&out[ETHERNET_HEADER..]));
+        p.window = MacId::ZERO.0;
+        p.len -= 8;
+        assert!(good6(&bytes6(&p, &[], &AddressBook::new())));
+    }
+
+    #[test]
+    fn every_ipv6_packet_has_a_right_checksum() {
+        let (book, client, vip) = book();
+        let mut segment = Packet::ip(client, vip, proto::TCP, 20 + 12 + 1428);
+        (segment.sport, segment.dport, segment.opt) = (40_000, 80, 12);
+        segment.flags = Flags::ACK;
+        let datagram = Packet { proto: proto::UDP, opt: 0, len: 40 + 8 + 77, ..segment };
+        let mut error = Packet::ip(vip, client, proto::ICMPV6, 1240);
+        (error.sport, error.seq, error.body) = (2, 1400, PacketId(0));
+        for p in [segment, datagram, error] {
+            let ip = bytes6(&p, &[segment], &book);
+            assert_eq!(ip.len(), usize::from(p.len));
+            assert!(good6(&ip), "{p:?}");
+        }
+        assert_eq!(bytes6(&error, &[segment], &book)[48..88], bytes6(&segment, &[], &book)[..40]);
+    }
+
+    #[test]
+    fn ipv6_fragments_are_parts_of_the_datagram() {
+        let (book, client, vip) = book();
+        let mut whole = Packet::ip(client, vip, proto::UDP, 3008);
+        (whole.sport, whole.dport, whole.id) = (40_000, 5354, 77);
+        let bytes = bytes6(&whole, &[], &book);
+        let mut data: Vec<u8> = Vec::new();
+        for mut part in crate::net::fragment::split(&whole, 1500) {
+            part.body = PacketId(0);
+            let ip = bytes6(&part, &[whole], &book);
+            assert_eq!((ip.len(), ip[6], ip[40]), (usize::from(part.len), 44, proto::UDP));
+            let offset = usize::from(u16::from_be_bytes([ip[42], ip[43]]) & !7);
+            assert_eq!(offset, data.len());
+            assert_eq!(ip[44..48], [0, 0, 0, 77]);
+            data.extend(&ip[48..]);
+        }
+        assert_eq!(data, bytes[40..]);
+    }
+
+    #[test]
+    fn tunnels_hold_what_they_carry() {
+        let (book, client, vip) = book();
+        let v4 = syn();
+        let v6 = Packet { kind: Kind::Ipv6, src: client, dst: vip, len: 80, frag: 0, ..v4 };
+        let bodies = [v4, v6];
+        for (n, inner) in bodies.iter().enumerate() {
+            let inside = bytes6(inner, &[], &book);
+            let mut outer = packet(proto::GRE, inner.len + 24);
+            outer.body = PacketId(n as u32);
+            let gre = bytes6(&outer, &bodies, &book);
+            let kind = if n == 0 { [8, 0] } else { [0x86, 0xdd] };
+            assert_eq!(
+                (&gre[20..22], &gre[22..24], &gre[24..]),
+                (&[0, 0][..], &kind[..], &inside[..])
+            );
+            (outer.seq, outer.len) = (1, inner.len + 28);
+            let gre = bytes6(&outer, &bodies, &book);
+            assert_eq!((gre[20], &gre[28..]), (0x80, &inside[..]));
+            assert_eq!(sum(&[&gre[20..]]), 0xffff);
+
+            let mut outer = packet(proto::UDP, inner.len + 32);
+            (outer.body, outer.opt, outer.dport) = (PacketId(n as u32), 4, 5555);
+            let gue = bytes6(&outer, &bodies, &book);
+            let kind = if n == 0 { 4 } else { 41 };
+            assert_eq!(gue[26..32], [0, 0, 0, kind, 0, 0], "no checksum, version 0");
+            assert_eq!(gue[32..], inside);
+            outer.seq = 1;
+            assert!(good(&bytes6(&outer, &bodies, &book)));
+            (outer.opt, outer.len) = (0, inner.len + 28);
+            assert_eq!(bytes6(&outer, &bodies, &book)[28..], inside, "plain FOU");
+
+            let mut outer = packet(if n == 0 { proto::IPIP } else { proto::IPV6 }, inner.len + 20);
+            outer.body = PacketId(n as u32);
+            assert_eq!(bytes6(&outer, &bodies, &book)[20..], inside);
+        }
+    }
+
     fn error(kind: u8, code: u8, len: u16) -> Packet {
         let mut p = Packet::ipv4(VIP, CLIENT, proto::ICMP, len);
         (p.sport, p.dport, p.body) = (u16::from(kind), u16::from(code), PacketId(0));

@@ -341,6 +341,21 @@ impl Packet {
         self.frag & (Self::MF | Self::OFFSET) != 0
     }
 
+    /// Whether this IPv6 packet was put together from fragments, so that it may be cut again: no other
+    /// has an identification.
+    #[inline]
+    pub const fn is_reassembled(&self) -> bool {
+        matches!(self.kind, Kind::Ipv6) && self.id != 0 && !self.is_fragment()
+    }
+
+    /// Sets the DF flag of an IPv4 packet.
+    #[inline]
+    pub const fn set_dont_fragment(&mut self) {
+        if matches!(self.kind, Kind::Ipv4) {
+            self.frag = Self::DF;
+        }
+    }
+
     /// Whether nobody on the way may cut it: the DF flag is set, or it is IPv6.
     #[inline]
     pub const fn dont_fragment(&self) -> bool {

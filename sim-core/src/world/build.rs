@@ -4,8 +4,9 @@ use super::operator::Operator;
 use super::{Link, World, sample};
 use crate::config::{
     HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
-    RouteConfig, Transport, TunnelKind, WorldConfig,
+    RouteConfig, Transport, WorldConfig,
 };
+use crate::engine::rng::name_hash;
 use crate::engine::{Stream, Time};
 use crate::hosts::Host;
 use crate::hosts::client::{ClientApplication, Plan};
@@ -15,18 +16,22 @@ use crate::hosts::fabric::{Event, Fabric, NO_TAP};
 use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
 use crate::hosts::netfilter::Netfilter;
 use crate::hosts::server::ServerApplication;
+use crate::hosts::tunnel::{Tunnel, Tunnels};
 use crate::ipvs::Ipvs;
 use crate::net::filter::Filter;
 use crate::net::link::{Direction, Endpoint};
 use crate::net::route::{self, Action, Hop, Route, Rule};
+use crate::net::source::{OwnAddress6, is_link_local};
 use crate::net::switch::{Port, Switch};
 use crate::net::topology;
 use crate::observe::ClientObservation;
 use crate::observe::capture::{self, Capture, CaptureInterface};
+use crate::observe::trace::Trace;
 use crate::tcp::TcpStack;
+use crate::wire::addr::link_local;
 use crate::wire::{Mac, MacId, Prefix};
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Something in a configuration that no world can be built from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,6 +106,7 @@ impl Builder<'_> {
         self.captures(&mut hosts);
         let mut fabric = core::mem::take(&mut self.fabric);
         fabric.rows = config.connections.then(Vec::new);
+        fabric.trace = config.trace.clone().map(|c| Box::new(Trace::new(c)));
         let duration = Time::ZERO + config.duration;
         for (index, event) in config.link_events.iter().enumerate() {
             if links.iter().any(|l: &Link| l.name == event.link) {
@@ -113,7 +119,8 @@ impl Builder<'_> {
         for host in &mut hosts {
             let direct = host.cpu.is_none();
             for i in &mut host.ip.interfaces {
-                i.plain = direct && i.direction != NO_LINK && i.tap == NO_TAP;
+                let seen = fabric.traced() || i.tap != NO_TAP;
+                i.plain = direct && !seen && i.direction != NO_LINK;
             }
             host.begin(&mut fabric);
             for interface in 0..host.ip.interfaces.len() as u16 {
@@ -164,7 +171,7 @@ impl Builder<'_> {
     fn host(&mut self, number: u16, config: &HostConfig) -> Host {
         let place = format!("host {}", config.name);
         // as Linux, hosts that share an address (DR) do not share identifications
-        let first_id = crate::engine::rng::name_hash(&config.name, "ip id") as u16;
+        let first_id = name_hash(&config.name, "ip id") as u16;
         let mut ip = IpStack::new(number, config.sysctl, first_id);
         for (index, interface) in config.interfaces.iter().enumerate() {
             let built = self.interface(&place, config, number, index, interface);
@@ -172,21 +179,64 @@ impl Builder<'_> {
                 let hop = Hop { interface: index as u16, via: None };
                 connect(&mut ip.routes, *a, Some(hop));
             }
+            for a in built.addresses6.iter().filter(|a| is_link_local(a.bits)) {
+                ip.routes.add_local(Net::host(IpAddr::V6(Ipv6Addr::from_bits(a.bits))));
+            }
             ip.interfaces.push(built);
         }
         for a in &config.loopback {
             connect(&mut ip.routes, *a, None);
         }
-        let inner = config.tunnels.iter().flat_map(|t| &t.addresses);
-        for a in inner.clone() {
-            ip.routes.add_local(Net::host(a.addr));
-        }
-        let inner: Vec<Net> = config.loopback.iter().chain(inner).copied().collect();
-        ip.inner_addresses = self.own(&inner);
+        (ip.inner_addresses, ip.inner_addresses6) = self.own(config, &config.loopback);
+        let tunnels = self.tunnels(config, &mut ip);
         self.routes(&place, config, &mut ip);
         self.policy(&place, config, &mut ip);
         self.netfilter(config, &mut ip);
-        self.applications(&place, number, config, ip)
+        self.proxies(&place, config, &mut ip);
+        let mut host = self.applications(&place, number, config, ip);
+        host.tunnels = tunnels;
+        host
+    }
+
+    /// Adds the tunnel devices to the interfaces.
+    fn tunnels(&mut self, config: &HostConfig, ip: &mut IpStack) -> Tunnels {
+        let mut devices = Vec::new();
+        for t in &config.tunnels {
+            for a in &t.addresses {
+                ip.routes.add_local(Net::host(a.addr));
+            }
+            devices.push(Tunnel {
+                interface: ip.interfaces.len() as u16,
+                kind: t.kind,
+                local: t.local.map(|a| self.fabric.book.number(a)),
+                remote: t.remote.map(|a| self.fabric.book.number(a)),
+                checksum: t.checksum,
+            });
+            let (addresses, addresses6) = self.own(config, &t.addresses);
+            ip.interfaces.push(Interface {
+                name: t.name.clone(),
+                mac: MacId::ZERO,
+                addresses,
+                addresses6,
+                mtu: t.mtu,
+                sysctl: effective(config, &t.sysctl),
+                direction: NO_LINK,
+                tap: NO_TAP,
+                plain: false,
+            });
+        }
+        Tunnels { devices, ports: config.fou.clone() }
+    }
+
+    fn proxies(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
+        ip.proxied.key = self.config.seed ^ name_hash(&config.name, "proxy arp");
+        for (dev, addr) in &config.proxies {
+            if let Some(index) = config.interfaces.iter().position(|i| i.name == *dev) {
+                ip.proxies.push((index as u16, self.fabric.book.number(*addr)));
+            } else {
+                self.wrong(place, format!("proxy for {addr}: no interface {dev}"));
+            }
+        }
     }
 
     fn interface(
@@ -209,22 +259,39 @@ impl Builder<'_> {
             self.wrong(format!("{place}:{}", config.name), format!("MAC {mac} is taken"));
         }
         self.fabric.macs.push(mac);
+        let (addresses, mut addresses6) = self.own(host, &config.addresses);
+        if has_v6(host) {
+            let link_local = Net::new(IpAddr::V6(link_local(mac)), 64);
+            addresses6.extend(self.own(host, &[link_local]).1);
+        }
         Interface {
             name: config.name.clone(),
             mac: MacId(self.fabric.macs.len() as u32 - 1),
-            addresses: self.own(&config.addresses),
+            addresses,
+            addresses6,
             mtu: config.mtu,
-            sysctl: effective(&host.sysctl.all, &config.sysctl),
+            sysctl: effective(host, &config.sysctl),
             direction: NO_LINK,
             tap: NO_TAP,
             plain: false,
         }
     }
 
-    /// Own addresses in the form of packets.
-    fn own(&mut self, addresses: &[Net]) -> Vec<OwnAddress> {
-        let own = |a: &Net| OwnAddress { ip: self.fabric.book.number(a.addr), len: a.len };
-        addresses.iter().map(own).collect()
+    /// Own addresses in the form of packets, by family; of IPv6 the newest first.
+    fn own(&mut self, host: &HostConfig, addresses: &[Net]) -> (Vec<OwnAddress>, Vec<OwnAddress6>) {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for a in addresses {
+            let ip = self.fabric.book.number(a.addr);
+            match a.addr {
+                IpAddr::V4(_) => v4.push(OwnAddress { ip, len: a.len }),
+                IpAddr::V6(addr) => {
+                    let (bits, len) = (addr.to_bits(), a.len);
+                    let deprecated = host.deprecated.contains(&a.addr);
+                    v6.insert(0, OwnAddress6 { ip, bits, len, deprecated });
+                }
+            }
+        }
+        (v4, v6)
     }
 
     fn routes(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
@@ -331,10 +398,9 @@ impl Builder<'_> {
             until: Time::ZERO + self.config.duration,
             warmup: Time::ZERO + self.config.warmup,
         };
-        let key = seed ^ crate::engine::rng::name_hash(&config.name, "isn");
+        let key = seed ^ name_hash(&config.name, "isn");
         let tcp = TcpStack::new(config.tcp, config.sysctl.default_ttl, key);
         let mut host = Host::new(config.name.clone(), ip, tcp, plan);
-        host.tunnel = config.tunnels.iter().any(|t| t.kind == TunnelKind::Ipip);
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         if let Some(rules) = &config.ipvs {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
@@ -499,14 +565,14 @@ impl Builder<'_> {
     }
 }
 
-/// The number of an interface: `lo` and tunnel devices have numbers of their own.
+/// The number of an interface: tunnel devices are behind those with links, `lo` has one of its own.
 fn interface_number(config: &HostConfig, name: &str) -> Option<u16> {
     if name == "lo" {
         return Some(route::OWN);
     }
-    let tunnel = config.tunnels.iter().any(|t| t.name == name).then_some(route::TUNNEL);
-    let plain = config.interfaces.iter().position(|i| i.name == name);
-    plain.map(|i| i as u16).or(tunnel)
+    let links = config.interfaces.iter().map(|i| &i.name);
+    let names = links.chain(config.tunnels.iter().map(|t| &t.name));
+    names.into_iter().position(|n| n == name).map(|i| i as u16)
 }
 
 /// The numbers of the interfaces whose name is `pattern` or, if that ends in `+`, begins so.
@@ -541,14 +607,26 @@ fn connect(routes: &mut route::Routes, net: Net, hop: Option<Hop>) {
     }
 }
 
-/// The settings that count for an interface: the stronger of `all` and its own.
-fn effective(all: &InterfaceSysctl, own: &InterfaceSysctl) -> InterfaceSysctl {
+/// Whether IPv6 is in use on a host: then every interface has a link-local address.
+fn has_v6(host: &HostConfig) -> bool {
+    let on_links = host.interfaces.iter().flat_map(|i| &i.addresses);
+    let on_tunnels = host.tunnels.iter().flat_map(|t| &t.addresses);
+    host.sysctl.forwarding_v6
+        || on_links.chain(on_tunnels).chain(&host.loopback).any(|a| a.addr.is_ipv6())
+        || host.routes.iter().any(|r| r.to.addr.is_ipv6())
+}
+
+/// The settings that count for an interface: the stronger of `all` and its own. Redirects are obeyed if
+/// both agree, on a host that does not forward if either does (`IN_DEV_RX_REDIRECTS`).
+fn effective(host: &HostConfig, own: &InterfaceSysctl) -> InterfaceSysctl {
+    let all = &host.sysctl.all;
+    let (a, b) = (all.accept_redirects, own.accept_redirects);
     InterfaceSysctl {
         arp_ignore: all.arp_ignore.max(own.arp_ignore),
         arp_announce: all.arp_announce.max(own.arp_announce),
         rp_filter: all.rp_filter.max(own.rp_filter),
         send_redirects: all.send_redirects || own.send_redirects,
-        accept_redirects: all.accept_redirects && own.accept_redirects,
+        accept_redirects: if host.sysctl.ip_forward { a && b } else { a || b },
         proxy_arp: all.proxy_arp || own.proxy_arp,
         accept_local: all.accept_local || own.accept_local,
         arp_notify: all.arp_notify || own.arp_notify,

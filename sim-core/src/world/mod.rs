@@ -18,6 +18,7 @@ mod sample;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod window;
 
 pub use build::BuildError;
@@ -73,8 +74,17 @@ impl World {
     ///
     /// It ends when nothing can happen any more, when time is up (`duration` and `drain` of the
     /// configuration), or, after `duration`, when every conversation has ended, no packet is on its way
-    /// and no operator has anything to do.
+    /// and no operator has anything to do; a trace with a limit ends it there.
     pub fn run(&mut self, max_events: u64) -> bool {
+        if self.fabric.traced() {
+            self.run_loop::<true>(max_events)
+        } else {
+            self.run_loop::<false>(max_events)
+        }
+    }
+
+    /// [`World::run`], with and without a connection that is followed.
+    fn run_loop<const TRACED: bool>(&mut self, max_events: u64) -> bool {
         for _ in 0..max_events {
             let Some((time, event)) = self.fabric.queue.pop() else { return false };
             if time >= self.look_at && self.look(time) {
@@ -84,7 +94,14 @@ impl World {
             self.fabric.now = time;
             self.events += 1;
             self.last = Some(event);
+            let watch = if TRACED { self.watch(event) } else { None };
             self.dispatch(event);
+            if TRACED {
+                watch.into_iter().for_each(|w| self.tell(w));
+                if self.is_told() {
+                    return false;
+                }
+            }
         }
         true
     }
@@ -122,19 +139,23 @@ impl World {
 
     #[inline]
     fn dispatch(&mut self, event: Event) {
-        let (direction, packet) = match event {
+        let (direction, to, packet) = match event {
             Event::Arrive { direction } => {
                 let link = &mut self.fabric.directions[direction as usize];
+                let to = link.to;
                 let Some(packet) = link.arrive(self.fabric.now) else { return };
                 if let Some(at) = link.next() {
                     self.fabric.queue.push(at, event);
                 }
-                (direction, packet)
+                (direction, to, packet)
             }
-            Event::Late { slot } => self.fabric.take_late(slot),
+            Event::Late { slot } => {
+                let (direction, packet) = self.fabric.take_late(slot);
+                (direction, self.fabric.directions[direction as usize].to, packet)
+            }
             other => return self.dispatch_other(other),
         };
-        self.arrive(direction, packet);
+        self.arrive(direction, to, packet);
     }
 
     /// Handles an event that is not the arrival of a frame.
@@ -147,6 +168,7 @@ impl World {
             | Event::Cpu { host }
             | Event::Routes { host }
             | Event::Conntrack { host }
+            | Event::Proxy { host }
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
@@ -168,8 +190,7 @@ impl World {
 
     /// A frame comes out of a link.
     #[inline]
-    fn arrive(&mut self, direction: u32, packet: PacketId) {
-        let to = self.fabric.directions[direction as usize].to;
+    fn arrive(&mut self, direction: u32, to: Endpoint, packet: PacketId) {
         let p = self.fabric.count_hop(direction, packet);
         match to {
             Endpoint::Host { host, interface } => {
@@ -250,6 +271,7 @@ impl World {
                 | Event::Cpu { host }
                 | Event::Routes { host }
                 | Event::Conntrack { host }
+                | Event::Proxy { host }
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }

@@ -92,6 +92,7 @@ impl World {
                     },
                     timeouts: [State::Established, State::FinWait, State::Udp]
                         .map(|state| director.ipvs.timeouts().get(state)),
+                    daemons: director.ipvs.daemons().cloned().collect(),
                 };
                 snapshots.push(snapshot);
             }

@@ -1,5 +1,6 @@
 //! What passes the interfaces of a host, read back from its captures.
 
+use core::net::Ipv6Addr;
 use sim_core::config::v4;
 use sim_core::config::{CaptureConfig, WorldConfig};
 use sim_core::observe::Observations;
@@ -85,6 +86,10 @@ fn frame(ns: u64, out: bool, b: &[u8]) -> Frame {
         };
         return frame;
     }
+    if two(12) == 0x86dd {
+        v6(&mut frame, b);
+        return frame;
+    }
     (frame.ttl, frame.id) = (b[22], two(18));
     let (len, bits) = (two(16) - 20, two(20));
     let what = if bits & 0x3fff != 0 {
@@ -100,20 +105,60 @@ fn frame(ns: u64, out: bool, b: &[u8]) -> Frame {
                 u32::from(two(38)) << 16 | u32::from(two(40))
             ),
             4 => format!("ipip {}", len + 20),
-            6 => {
-                frame.ports = (two(34), two(36));
-                let names = [(2, 'S'), (4, 'R'), (8, 'P'), (1, 'F'), (16, 'A')];
-                let flags: String =
-                    names.iter().filter(|n| b[47] & n.0 != 0).map(|n| n.1).collect();
-                format!("tcp {flags} {}", len - u16::from(b[46] >> 4) * 4)
-            }
-            17 => {
-                frame.ports = (two(34), two(36));
-                format!("udp {}", len - 8)
-            }
-            other => format!("protocol {other}"),
+            41 => format!("ip6ip {}", len + 20),
+            47 => format!("gre {:04x} {:04x} {}", two(34), two(36), len + 20),
+            other => upper(&mut frame, other, &b[34..], len),
         }
     };
     frame.text = format!("{} > {} {what}", ip(26), ip(30));
     frame
+}
+
+/// `tcp SA 0`, `udp 20`.
+fn upper(frame: &mut Frame, protocol: u8, b: &[u8], len: u16) -> String {
+    frame.ports = (u16::from_be_bytes([b[0], b[1]]), u16::from_be_bytes([b[2], b[3]]));
+    match protocol {
+        6 => {
+            let names = [(2, 'S'), (4, 'R'), (8, 'P'), (1, 'F'), (16, 'A')];
+            let flags: String = names.iter().filter(|n| b[13] & n.0 != 0).map(|n| n.1).collect();
+            format!("tcp {flags} {}", len - u16::from(b[12] >> 4) * 4)
+        }
+        17 => format!("udp {}", len - 8),
+        other => format!("protocol {other}"),
+    }
+}
+
+/// An IPv6 packet: `A > B ns T`, `A > B na RSO T`, `A > B icmp6 2/0 1400`, `A > B ip6ip6 80`, and the
+/// forms of IPv4.
+fn v6(frame: &mut Frame, b: &[u8]) {
+    let two = |at: usize| u16::from_be_bytes([b[at], b[at + 1]]);
+    let ip = |at: usize| {
+        let octets = <[u8; 16]>::try_from(&b[at..at + 16]);
+        Ipv6Addr::from(octets.expect("16 bytes"))
+    };
+    frame.ttl = b[21];
+    let len = two(18);
+    let what = match b[20] {
+        44 => {
+            let more = if two(56) & 1 == 0 { "" } else { "+" };
+            format!("frag {}+{}{more}", two(56) & !7, len - 8)
+        }
+        58 => match b[54] {
+            135 => format!("ns {}", ip(62)),
+            136 => {
+                let flags = [(0x80, 'R'), (0x40, 'S'), (0x20, 'O')];
+                let flags: String =
+                    flags.iter().filter(|f| b[58] & f.0 != 0).map(|f| f.1).collect();
+                format!("na {flags} {}{}", ip(62), if len == 24 { " bare" } else { "" })
+            }
+            kind => {
+                format!("icmp6 {kind}/{} {}", b[55], u32::from(two(58)) << 16 | u32::from(two(60)))
+            }
+        },
+        4 => format!("ipip6 {}", len + 40),
+        41 => format!("ip6ip6 {}", len + 40),
+        47 => format!("gre {:04x} {:04x} {}", two(54), two(56), len + 40),
+        other => upper(frame, other, &b[54..], len),
+    };
+    frame.text = format!("{} > {} {what}", ip(22), ip(38));
 }

@@ -20,7 +20,7 @@ pub(super) fn rules(netfilter: &Netfilter, findings: &mut Findings) -> Vec<Filte
     let mut filters = Vec::new();
     for chain in netfilter.chains.iter().filter(|c| c.built_in()) {
         let Some(name) = chain_of(&chain.name) else { continue };
-        let Some(table) = table_of(chain, findings) else { continue };
+        let table = table_of(chain.table);
         let stub = FilterConfig {
             v6: chain.family == Family::V6,
             table,
@@ -48,18 +48,13 @@ fn chain_of(name: &str) -> Option<FilterChain> {
     })
 }
 
-fn table_of(chain: &Chain, findings: &mut Findings) -> Option<FilterTable> {
-    Some(match chain.table {
+const fn table_of(table: Table) -> FilterTable {
+    match table {
+        Table::Raw => FilterTable::Raw,
         Table::Mangle => FilterTable::Mangle,
         Table::Nat => FilterTable::Nat,
         Table::Filter => FilterTable::Filter,
-        Table::Raw => {
-            if let Some(rule) = chain.rules.first() {
-                findings.problems.push(unplayed(&rule.place, "the table raw"));
-            }
-            return None;
-        }
-    })
+    }
 }
 
 fn unplayed(place: &Place, what: &str) -> Problem {
@@ -132,13 +127,14 @@ fn conditions_of(condition: &Match) -> Result<Vec<FilterMatch>, &'static str> {
         Match::DestinationPorts(r, not) => (C::DestinationPorts(ports(r)), *not),
         Match::Ports(r, not) => (C::Ports(ports(r)), *not),
         Match::TcpFlags(0x17, 0x02, not) => (C::Syn, *not),
-        Match::TcpFlags(..) => return Err("these TCP flags"),
+        Match::TcpFlags(mask, set, not) => (C::TcpFlags(*mask, *set), *not),
         Match::Icmp(kind, code, not) => (C::Icmp(*kind, *code), *not),
         Match::Mark(value, mask, not) => (C::Mark(*value, *mask), *not),
         Match::State(names, not) => (state(names)?, *not),
         Match::Ipvs(ipvs) => return ipvs_conditions(ipvs),
-        Match::SourceRange(..) | Match::DestinationRange(..) => return Err("ranges of addresses"),
-        Match::DestinationIsLocal(_) => return Err("types of addresses"),
+        Match::SourceRange(r, not) => (C::SourceRange(*r.start(), *r.end()), *not),
+        Match::DestinationRange(r, not) => (C::DestinationRange(*r.start(), *r.end()), *not),
+        Match::DestinationIsLocal(not) => (C::DestinationLocal, *not),
     };
     Ok(vec![FilterMatch { not, what }])
 }
@@ -169,8 +165,9 @@ fn ipvs_conditions(
     if let Some((port, not)) = ipvs.port {
         found.push(FilterMatch { not, what: FilterCondition::Ipvs(Some(port)) });
     }
-    if ipvs.address.is_some() {
-        return Err("the virtual address of an IPVS connection");
+    if let Some((block, not)) = ipvs.address {
+        let net = Net::new(block.address, block.len);
+        found.push(FilterMatch { not, what: FilterCondition::VirtualAddress(net) });
     }
     if let Some((protocol, not)) = ipvs.protocol {
         found.push(FilterMatch { not, what: FilterCondition::Protocol(protocol) });
@@ -211,6 +208,8 @@ fn target(target: &Target) -> Result<Option<FilterTarget>, &'static str> {
         Target::Masquerade(Some(_)) => return Err("MASQUERADE with ports"),
         Target::Redirect(ports) => FilterTarget::Redirect(ports.as_ref().map(|p| *p.start())),
         Target::Notrack => FilterTarget::NoTrack,
+        Target::SaveMark => FilterTarget::SaveMark,
+        Target::RestoreMark => FilterTarget::RestoreMark,
         Target::Chain(_) | Target::Nothing => return Ok(None),
     }))
 }

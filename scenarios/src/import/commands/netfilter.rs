@@ -132,6 +132,10 @@ pub enum Target {
     Redirect(Option<RangeInclusive<u16>>),
     /// No connection tracking for the packet.
     Notrack,
+    /// The mark of the packet becomes that of its connection.
+    SaveMark,
+    /// The mark of the connection becomes that of the packet.
+    RestoreMark,
     /// A chain of the user.
     Chain(String),
     /// No effect: a rule that counts.

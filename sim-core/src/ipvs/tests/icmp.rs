@@ -112,7 +112,14 @@ fn tunnel(df: bool) -> (Ipvs, Transmit, Packet, Packet) {
     inner.frag = if df { Packet::DF } else { 0 };
     let to = sent(&mut ipvs, at(0), &inner);
     let body = crate::wire::PacketId(0);
-    let quoted = crate::ipvs::forwarding::tun(&inner, body, rip(100), to.rip, true, 1);
+    let quoted = crate::ipvs::forwarding::tun(
+        &inner,
+        body,
+        (rip(100), to.rip),
+        crate::ipvs::rules::TunnelOptions::default(),
+        true,
+        1,
+    );
     (ipvs, to, quoted, inner)
 }
 

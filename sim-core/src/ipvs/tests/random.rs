@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::config::IpvsSysctl;
-use crate::ipvs::rules::{Daemon, DaemonRole};
+use crate::ipvs::forwarding::Wrapping;
+use crate::ipvs::rules::{Daemon, DaemonRole, TunnelOptions};
 use crate::ipvs::{Command, Connection, DestinationId, ReplyVerdict};
 use crate::wire::Kind;
 use proptest::prelude::*;
@@ -421,10 +422,12 @@ proptest! {
                 2 => drop((ipvs.icmp_in(now, &a, &b, &mut AddressBook::new()), ipvs.icmp_out(now, &a, &b))),
                 _ => drop(ipvs.icmp_tunnel(&a, &b, &a)),
             }
-            for method in [Forwarding::Nat, Forwarding::Dr, Forwarding::Tun] {
+            for tunnel in [None, Some(Wrapping::ipip(Ip(2)))] {
                 let mut copy = a;
-                if crate::ipvs::forwarding::check(&mut copy, a.mss.max(b.len), method, true).is_ok() {
-                    let outer = crate::ipvs::forwarding::tun(&copy, b.body, Ip(1), Ip(2), true, 3);
+                if crate::ipvs::forwarding::check(&mut copy, a.mss.max(b.len), tunnel, true).is_ok() {
+                    let outer = crate::ipvs::forwarding::tun(
+                        &copy, b.body, (Ip(1), Ip(2)), TunnelOptions::default(), true, 3,
+                    );
                     prop_assert_eq!(outer.ttl, a.ttl - 1);
                 }
             }

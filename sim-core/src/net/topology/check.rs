@@ -194,9 +194,10 @@ impl<'a> Checker<'a> {
         }
         for host in &config.hosts {
             let interfaces = host.interfaces.iter().map(|i| i.name.as_str());
-            for name in repeated(interfaces.chain(["lo", "tunl0"])) {
+            let tunnels = host.tunnels.iter().map(|t| t.name.as_str());
+            for name in repeated(interfaces.chain(tunnels).chain(["lo"])) {
                 let explanation = match name {
-                    "lo" | "tunl0" => "every host has this interface by itself",
+                    "lo" => "every host has this interface by itself",
                     _ => "two interfaces of the host have this name",
                 };
                 let place = format!("{}.{name}", host.name);
@@ -342,7 +343,7 @@ impl<'a> Checker<'a> {
         (0..hosts).filter(|h| Some(groups.find(*h)) != main).collect()
     }
 
-    /// Who answers ARP for what on which wire.
+    /// Who answers ARP (IPv6: a neighbour solicitation) for what on which wire.
     fn addresses(&mut self) {
         let mut holders: BTreeMap<(IpAddr, usize), Vec<Holder<'a>>> = BTreeMap::new();
         for (h, i, host, number) in self.each_interface() {
@@ -354,7 +355,12 @@ impl<'a> Checker<'a> {
             for (on, ip) in local(host) {
                 // `arp_ignore`: 1 and 2 answer for addresses of the interface only, 8 for none
                 let on_the_wire = on == here.name;
-                let silent = ignore >= 8 || !on_the_wire && matches!(ignore, 1 | 2);
+                // IPv6 answers for addresses of the interface and no others
+                let silent = if ip.is_ipv6() {
+                    !on_the_wire
+                } else {
+                    ignore >= 8 || !on_the_wire && matches!(ignore, 1 | 2)
+                };
                 if silent || ip.is_loopback() {
                     continue;
                 }
@@ -374,7 +380,7 @@ impl<'a> Checker<'a> {
         if hosts(&wired) > 1 {
             let who = wired.iter().map(|h| format!("{}.{}", config.hosts[h.host].name, h.on));
             let explanation = format!(
-                "{} are on one wire and all answer ARP for this address: which of them gets a packet \
+                "{} are on one wire and all answer for this address: which of them gets a packet \
                  is a matter of chance",
                 list(who)
             );

@@ -45,6 +45,8 @@ pub(super) struct TargetParts {
     ports: Option<Word>,
     reject: Option<String>,
     notrack: bool,
+    /// What `CONNMARK` does.
+    connection: Option<Target>,
 }
 
 impl TargetParts {
@@ -77,6 +79,8 @@ impl TargetParts {
             "--to-ports" => self.ports = Some(words.value("ports")?.clone()),
             "--reject-with" => self.reject = Some(words.value("a type of ICMP")?.value.clone()),
             "--notrack" => self.notrack = true,
+            "--save-mark" => self.connection = Some(Target::SaveMark),
+            "--restore-mark" => self.connection = Some(Target::RestoreMark),
             "--random" | "--random-fully" | "--persistent" | "--log-ip-options"
             | "--log-tcp-options" => {}
             "--log-prefix" | "--log-level" => {
@@ -118,9 +122,13 @@ impl TargetParts {
             }
             "NOTRACK" => Target::Notrack,
             "CT" if self.notrack => Target::Notrack,
+            "CONNMARK" => match self.connection {
+                Some(target) => target,
+                None => return Err(needs("--save-mark")),
+            },
             "LOG" | "NFLOG" => Target::Nothing,
-            "TPROXY" | "CONNMARK" | "TOS" | "DSCP" | "TTL" | "HL" | "NETMAP" | "CLUSTERIP"
-            | "QUEUE" | "NFQUEUE" | "TCPMSS" | "TEE" | "CT" | "SET" | "CLASSIFY" => {
+            "TPROXY" | "TOS" | "DSCP" | "TTL" | "HL" | "NETMAP" | "CLUSTERIP" | "QUEUE"
+            | "NFQUEUE" | "TCPMSS" | "TEE" | "CT" | "SET" | "CLASSIFY" => {
                 let message = format!("the target {} is not simulated", name.value);
                 return Err(Problem::new(
                     &name.place,
