@@ -162,14 +162,6 @@ pub fn check(
     if refused { Err(Refusal::FragmentationNeeded { mtu: room }) } else { Ok(()) }
 }
 
-impl Ipvs {
-    /// How packets of a connection are wrapped for its real server.
-    pub fn tunnel_of(&self, connection: Slot) -> TunnelOptions {
-        let destination = self.table.get(connection).destination;
-        self.services.destination(destination).tunnel
-    }
-}
-
 /// NAT, client to real server: the destination becomes `rip`:`rport`.
 #[inline]
 pub const fn nat_request(pkt: &mut Packet, rip: Ip, rport: u16) {
