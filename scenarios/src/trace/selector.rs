@@ -158,8 +158,8 @@ mod tests {
             };
             let read = parse(&text(&flow)).unwrap();
             prop_assert_eq!(read.transport, Some(flow.transport));
-            prop_assert!(read.source == FlowEnd { address: Some(a), port: Some(ports.0) });
-            prop_assert!(read.target == FlowEnd { address: Some(b), port: Some(ports.1) });
+            prop_assert_eq!(read.source, FlowEnd { address: Some(a), port: Some(ports.0) });
+            prop_assert_eq!(read.target, FlowEnd { address: Some(b), port: Some(ports.1) });
         }
     }
 }

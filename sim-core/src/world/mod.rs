@@ -11,6 +11,7 @@
 //! # }
 //! ```
 
+mod bench;
 mod build;
 mod gather;
 mod operator;
@@ -172,6 +173,7 @@ impl World {
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
+            | Event::Script { host, .. }
             | Event::Served { host, .. }
             | Event::Close { host, .. }
             | Event::Shared { host, .. } => {
@@ -275,6 +277,7 @@ impl World {
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }
+                | Event::Script { host, .. }
                 | Event::Served { host, .. }
                 | Event::Close { host, .. }
                 | Event::Shared { host, .. },
