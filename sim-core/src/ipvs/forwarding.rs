@@ -4,8 +4,6 @@
 //! real server, calls [`check`] with the MTU of that route, then the function of the method, then
 //! sends. Source: kernel `net/netfilter/ipvs/ip_vs_xmit.c`.
 
-use super::connection::Slot;
-use super::director::Ipvs;
 use super::rules::{Encapsulation, OuterChecksum, TunnelOptions};
 use crate::net::route;
 use crate::wire::{Ip, Kind, Packet, PacketId, icmp, proto};
