@@ -175,7 +175,7 @@ impl Host {
             }
         };
         let tunnel = (to.forwarding == Forwarding::Tun).then(|| Wrapping {
-            options: director.ipvs.tunnel_of(to.connection),
+            options: director.ipvs.tunnel(to.destination),
             v6: to.rip.is_v6(),
         });
         if let Err(refusal) = forwarding::check(&mut fab.packets[packet], mtu, tunnel, pmtu_disc) {
@@ -183,7 +183,7 @@ impl Host {
             return;
         }
         match tunnel {
-            None if to.forwarding == Forwarding::FullNat => {
+            None if to.forwarding == Forwarding::FullNat && !translated => {
                 let p = &mut fab.packets[packet];
                 director.ipvs.rewrite_request(to.connection, p, mtu);
                 p.ttl = p.ttl.saturating_add(1);
