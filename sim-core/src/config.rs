@@ -5,7 +5,7 @@
 
 use crate::engine::{Dist, Span};
 use crate::ipvs::Command;
-use crate::ipvs::rules::{ServerRule, ServiceRule, TimeoutRule};
+use crate::ipvs::rules::{Daemon, ServerRule, ServiceRule, TimeoutRule};
 use crate::wire::Mac;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -715,6 +715,9 @@ pub struct IpvsConfig {
     pub timeouts: TimeoutRule,
     /// `net.ipv4.vs.*`.
     pub sysctl: IpvsSysctl,
+    /// `ipvsadm --start-daemon`: which ends of connection synchronisation run. No messages are sent;
+    /// what counts is [`IpvsSysctl::backup_only`].
+    pub daemons: Vec<Daemon>,
 }
 
 impl IpvsConfig {
@@ -759,6 +762,10 @@ impl IpvsConfig {
                 *udp = new.udp.or(*udp);
             }
             Command::SetSysctl(sysctl) => self.sysctl = *sysctl,
+            // counters are no rules
+            Command::Zero(_) => {}
+            Command::StartDaemon(daemon) => self.daemons.push(daemon.clone()),
+            Command::StopDaemon(role) => self.daemons.retain(|d| d.role != *role),
         }
     }
 }

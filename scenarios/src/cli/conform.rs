@@ -5,9 +5,7 @@ use super::output::Output;
 use super::{Answer, io};
 use crate::conform::{self, Content, Verdict};
 use crate::diagnostic::{Sources, tidy};
-use crate::format::words::list;
 use crate::model::Failure;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// How many recordings came to what.
@@ -18,10 +16,6 @@ struct Tally {
     all: usize,
     /// Something cannot be read.
     wrong: bool,
-    /// Recordings that the director of the simulator could not replay.
-    beyond: usize,
-    /// What it does not have.
-    needs: BTreeSet<String>,
 }
 
 pub(super) fn conform(paths: &[PathBuf], verbose: bool, out: &mut Output) -> io::Result<Answer> {
@@ -43,14 +37,7 @@ pub(super) fn conform(paths: &[PathBuf], verbose: bool, out: &mut Output) -> io:
             }
         }
     }
-    let Tally { agree, skipped, all, wrong, beyond, needs } = tally;
-    if beyond > 0 {
-        let needs = list(&needs);
-        out.note(&format!(
-            "note: the director of the simulator does not have what {beyond} of them need ({needs}): \
-             these drove the schedulers behind a connection table of this command"
-        ))?;
-    }
+    let Tally { agree, skipped, all, wrong } = tally;
     out.line(&format!("conform: {agree} of {all} agree, {skipped} skipped"))?;
     Ok(if wrong { Answer::Wrong } else { Answer::of(agree == all && all > 0) })
 }
@@ -123,19 +110,12 @@ fn one(
         return out.problems(&sources, &problems);
     };
     match conform::judge(&recordings) {
-        Verdict::Agrees { operations, beyond } => {
+        Verdict::Agrees { operations } => {
             tally.agree += 1;
-            tally.beyond += usize::from(!beyond.is_empty());
-            tally.needs.extend(beyond.iter().cloned());
             if !verbose {
                 return Ok(());
             }
-            let by = if beyond.is_empty() {
-                "by the director of the simulator".to_owned()
-            } else {
-                format!("by the schedulers alone: {} not simulated", beyond.join(", "))
-            };
-            out.line(&format!("{shown}: agrees in {operations} operations, {by}"))
+            out.line(&format!("{shown}: agrees in {operations} operations"))
         }
         Verdict::Differs(difference) => {
             let text = in_a_line(&difference.text);

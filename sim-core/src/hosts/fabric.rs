@@ -2,6 +2,7 @@
 //! what happened.
 
 use crate::engine::{Digest, FxMap, Queue, Time};
+use crate::ipvs::DropReason;
 use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
@@ -47,6 +48,11 @@ pub enum Event {
     },
     /// The CPU of a host has finished a packet.
     Cpu {
+        /// Host number.
+        host: u16,
+    },
+    /// A host answers an ARP request for another.
+    Proxy {
         /// Host number.
         host: u16,
     },
@@ -173,8 +179,8 @@ pub enum Reason {
     CpuBacklog,
     /// IPVS: no destination available.
     NoDestination,
-    /// IPVS: the entry's real server was deleted.
-    DestinationGone,
+    /// IPVS, for another reason.
+    Ipvs(DropReason),
     /// The application's queue was full.
     ApplicationQueue,
 }
@@ -205,7 +211,7 @@ impl Reason {
             Self::NoSocket => "no_socket",
             Self::CpuBacklog => "cpu_backlog",
             Self::NoDestination => "no_destination",
-            Self::DestinationGone => "destination_gone",
+            Self::Ipvs(reason) => reason.name(),
             Self::ApplicationQueue => "application_queue",
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Host;
 use super::cpu::Work;
-use super::director::About;
+use super::director::{About, dropped};
 use super::fabric::{Event, Fabric, Place, Reason};
 use super::ip::Target;
 use crate::engine::Time;
@@ -237,7 +237,8 @@ impl Host {
         let mut target = target;
         if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMP {
-                target = self.director_forward(fab, target, packet);
+                let Some(way) = self.director_forward(fab, target, packet) else { return };
+                target = way;
             } else if self.director_forward_error(fab, packet) {
                 return;
             }
@@ -345,8 +346,10 @@ impl Host {
         error.body = fab.packets.duplicate(packet);
         error.ttl = self.ip.sysctl.default_ttl;
         let error = fab.packets.insert(error);
-        if self.ip.balances && self.director_error(fab, error) == About::Unverified {
-            fab.drop(Place::Host(self.number), Reason::Checksum, error);
+        if self.ip.balances
+            && let About::Refused(reason) = self.director_error(fab, error)
+        {
+            fab.drop(Place::Host(self.number), dropped(reason), error);
             return;
         }
         self.ip.output(fab, error);

@@ -5,6 +5,7 @@
 
 use super::fabric::{Event, Fabric, NO_TAP, Place, Reason, Tap};
 use super::netfilter::Netfilter;
+use super::proxy::Proxied;
 use crate::config::{InterfaceSysctl, Sysctl};
 use crate::engine::Time;
 use crate::net::arp::{self, Action, NeighbourId};
@@ -147,6 +148,8 @@ pub struct IpStack {
     pub inner_addresses6: Vec<OwnAddress6>,
     /// Addresses answered for (`ip neigh add proxy`): interface, address.
     pub proxies: Vec<(u16, Ip)>,
+    /// Requests that it will answer for others.
+    pub proxied: Proxied,
     /// Routing table.
     pub routes: Routes,
     /// Limits the rate of ICMP errors.
@@ -167,6 +170,7 @@ impl IpStack {
             inner_addresses: Vec::new(),
             inner_addresses6: Vec::new(),
             proxies: Vec::new(),
+            proxied: Proxied::default(),
             routes: Routes::new(),
             neighbours: arp::Table::new(),
             sysctl,
@@ -716,12 +720,16 @@ impl IpStack {
                 self.neighbours.heard(fab.now, from, false, true, false, &mut actions);
                 self.answer(fab, interface, &p);
             }
+        } else if asked && self.proxies(&fab.book, interface, p.dst) {
+            self.neighbours.heard(fab.now, from, false, true, false, &mut actions);
+            if p.dst_mac == MacId::BROADCAST {
+                self.answer_later(fab, interface, p);
+            } else {
+                self.answer(fab, interface, &p);
+            }
         } else {
             let to_us = p.kind == Kind::ArpReply && p.dst_mac == own_mac;
             self.neighbours.heard(fab.now, from, to_us, false, gratuitous, &mut actions);
-            if asked && self.proxies(&fab.book, interface, p.dst) {
-                self.answer(fab, interface, &p);
-            }
         }
         self.actions = actions;
         self.act(fab);
@@ -736,7 +744,8 @@ impl IpStack {
                 == route::Source::Accepted
     }
 
-    fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {
+    /// Answers an ARP request.
+    pub(super) fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {
         let asker = MacId(request.seq);
         let addresses = (request.dst, request.src);
         self.send_arp(fab, interface, Kind::ArpReply, addresses, asker, asker);

@@ -16,6 +16,7 @@ mod input6;
 pub mod ip;
 mod ip6;
 pub mod netfilter;
+pub mod proxy;
 pub mod server;
 mod sharing;
 mod trace;
@@ -181,6 +182,11 @@ impl Host {
         self.director.as_deref()
     }
 
+    /// The same, to be changed.
+    pub fn director_mut(&mut self) -> Option<&mut Director> {
+        self.director.as_deref_mut()
+    }
+
     /// Handles an event of this host.
     pub fn handle(&mut self, fab: &mut Fabric, event: Event) {
         match event {
@@ -193,6 +199,7 @@ impl Host {
             Event::Cpu { .. } => self.cpu_done(fab),
             Event::Routes { .. } => self.ip.routes_deadline(fab),
             Event::Conntrack { .. } => self.ip.conntrack_deadline(fab),
+            Event::Proxy { .. } => self.ip.proxy_deadline(fab),
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),

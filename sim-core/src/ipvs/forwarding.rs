@@ -164,7 +164,7 @@ pub fn check(
 
 impl Ipvs {
     /// How packets of a connection are wrapped for its real server.
-    pub fn tunnel(&self, connection: Slot) -> TunnelOptions {
+    pub fn tunnel_of(&self, connection: Slot) -> TunnelOptions {
         let destination = self.table.get(connection).destination;
         self.services.destination(destination).tunnel
     }

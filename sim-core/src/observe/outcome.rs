@@ -250,13 +250,13 @@ impl From<DestinationEntry> for DestinationObservation {
             forwarding: entry.forwarding,
             weight: entry.weight,
             host: String::new(),
-            connections: entry.stats.connections,
+            connections: entry.total.connections,
             active: entry.active,
             inactive: entry.inactive,
-            packets_in: entry.stats.packets_in,
-            bytes_in: entry.stats.bytes_in,
-            packets_out: entry.stats.packets_out,
-            bytes_out: entry.stats.bytes_out,
+            packets_in: entry.total.packets_in,
+            bytes_in: entry.total.bytes_in,
+            packets_out: entry.total.packets_out,
+            bytes_out: entry.total.bytes_out,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::config::{
     HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
     RouteConfig, Transport, WorldConfig,
 };
+use crate::engine::rng::name_hash;
 use crate::engine::{Stream, Time};
 use crate::hosts::Host;
 use crate::hosts::client::{ClientApplication, Plan};
@@ -174,7 +175,7 @@ impl Builder<'_> {
     fn host(&mut self, number: u16, config: &HostConfig) -> Host {
         let place = format!("host {}", config.name);
         // as Linux, hosts that share an address (DR) do not share identifications
-        let first_id = crate::engine::rng::name_hash(&config.name, "ip id") as u16;
+        let first_id = name_hash(&config.name, "ip id") as u16;
         let mut ip = IpStack::new(number, config.sysctl, first_id);
         for (index, interface) in config.interfaces.iter().enumerate() {
             let built = self.interface(&place, config, number, index, interface);
@@ -232,6 +233,7 @@ impl Builder<'_> {
     }
 
     fn proxies(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
+        ip.proxied.key = self.config.seed ^ name_hash(&config.name, "proxy arp");
         for (dev, addr) in &config.proxies {
             if let Some(index) = config.interfaces.iter().position(|i| i.name == *dev) {
                 ip.proxies.push((index as u16, self.fabric.book.number(*addr)));
@@ -400,13 +402,17 @@ impl Builder<'_> {
             until: Time::ZERO + self.config.duration,
             warmup: Time::ZERO + self.config.warmup,
         };
-        let key = seed ^ crate::engine::rng::name_hash(&config.name, "isn");
+        let key = seed ^ name_hash(&config.name, "isn");
         let tcp = TcpStack::new(config.tcp, config.sysctl.default_ttl, key);
         let mut host = Host::new(config.name.clone(), ip, tcp, plan);
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         if let Some(rules) = &config.ipvs {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
-                Ok(ipvs) => host.set_director(Director::new(ipvs)),
+                Ok(mut ipvs) => {
+                    let own = config.interfaces.iter().flat_map(|i| &i.addresses);
+                    ipvs.set_local_addresses(own.map(|a| a.addr), &mut self.fabric.book);
+                    host.set_director(Director::new(ipvs));
+                }
                 Err(errors) => errors.iter().for_each(|e| self.wrong(place, e.to_string())),
             }
         }

@@ -95,13 +95,13 @@ fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObser
             forwarding: d.forwarding,
             weight: d.weight,
             host: owner(d.rip),
-            connections: d.stats.connections,
+            connections: d.total.connections,
             active: d.active,
             inactive: d.inactive,
-            packets_in: d.stats.packets_in,
-            bytes_in: d.stats.bytes_in,
-            packets_out: d.stats.packets_out,
-            bytes_out: d.stats.bytes_out,
+            packets_in: d.total.packets_in,
+            bytes_in: d.total.bytes_in,
+            packets_out: d.total.packets_out,
+            bytes_out: d.total.bytes_out,
         })
         .collect();
     let c = host.ip.counters;

@@ -170,6 +170,7 @@ impl World {
             | Event::Cpu { host }
             | Event::Routes { host }
             | Event::Conntrack { host }
+            | Event::Proxy { host }
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
@@ -272,6 +273,7 @@ impl World {
                 | Event::Cpu { host }
                 | Event::Routes { host }
                 | Event::Conntrack { host }
+                | Event::Proxy { host }
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }

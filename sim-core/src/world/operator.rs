@@ -1,11 +1,11 @@
 //! Operators: changes of rules and looks at directors while the run goes on.
 
 use super::World;
-use crate::config::{IpvsConfig, Operation, OperatorTask, WorldConfig};
+use crate::config::{Operation, OperatorTask, WorldConfig};
 use crate::engine::Time;
 use crate::hosts::fabric::{Event, Fabric};
 use crate::ipvs::rules::{ServerRule, ServiceRule};
-use crate::ipvs::{Connection, DestinationEntry, Ipvs, ServiceEntry, State, Stats};
+use crate::ipvs::{ConnectionEntry, DestinationEntry, Ipvs, ServiceEntry, State};
 use crate::observe::{ConnectionState, DestinationState, DirectorSnapshot, Refusal, ServiceState};
 use crate::wire::AddressBook;
 
@@ -13,8 +13,6 @@ use crate::wire::AddressBook;
 #[derive(Debug, Default)]
 pub(super) struct Operator {
     operations: Vec<Operation>,
-    /// The rules as stated, of directors that somebody works on.
-    stated: Vec<(String, IpvsConfig)>,
     /// Operations before the end of the run that are still to be done.
     left: usize,
     pub(super) snapshots: Vec<DirectorSnapshot>,
@@ -25,9 +23,6 @@ impl Operator {
     /// Puts what has a time into the queue.
     pub(super) fn new(config: &WorldConfig, fabric: &mut Fabric) -> Self {
         let operations = &config.operations;
-        let worked_on = |name: &str| operations.iter().any(|o| o.host == name);
-        let directors = config.hosts.iter().filter(|h| worked_on(&h.name));
-        let stated = directors.filter_map(|h| Some((h.name.clone(), h.ipvs.clone()?))).collect();
         let mut left = 0;
         for (index, operation) in operations.iter().enumerate() {
             if let Some(at) = operation.at {
@@ -35,7 +30,7 @@ impl Operator {
                 left += 1;
             }
         }
-        Self { operations: operations.clone(), stated, left, ..Self::default() }
+        Self { operations: operations.clone(), left, ..Self::default() }
     }
 
     /// Whether everything that has a time was done.
@@ -68,30 +63,28 @@ impl World {
     }
 
     fn perform(&mut self, index: usize) {
-        let Operator { operations, stated, snapshots, refusals, .. } = &mut self.operator;
+        let Operator { operations, snapshots, refusals, .. } = &mut self.operator;
         let Operation { host: name, task, .. } = &operations[index];
-        let host = self.hosts.iter_mut().find(|h| h.name == *name);
-        let stated = stated.iter_mut().find(|s| s.0 == *name).map(|s| &mut s.1);
-        let (Some(host), Some(stated)) = (host, stated) else {
+        let Some(host) = self.hosts.iter_mut().find(|h| h.name == *name) else {
             debug_assert!(false, "operations are on directors");
             return;
         };
         match task {
-            OperatorTask::Change(command) => match host.administer(&mut self.fabric, command) {
-                Ok(()) => stated.accept(command),
-                Err(error) => {
+            OperatorTask::Change(command) => {
+                if let Err(error) = host.administer(&mut self.fabric, command) {
                     let time = self.fabric.now;
                     refusals.push(Refusal { operation: index, time, error });
                 }
-            },
+            }
             OperatorTask::Snapshot { connections } => {
-                let Some(director) = host.director() else { return };
                 let (book, now) = (&self.fabric.book, self.fabric.now);
+                let Some(director) = host.director_mut() else { return };
+                director.ipvs.estimate(now);
                 let snapshot = DirectorSnapshot {
                     operation: index,
                     host: name.clone(),
                     time: now,
-                    services: services(&director.ipvs, stated),
+                    services: services(&director.ipvs),
                     connections: if *connections {
                         table(&director.ipvs, book, now)
                     } else {
@@ -99,6 +92,7 @@ impl World {
                     },
                     timeouts: [State::Established, State::FinWait, State::Udp]
                         .map(|state| director.ipvs.timeouts().get(state)),
+                    daemons: director.ipvs.daemons().cloned().collect(),
                 };
                 snapshots.push(snapshot);
             }
@@ -106,62 +100,59 @@ impl World {
     }
 }
 
-/// Services with their destinations: what the table lists, and what was stated of it.
-fn services(ipvs: &Ipvs, stated: &IpvsConfig) -> Vec<ServiceState> {
+/// Services with their destinations.
+fn services(ipvs: &Ipvs) -> Vec<ServiceState> {
     let state = |entry: ServiceEntry| {
-        let known = stated.services.iter().find(|s| s.key == entry.key);
-        let bare = known.map_or_else(
-            || ServiceRule::new(entry.key),
-            |s| ServiceRule { servers: Vec::new(), ..s.clone() },
-        );
-        let servers = known.map_or(&[][..], |s| &s.servers);
-        let mut destinations: Vec<_> = ipvs
-            .destinations()
-            .filter(|d| d.service == entry.key)
-            .map(|d| destination(&d, servers))
-            .collect();
+        let mut destinations: Vec<_> =
+            ipvs.destinations().filter(|d| d.service == entry.key).map(destination).collect();
         // the kernel adds at the head of its list
         destinations.reverse();
+        let plain = ServiceRule::new(entry.key);
         ServiceState {
-            rule: ServiceRule { scheduler: entry.scheduler.unwrap_or(bare.scheduler), ..bare },
+            rule: ServiceRule {
+                scheduler: entry.scheduler.unwrap_or(plain.scheduler),
+                sched_flags: entry.sched_flags,
+                persistent: entry.persistent,
+                netmask_len: entry.netmask_len,
+                one_packet: entry.one_packet,
+                engine: entry.engine,
+                ..plain
+            },
             stats: entry.stats,
-            rates: Stats::default(),
+            rates: entry.rates,
             destinations,
         }
     };
     ipvs.services().map(state).collect()
 }
 
-fn destination(entry: &DestinationEntry, stated: &[ServerRule]) -> DestinationState {
-    let known = stated.iter().find(|s| (s.rip, s.port) == (entry.rip, entry.port));
-    let rule = known.copied().unwrap_or_else(|| ServerRule::new(entry.rip, entry.port));
+fn destination(entry: DestinationEntry) -> DestinationState {
     DestinationState {
         rule: ServerRule {
             forwarding: entry.forwarding,
+            tunnel: entry.tunnel,
             weight: u16::try_from(entry.weight).unwrap_or(u16::MAX),
-            ..rule
+            upper_threshold: entry.upper_threshold,
+            lower_threshold: entry.lower_threshold,
+            ..ServerRule::new(entry.rip, entry.port)
         },
         active: entry.active,
         inactive: entry.inactive,
-        persistent: 0,
+        persistent: entry.persistent,
         stats: entry.stats,
-        rates: Stats::default(),
+        rates: entry.rates,
     }
 }
 
 fn table(ipvs: &Ipvs, book: &AddressBook, now: Time) -> Vec<ConnectionState> {
-    let row = |c: &Connection| {
-        let [client, vip, server] =
-            [c.client(), c.vip(), c.rip()].map(|(ip, port)| (book.address(ip), port));
-        ConnectionState {
-            protocol: c.protocol(),
-            expires: c.remaining(now),
-            state: c.state().name(),
-            client,
-            vip,
-            server,
-            call_id: None,
-        }
+    let row = |c: ConnectionEntry| ConnectionState {
+        protocol: c.protocol,
+        expires: c.left,
+        state: c.state,
+        client: c.client,
+        vip: c.vip,
+        server: c.rip,
+        call_id: c.engine.map(|(_, call)| call),
     };
-    ipvs.connections().map(|(_, c)| row(c)).collect()
+    ipvs.connection_list(now, book).into_iter().map(row).collect()
 }

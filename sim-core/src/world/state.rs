@@ -18,6 +18,8 @@ pub struct Memory {
     pub jobs: usize,
     /// Connections of TCP.
     pub connections: usize,
+    /// Connections that netfilter tracks, those included that have expired and not been removed.
+    pub tracked: usize,
 }
 
 impl World {
@@ -155,6 +157,7 @@ impl World {
             all.visits += visits;
             all.jobs += jobs;
             all.connections += host.tcp.slots();
+            all.tracked += host.ip.tracked();
         }
         all
     }

@@ -5,7 +5,8 @@ use crate::ipv6::{VIP6, cluster6, ip};
 use crate::network::{cluster, run};
 use proptest::prelude::*;
 use sim_core::config::{
-    Discipline, FouConfig, Load, QueueLimit, Transport, TunnelKind, WorldConfig,
+    Discipline, FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget,
+    FouConfig, Load, QueueLimit, RejectWith, Transport, TunnelKind, WorldConfig, v4,
 };
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::{Encapsulation, Forwarding, OuterChecksum, TunnelOptions};
@@ -19,6 +20,64 @@ fn any_tunnel() -> impl Strategy<Value = TunnelOptions> {
         prop_oneof![Just(Encapsulation::Ipip), Just(Encapsulation::Gre), Just(Encapsulation::Gue)];
     let checksum = prop_oneof![Just(OuterChecksum::None), Just(OuterChecksum::Full)];
     (kind, checksum).prop_map(|(kind, checksum)| TunnelOptions { kind, port: 5555, checksum })
+}
+
+/// A netfilter rule that concerns some of the packets.
+fn any_filter() -> impl Strategy<Value = FilterConfig> {
+    let chain = prop_oneof![
+        Just(FilterChain::Prerouting),
+        Just(FilterChain::Input),
+        Just(FilterChain::Forward),
+        Just(FilterChain::Output),
+        Just(FilterChain::Postrouting),
+    ];
+    let target = prop_oneof![
+        Just((FilterTable::Filter, FilterTarget::Drop)),
+        Just((FilterTable::Filter, FilterTarget::Accept)),
+        Just((FilterTable::Filter, FilterTarget::Reject(RejectWith::Unreachable(3)))),
+        Just((FilterTable::Filter, FilterTarget::Reject(RejectWith::Reset))),
+        Just((FilterTable::Mangle, FilterTarget::Mark(5, u32::MAX))),
+        Just((FilterTable::Mangle, FilterTarget::SaveMark)),
+        Just((FilterTable::Raw, FilterTarget::NoTrack)),
+        Just((FilterTable::Nat, FilterTarget::Masquerade)),
+        Just((FilterTable::Nat, FilterTarget::SourceNat(v4(192, 168, 10, 100), None))),
+        Just((FilterTable::Nat, FilterTarget::DestinationNat(v4(192, 168, 10, 12), Some(80)))),
+        Just((FilterTable::Nat, FilterTarget::Redirect(Some(81)))),
+    ];
+    let condition = prop_oneof![
+        Just(FilterCondition::Protocol(0)),
+        Just(FilterCondition::DestinationPorts(vec![(80, 80)])),
+        (1024_u16..60_000).prop_map(|port| FilterCondition::Ports(vec![(port, u16::MAX)])),
+        Just(FilterCondition::Ipvs(None)),
+        Just(FilterCondition::Mark(5, 7)),
+        (any::<bool>(), any::<bool>()).prop_map(|(new, established)| FilterCondition::State {
+            new,
+            established,
+            related: true,
+            invalid: !new,
+        }),
+    ];
+    (chain, target, condition, any::<bool>(), 0..4).prop_map(
+        |(chain, (table, target), what, v6, not)| FilterConfig {
+            v6,
+            table,
+            chain,
+            matches: vec![FilterMatch { not: not == 0, what }],
+            target,
+        },
+    )
+}
+
+/// A world with rules at any of its hosts, and at times connection tracking for IPVS.
+fn any_filtered_world() -> impl Strategy<Value = WorldConfig> {
+    let rules = proptest::collection::vec((0_usize..5, any_filter()), 1..6);
+    (any_world(), rules, any::<bool>()).prop_map(|(mut world, rules, conntrack)| {
+        for (host, rule) in rules {
+            world.hosts[host].filters.push(rule);
+        }
+        world.hosts[2].ipvs.as_mut().expect("a director").sysctl.conntrack = conntrack;
+        world
+    })
 }
 
 /// Gives director and real servers a tunnel of another kind.
@@ -107,6 +166,17 @@ proptest! {
             .map(|d| u64::from(d.active) + u64::from(d.inactive))
             .sum();
         prop_assert_eq!(o.directors[0].entries, in_table);
+    }
+
+    #[test]
+    fn netfilter_loses_no_packet_out_of_sight(world in any_filtered_world()) {
+        let o = run(&world);
+        let p = o.packets;
+        prop_assert_eq!(p.created, p.delivered + p.dropped + p.in_flight);
+        prop_assert_eq!(p.in_flight, 0, "the network is empty when it is quiet");
+        let c = &o.clients[0];
+        let failed: u64 = c.connections_failed.iter().sum();
+        prop_assert_eq!(c.connections_offered, c.connections_served + failed);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use sim_core::config::*;
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::{Forwarding, ServiceKey};
 use sim_core::wire::proto;
+use sim_core::world::World;
 
 const HOME: IpAddr = v4(172, 16, 0, 10);
 
@@ -64,6 +65,32 @@ fn with_snat_and_conntrack_real_servers_answer_to_the_director_whatever_their_ga
         // answers pass the director, so it sees both sides close
         let d = &o.directors[0].destinations;
         assert!(d.iter().all(|d| d.packets_out > 3));
+    }
+}
+
+#[test]
+fn an_icmp_error_of_a_real_server_finds_back_through_both_translations() {
+    let mut config = foreign_gateways(true, FilterTarget::SourceNat(DIP, None));
+    config.hosts[0].clients[0].transport = Transport::Udp;
+    config.hosts[2].ipvs = Some(rules(Forwarding::Nat, proto::UDP, 80, 2));
+    config.hosts[2].ipvs.as_mut().unwrap().sysctl.conntrack = true;
+    let (o, frames) = watch(&config, "client");
+    assert_eq!(answers(&o), ["refused", "refused"]);
+    let errors = packets(&frames, false, "icmp");
+    assert!(errors.iter().all(|t| t.starts_with("192.168.10.200 > 172.16.0.10 icmp 3/3")));
+    let (_, frames) = watch(&config, "rs1");
+    assert!(packets(&frames, true, "192.168.10.11 > 192.168.10.100 icmp 3/3").len() == 1);
+}
+
+#[test]
+fn tracked_connections_are_forgotten() {
+    let mut config = foreign_gateways(true, FilterTarget::Masquerade);
+    // TIME_WAIT takes 120 s
+    for (seconds, tracked) in [(100, 2), (400, 0)] {
+        config.duration = Span::from_secs(seconds);
+        let mut world = World::build(&config).expect("a good configuration");
+        while world.run(10_000) {}
+        assert_eq!(world.memory().tracked, tracked);
     }
 }
 
@@ -405,4 +432,49 @@ fn a_director_that_is_its_own_real_server_answers_itself_but_not_by_others() {
     assert_eq!(dropped(&o, "rs1", "martian_source"), 2);
     let d = &o.directors[0].destinations;
     assert_eq!(d.iter().map(|d| d.connections).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[test]
+#[ignore = "services by mark come with the whole of IPVS"]
+fn a_transparent_cache_takes_what_is_for_others_by_its_mark() {
+    // golden/paths: fwmark-transparent-cache: one site goes to one cache, whoever asks
+    let mut config = cluster(Forwarding::Dr, Transport::Tcp, 80);
+    config.hosts[0].clients.clear();
+    let site = |n| v4(198, 51, 100, n);
+    for (at, n) in [(0, 7), (400, 7), (800, 8), (1200, 9), (1600, 7)] {
+        let mut request = client(Transport::Tcp, 80, &[at]);
+        request.target.0 = site(n);
+        config.hosts[0].clients.push(request);
+    }
+    config.duration = Span::from_secs(2);
+    let sites = Net::new(site(0), 24);
+    config.hosts[1].routes.push(route(sites, &[DIP]));
+    let director = &mut config.hosts[2];
+    director.interfaces[0].addresses.pop();
+    let service = &mut director.ipvs.as_mut().unwrap().services[0];
+    service.key = ServiceKey::Fwmark { mark: 1, v6: false };
+    service.scheduler = schedulers::Algorithm::Dh;
+    let set = FilterTarget::Mark(1, u32::MAX);
+    let what = [FilterCondition::Protocol(proto::TCP), ports(80, 80)];
+    director.filters = vec![rule(FilterTable::Mangle, FilterChain::Prerouting, &what, set)];
+    let marked = Some((1, u32::MAX));
+    let look = PolicyConfig { priority: 32_765, mark: marked, table: 100, ..Default::default() };
+    director.policy = vec![look];
+    let lo = HopConfig { via: None, dev: Some("lo".into()) };
+    let local = |to, table| RouteConfig {
+        kind: RouteKind::Local,
+        table,
+        ..RouteConfig::new(to, vec![lo.clone()])
+    };
+    director.routes.push(local(Net::ALL, 100));
+    for rs in &mut config.hosts[3..] {
+        rs.loopback.clear();
+        rs.routes.push(local(sites, 255));
+    }
+    let (o, frames) = watch(&config, "director");
+    assert_eq!(answers(&o), ["rs1", "rs1", "rs2", "rs2", "rs1"]);
+    // DR: the destination is still the site's
+    let sent = packets(&frames, true, " tcp ");
+    assert!(!sent.is_empty());
+    assert!(sent.iter().all(|t| t.starts_with("172.16.0.10 > 198.51.100.")), "{sent:?}");
 }
