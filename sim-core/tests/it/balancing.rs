@@ -48,8 +48,7 @@ fn a_persistent_client_stays_at_its_real_server() {
     config.hosts[0].clients = vec![client(Transport::Tcp, 80, &times)];
     let o = run(&config);
     assert_eq!(o.clients[0].connections_served, 20);
-    let mut counts: Vec<u64> =
-        o.directors[0].destinations.iter().map(|d| d.connections).collect();
+    let mut counts: Vec<u64> = o.directors[0].destinations.iter().map(|d| d.connections).collect();
     counts.sort_unstable();
     assert_eq!(counts, [0, 20]);
 }

@@ -118,12 +118,6 @@ fn a_wrong_line_says_what_ipvsadm_would_say() {
 }
 
 #[test]
-fn what_cannot_be_played_yet_is_named() {
-    let message = message("--start-daemon master");
-    assert_eq!(message, "connection synchronisation: not simulated yet");
-}
-
-#[test]
 fn every_scheduler_and_every_flag_of_it_is_read() {
     for algorithm in Algorithm::ALL {
         let (rules, problems) = rules(&format!("-A -t 10.0.0.1:80 -s {algorithm}\n"));
