@@ -11,6 +11,7 @@
 //! # }
 //! ```
 
+mod bench;
 mod build;
 mod gather;
 mod operator;
@@ -174,6 +175,7 @@ impl World {
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
+            | Event::Script { host, .. }
             | Event::Served { host, .. }
             | Event::Close { host, .. }
             | Event::Shared { host, .. } => {
@@ -277,6 +279,7 @@ impl World {
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }
+                | Event::Script { host, .. }
                 | Event::Served { host, .. }
                 | Event::Close { host, .. }
                 | Event::Shared { host, .. },
