@@ -14,3 +14,4 @@ pub mod model;
 pub mod operator;
 pub mod results;
 pub mod study;
+pub mod trace;

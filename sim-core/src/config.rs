@@ -5,10 +5,14 @@
 
 use crate::engine::{Dist, Span};
 use crate::ipvs::Command;
-use crate::ipvs::rules::{ServerRule, ServiceRule, TimeoutRule};
+use crate::ipvs::rules::{Daemon, ServerRule, ServiceRule, TimeoutRule};
 use crate::wire::Mac;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+mod trace;
+
+pub use trace::{FlowEnd, TraceConfig};
 
 /// One run. The default is an empty network that runs for no time.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +37,8 @@ pub struct WorldConfig {
     pub connections: bool,
     /// Interfaces to capture.
     pub captures: Vec<CaptureConfig>,
+    /// The connection to follow, if one is followed.
+    pub trace: Option<TraceConfig>,
     /// Things that happen to links while the run goes on, in any order.
     pub link_events: Vec<LinkEvent>,
     /// What operators do on directors while the run goes on. At one time they are done in this order.
@@ -709,6 +715,9 @@ pub struct IpvsConfig {
     pub timeouts: TimeoutRule,
     /// `net.ipv4.vs.*`.
     pub sysctl: IpvsSysctl,
+    /// `ipvsadm --start-daemon`: which ends of connection synchronisation run. No messages are sent;
+    /// what counts is [`IpvsSysctl::backup_only`].
+    pub daemons: Vec<Daemon>,
 }
 
 impl IpvsConfig {
@@ -753,6 +762,10 @@ impl IpvsConfig {
                 *udp = new.udp.or(*udp);
             }
             Command::SetSysctl(sysctl) => self.sysctl = *sysctl,
+            // counters are no rules
+            Command::Zero(_) => {}
+            Command::StartDaemon(daemon) => self.daemons.push(daemon.clone()),
+            Command::StopDaemon(role) => self.daemons.retain(|d| d.role != *role),
         }
     }
 }

@@ -70,6 +70,7 @@ pub fn world(
         series_interval,
         connections: false,
         captures: Vec::new(),
+        trace: None,
         link_events,
         operations: Vec::new(),
     };

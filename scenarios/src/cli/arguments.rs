@@ -61,6 +61,16 @@ pub(super) enum Command {
     #[command(after_help = "Examples:\n  lvsim test mm1 --seeds 10\n  \
         lvsim test my-cluster/ --junit report.xml")]
     Test(TestArguments),
+    /// Follow one connection hop by hop: what came in, what was done to it and by which rule, what went
+    /// out.
+    ///
+    /// As a person with tcpdump on every host would tell it, across NAT, tunnels and fragments, with
+    /// the ICMP errors about it and the ARP it had to wait for. Times count from its start.
+    #[command(after_help = "Examples:\n  lvsim trace path-nat-basic\n  \
+        lvsim trace path-tun-basic --flow 2 --hosts director,rs3\n  \
+        lvsim trace my.toml --flow 172.16.0.10:40001-192.168.10.200:80 --until 10ms\n  \
+        lvsim trace my.toml --client web --json")]
+    Trace(TraceArguments),
     /// Replay recordings of a real kernel and compare every decision.
     ///
     /// A line for each recording that differs (its first difference) or is skipped, then the tally.
@@ -141,6 +151,37 @@ pub(super) struct TestArguments {
     /// Show no progress and only what failed.
     #[arg(long, short)]
     pub(super) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TraceArguments {
+    /// A shipped scenario (see `lvsim list`) or a file.
+    #[arg(value_name = "NAME|FILE")]
+    pub(super) scenario: String,
+    /// Which connection: its number in the order of starts (by default the first), or its ends.
+    #[arg(long, value_name = "N|[tcp/|udp/]SOURCE-TARGET")]
+    pub(super) flow: Option<String>,
+    /// Count only the connections of this client.
+    #[arg(long, value_name = "NAME")]
+    pub(super) client: Option<String>,
+    /// The variant to play, by default the first.
+    #[arg(long, value_name = "NAME")]
+    pub(super) variant: Option<String>,
+    /// Stop this long after the connection starts.
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<String>,
+    /// Show only these hosts and switches.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub(super) hosts: Vec<String>,
+    /// A JSON object a line.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Seed of the random streams.
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// Replace a key of the scenario.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
 }
 
 #[cfg(test)]

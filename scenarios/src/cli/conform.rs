@@ -6,9 +6,7 @@ use super::{Answer, io};
 use crate::conform::paths::{self, Case, Outcome};
 use crate::conform::{self, Content, Verdict};
 use crate::diagnostic::{Sources, tidy};
-use crate::format::words::list;
 use crate::model::Failure;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// How many recordings came to what.
@@ -19,10 +17,6 @@ struct Tally {
     all: usize,
     /// Something cannot be read.
     wrong: bool,
-    /// Recordings that the director of the simulator could not replay.
-    beyond: usize,
-    /// What it does not have.
-    needs: BTreeSet<String>,
     /// Cases of packet paths, and how many of them agree as a black box and end to end.
     cases: [usize; 3],
 }
@@ -46,14 +40,7 @@ pub(super) fn conform(paths: &[PathBuf], verbose: bool, out: &mut Output) -> io:
             }
         }
     }
-    let Tally { agree, skipped, all, wrong, beyond, needs, cases } = tally;
-    if beyond > 0 {
-        let needs = list(&needs);
-        out.note(&format!(
-            "note: the director of the simulator does not have what {beyond} of them need ({needs}): \
-             these drove the schedulers behind a connection table of this command"
-        ))?;
-    }
+    let Tally { agree, skipped, all, wrong, cases } = tally;
     let [cases, black_box, end_to_end] = cases;
     if cases > 0 {
         out.line(&format!(
@@ -142,19 +129,12 @@ fn one(
         return out.problems(&sources, &problems);
     };
     match conform::judge(&recordings) {
-        Verdict::Agrees { operations, beyond } => {
+        Verdict::Agrees { operations } => {
             tally.agree += 1;
-            tally.beyond += usize::from(!beyond.is_empty());
-            tally.needs.extend(beyond.iter().cloned());
             if !verbose {
                 return Ok(());
             }
-            let by = if beyond.is_empty() {
-                "by the director of the simulator".to_owned()
-            } else {
-                format!("by the schedulers alone: {} not simulated", beyond.join(", "))
-            };
-            out.line(&format!("{shown}: agrees in {operations} operations, {by}"))
+            out.line(&format!("{shown}: agrees in {operations} operations"))
         }
         Verdict::Differs(difference) => {
             let text = in_a_line(&difference.text);

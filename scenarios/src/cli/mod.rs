@@ -11,6 +11,7 @@ mod output;
 mod run;
 mod show;
 mod test;
+mod trace;
 
 use arguments::{Cli, Command};
 use clap::Parser as _;
@@ -74,6 +75,7 @@ fn dispatch(cli: &Cli, out: &mut Output) -> io::Result<Answer> {
         Command::Schema { reference } => show::schema(*reference, out),
         Command::Check { files, kind } => check::check(files, *kind, out),
         Command::Test(arguments) => test::test(arguments, out),
+        Command::Trace(arguments) => trace::trace(arguments, out),
         Command::Conform { paths, verbose } => conform::conform(paths, *verbose, out),
     }
 }

@@ -7,14 +7,11 @@
 //! timers of single connections.
 
 mod director;
-mod entries;
 mod line;
 pub mod paths;
 mod read;
 mod recording;
 mod replay;
-mod replica;
-mod sctp;
 mod simulated;
 mod timers;
 
@@ -22,12 +19,10 @@ pub use recording::Recording;
 pub use replay::Difference;
 
 use crate::diagnostic::{FileId, Problem};
-use director::Director;
-use entries::Wheel;
-use recording::{Admin, Key, Op, Protocol};
-use replica::Replica;
+use recording::{Admin, Op};
 use schedulers::Algorithm;
 use sim_core::engine::Span;
+use sim_core::ipvs::Clock;
 use simulated::Simulated;
 
 /// What a text is, by its first line that is not blank.
@@ -50,9 +45,6 @@ pub enum Verdict {
     Agrees {
         /// How many operations were replayed.
         operations: usize,
-        /// What the recording needs that the director of the simulator does not have. If it needs
-        /// anything, the schedulers were driven by a connection table of the replay.
-        beyond: Vec<String>,
     },
     /// The first difference.
     Differs(Difference),
@@ -76,67 +68,44 @@ pub fn read(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Option<Vec
 
 /// Replays recordings up to the first that does not agree.
 pub fn judge(recordings: &[Recording]) -> Verdict {
-    let mut all = Verdict::Agrees { operations: 0, beyond: Vec::new() };
+    let mut all = 0;
     for recording in recordings {
-        match (judge_one(recording), &mut all) {
-            (
-                Verdict::Agrees { operations: n, beyond: b },
-                Verdict::Agrees { operations, beyond },
-            ) => {
-                *operations += n;
-                beyond.extend(b);
-            }
-            (verdict, _) => return verdict,
+        match judge_one(recording) {
+            Verdict::Agrees { operations } => all += operations,
+            verdict => return verdict,
         }
     }
-    all
+    Verdict::Agrees { operations: all }
 }
 
-/// Replays a recording: through the director of the simulator if it has all that is needed, else
-/// through the schedulers behind a connection table of the replay.
+/// Replays a recording through the director of the simulator.
+///
+/// A recording does not tell at which phase of its clock the kernel was, which decides when timers
+/// of a few seconds run, up to 80 ms late. If exact timers make a difference, there must be a phase
+/// that makes none.
 fn judge_one(recording: &Recording) -> Verdict {
     let chance = chance(recording);
     if !chance.is_empty() {
         return Verdict::Skipped(chance.join(", "));
     }
-    let beyond = beyond(recording);
-    let judged = if beyond.is_empty() {
-        match Simulated::new(&recording.header) {
-            Ok(mut director) => play(recording, &mut director),
-            Err(why) => return Verdict::Skipped(why),
-        }
-    } else {
-        play_in_outline(recording)
-    };
-    match judged {
-        Ok(operations) => Verdict::Agrees { operations, beyond },
-        Err(difference) => Verdict::Differs(difference),
-    }
-}
-
-fn play(recording: &Recording, director: &mut dyn Director) -> Result<usize, Difference> {
-    replay::replay(recording, director)
-}
-
-/// Replays through the schedulers behind a plain connection table.
-///
-/// A recording does not tell at which phase of its clock the kernel was, which decides when timers
-/// of a few seconds run, up to 80 ms late. If exact timers make a difference, there must be a phase
-/// that makes none.
-fn play_in_outline(recording: &Recording) -> Result<usize, Difference> {
-    let play = |wheel| play(recording, &mut Replica::new(&recording.header, wheel));
-    let mut best = match play(Wheel::Exact) {
+    let mut best = match play(recording, Clock::Exact) {
+        Ok(operations) => return Verdict::Agrees { operations },
         Err(difference) => difference,
-        agrees => return agrees,
     };
-    for phase in 0..80 {
-        match play(Wheel::Ticks(Span::from_millis(phase))) {
+    for phase in (0..80).map(Span::from_millis) {
+        match play(recording, Clock::Ticks { phase }) {
+            Ok(operations) => return Verdict::Agrees { operations },
             Err(difference) if difference.line > best.line => best = difference,
             Err(_) => {}
-            agrees => return agrees,
         }
     }
-    Err(best)
+    Verdict::Differs(best)
+}
+
+fn play(recording: &Recording, clock: Clock) -> Result<usize, Difference> {
+    let director = Simulated::new(&recording.header, clock);
+    let mut director = director.map_err(|text| Difference { line: 1, text })?;
+    replay::replay(recording, &mut director)
 }
 
 /// The settings of a recording.
@@ -181,36 +150,6 @@ fn chance(recording: &Recording) -> Vec<String> {
     reasons
 }
 
-/// What a recording needs that the director of the simulator does not have.
-fn beyond(recording: &Recording) -> Vec<String> {
-    let header = &recording.header;
-    let mut needs = Vec::new();
-    match header.key {
-        Key::Mark(_) => needs.push("firewall marks".to_owned()),
-        Key::Address(Protocol::Sctp, _) => needs.push("SCTP".to_owned()),
-        Key::Address(_, at) if at.is_ipv6() => needs.push("IPv6".to_owned()),
-        Key::Address(..) => {}
-    }
-    let marks = |op: &Op| matches!(op, Op::Admin(Admin::Mark(_), _));
-    if needs.is_empty() && recording.steps.iter().any(|step| marks(&step.op)) {
-        needs.push("firewall marks".to_owned());
-    }
-    if header.persistence.is_some() {
-        needs.push("persistence".to_owned());
-    }
-    if header.one_packet {
-        needs.push("one-packet scheduling".to_owned());
-    }
-    for (key, value) in settings(recording) {
-        match (key, value) {
-            ("conn_reuse_mode" | "expire_nodest_conn" | "sloppy_tcp" | "secure_tcp", _)
-            | ("drop_packet" | "drop_entry", 0..=2) => {}
-            _ => needs.push(format!("{key} = {value}")),
-        }
-    }
-    needs
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,34 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn the_plain_table_agrees_where_the_simulator_does() {
-        let mut operations = 0;
-        for name in [
-            "p-wlc-tun",
-            "p-nat-ports",
-            "p-sysctl-nodest",
-            "p-sh-both-flags",
-            "x-ftp-plain",
-            "x-wrr-zero-first",
-            "y-securetcp3-dr",
-        ] {
-            let recording = recording(name);
-            let compared = recording.steps.len();
-            let agrees = Verdict::Agrees { operations: compared, beyond: Vec::new() };
-            assert_eq!(judge_one(&recording), agrees, "{name}");
-            let mut replica = Replica::new(&recording.header, Wheel::Exact);
-            assert_eq!(play(&recording, &mut replica), Ok(compared), "{name}");
-            operations += compared;
-        }
-        assert!(operations > 1_000, "{operations}");
-    }
-
-    #[test]
     fn timers_that_run_late_are_found_by_the_phase_of_the_clock() {
         let recording = recording("x-lblcr-idle0");
-        let exact = play(&recording, &mut Replica::new(&recording.header, Wheel::Exact));
-        assert_eq!(exact.unwrap_err().line, 37);
-        assert_eq!(play_in_outline(&recording), Ok(recording.steps.len()));
+        let operations = recording.steps.len();
+        assert_eq!(play(&recording, Clock::Exact).unwrap_err().line, 37);
+        assert_eq!(judge_one(&recording), Verdict::Agrees { operations });
     }
 
     #[test]

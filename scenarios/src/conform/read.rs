@@ -136,13 +136,15 @@ fn header(line: &Line<'_>) -> Result<Header, Problem> {
     line.need("sh_tab_bits", "8, the kernel's default", |v| (v == 8).then_some(()))?;
     line.need("mh_tab_index", "12, the kernel's default", |v| (v == 12).then_some(()))?;
     let (key, default_target) = service_key(line)?;
+    let family_is_v6 = family_is_v6(line)?;
     Ok(Header {
         scheduler: scheduler(line)?,
         flags: flags(line.elements("sched_flags")?)?,
         key,
+        family_is_v6,
         default_target,
         forwarding: line.need("forwarding", FORWARDING, forwarding)?,
-        persistence: persistence(line)?,
+        persistence: persistence(line, family_is_v6)?,
         one_packet: line.need("ops", "true or false", Value::as_bool)?,
     })
 }
@@ -175,12 +177,15 @@ fn protocol(name: &str) -> Option<Protocol> {
     }
 }
 
-fn persistence(line: &Line<'_>) -> Result<Option<Persistence>, Problem> {
-    let six = line.need("family", "4 or 6", |v| match v.as_u64() {
+fn family_is_v6(line: &Line<'_>) -> Result<bool, Problem> {
+    line.need("family", "4 or 6", |v| match v.as_u64() {
         Some(4) => Some(false),
         Some(6) => Some(true),
         _ => None,
-    })?;
+    })
+}
+
+fn persistence(line: &Line<'_>, six: bool) -> Result<Option<Persistence>, Problem> {
     let seconds = line.maybe("persist", "a number of seconds", number::<u32>)?;
     let prefix = line.maybe("netmask", "a netmask or a number of bits", |v| {
         let text = v.as_str()?;

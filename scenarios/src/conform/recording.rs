@@ -22,6 +22,8 @@ pub(super) struct Header {
     /// Bits of `ipvsadm -b`: 1 = fallback, 2 = port.
     pub(super) flags: u8,
     pub(super) key: Key,
+    /// IPv6.
+    pub(super) family_is_v6: bool,
     /// Where packets go that name no destination address.
     pub(super) default_target: Option<SocketAddr>,
     /// The method of all destinations.

@@ -92,6 +92,7 @@ fn sequence(
         scheduler: Algorithm::Rr,
         flags: 0,
         key: Key::Address(protocol, ends.target),
+        family_is_v6: false,
         default_target: None,
         forwarding,
         persistence: None,

@@ -22,11 +22,10 @@ mod tests;
 pub use save::{fresh, save};
 
 use crate::import::ipvsadm::{Action, Listing, Names, View};
+use sim_core::config::v4;
+use sim_core::ipvs::rules::Daemon;
 use sim_core::ipvs::{Command, IpvsError};
 use sim_core::observe::DirectorSnapshot;
-
-/// Entries of the kernel's connection hash table (`ip_vs_conn_tab_bits` 12).
-const TABLE_SIZE: u32 = 4096;
 
 /// What ipvsadm prints for a command at a point of time; empty for a command that prints nothing.
 ///
@@ -47,26 +46,28 @@ pub fn output(
     }
 }
 
-/// What ipvsadm says when the kernel refuses a change (`ipvs_strerror`), or what the simulator lacks.
-pub fn refusal(change: &Command, error: &IpvsError) -> String {
-    let server = matches!(
-        change,
-        Command::AddServer(..) | Command::EditServer(..) | Command::DeleteServer(..)
-    );
-    let said = match (error.errno(), server) {
-        (Some("EEXIST"), true) => "Destination already exists",
-        (Some("EEXIST"), false) => "Service already exists",
-        (Some("ESRCH"), true) => "Service not defined",
-        (Some("ESRCH"), false) => "No such service",
-        (Some("ENOENT"), true) => "No such destination",
-        (Some("ENOENT"), false) => "Scheduler or persistence engine not found",
-        (Some("ERANGE"), _) => "Numerical result out of range",
-        (Some("EINVAL"), _) => {
-            "Invalid operation.  Possibly wrong module version, address not unicast, ..."
-        }
-        _ => return error.to_string(),
-    };
-    said.to_owned()
+/// A line of `--daemon`; what was not stated has the kernel's value, the length that of Ethernet.
+fn daemon(daemon: &Daemon) -> String {
+    let Daemon { role, interface, syncid, .. } = daemon;
+    let group = daemon.group.unwrap_or(v4(224, 0, 0, 81));
+    let (maxlen, port) = (daemon.maxlen.unwrap_or(1472), daemon.port.unwrap_or(8848));
+    format!(
+        "{} sync daemon (mcast={interface}, syncid={syncid}, maxlen={maxlen}, group={group}, \
+         port={port}, ttl={})\n",
+        role.name(),
+        daemon.ttl.unwrap_or(1)
+    )
+}
+
+/// What ipvsadm says when the kernel refuses a change (`ipvs_strerror`).
+pub const fn refusal(change: &Command, error: &IpvsError) -> &'static str {
+    match (change, error) {
+        (
+            Command::AddServer(..) | Command::EditServer(..) | Command::DeleteServer(..),
+            IpvsError::NoService(_),
+        ) => "Service not defined",
+        _ => error.ipvsadm(),
+    }
 }
 
 /// Whether a command needs the connections of a snapshot.
@@ -90,8 +91,7 @@ pub fn show(
             let [tcp, fin, udp] = snapshot.timeouts.map(|t| t.as_nanos() / 1_000_000_000);
             Ok(format!("Timeout (tcp tcpfin udp): {tcp} {fin} {udp}\n"))
         }
-        // no synchronisation daemon runs
-        View::Daemon => Ok(String::new()),
+        View::Daemon => Ok(snapshot.daemons.iter().map(daemon).collect()),
         _ => services::table(listing, snapshot, names),
     }
 }

@@ -1,11 +1,11 @@
 //! Services and real servers in the layouts of `ipvsadm -L`.
 
-use super::{TABLE_SIZE, name, sort};
+use super::{name, sort};
 use crate::import::ipvsadm::{Listing, Names, View, flags_text};
-use sim_core::ipvs::Stats;
 use sim_core::ipvs::rules::{
     Encapsulation, Engine, Forwarding, OuterChecksum, ServerRule, ServiceKey, ServiceRule,
 };
+use sim_core::ipvs::{BUCKETS, Stats};
 use sim_core::observe::{DestinationState, DirectorSnapshot, ServiceState};
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,7 +21,7 @@ pub(super) fn table(
         let found = snapshot.services.iter().find(|s| s.rule.key == key);
         vec![found.ok_or("No such service")?]
     } else {
-        let _infallible = writeln!(out, "IP Virtual Server version 1.2.1 (size={TABLE_SIZE})");
+        let _infallible = writeln!(out, "IP Virtual Server version 1.2.1 (size={BUCKETS})");
         if listing.unsorted {
             snapshot.services.iter().collect()
         } else {

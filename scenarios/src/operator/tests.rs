@@ -301,6 +301,14 @@ fn timeouts_are_listed_in_seconds() {
     let snapshot = DirectorSnapshot { timeouts, ..DirectorSnapshot::default() };
     assert_eq!(numeric("-L --timeout", &snapshot), "Timeout (tcp tcpfin udp): 900 120 300\n");
     assert_eq!(numeric("-Ln --daemon", &snapshot), "");
+    let started = ipvsadm::command(&words("--start-daemon master --syncid 1"), Names::NONE);
+    let Ok(Action::Change(Command::StartDaemon(daemon))) = started else {
+        unreachable!("a daemon")
+    };
+    assert_eq!(
+        numeric("-L --daemon", &DirectorSnapshot { daemons: vec![daemon], ..snapshot }),
+        "master sync daemon (mcast=eth0, syncid=1, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)\n"
+    );
 }
 
 #[test]

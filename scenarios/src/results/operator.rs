@@ -64,7 +64,7 @@ pub fn refusals(outcome: &Outcome) -> Vec<String> {
     outcome.observations.refusals.iter().filter_map(sentence).collect()
 }
 
-fn why(line: &OperatorLine, refused: &Refusal) -> Option<String> {
+fn why(line: &OperatorLine, refused: &Refusal) -> Option<&'static str> {
     match &line.action {
         Action::Change(change) => Some(refusal(change, &refused.error)),
         _ => None,

@@ -24,3 +24,5 @@ mod recorded;
 mod shipped;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trace;

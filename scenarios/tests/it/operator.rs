@@ -142,7 +142,6 @@ fn mistakes_of_operators_stand_at_their_words() {
         ("-R < next.rules", "-R", &["-R reads from the standard input"]),
         ("at = \"5s\"", "at = \"9s\"", &["after the end of the run", "ends at 8s"]),
         ("\"--set 0 0 10\"", "\"-Ln\"", &["this changes no rules", "[[view]]"]),
-        ("\"--set 0 0 10\"", "\"-Z\"", &["-Z: not simulated yet"]),
         ("\"-Ln --timeout\"", "\"-C\"", &["this shows nothing", "[[rule_event]]"]),
         ("[\"2s\", \"4s\"]", "[\"2s\", \"soon\"]", &["\"soon\" is no time"]),
         (
@@ -159,4 +158,37 @@ fn mistakes_of_operators_stand_at_their_words() {
             assert!(err.contains(part), "{new}: `{part}` is not in\n{err}");
         }
     }
+}
+
+#[test]
+fn templates_are_counted_and_counters_can_be_set_to_zero() {
+    let s = Scratch::new("persistent");
+    let text = DRAIN
+        .replace("-s rr\n", "-s rr -p 300\n")
+        .replace("-e -t 192.168.10.200:http -r rs1 -w 0", "-Z")
+        .replace(
+            "[\"-Ln\", \"-Lnc\", \"-L --stats\"]",
+            "[\"-Ln --stats\", \"-Lnc\", \"-Ln --persistent-conn\"]",
+        );
+    s.write("persistent.toml", &text);
+    s.write("next.rules", "--start-daemon master\n");
+    let (code, out, err) = s.lvsim(&["run", "persistent.toml", "--out", "o"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let view = |name: &str| s.read(&format!("o/views/persistent/director.{name}.txt"));
+    // three connections before two seconds are forgotten by -Z, three come after
+    let zero = view("2s.Ln-stats");
+    assert!(zero.contains("TCP  192.168.10.200:80                   0        0 "), "{zero}");
+    let after = view("4s.Ln-stats");
+    assert!(after.contains("TCP  192.168.10.200:80                   3 "), "{after}");
+    // one client: one template, all connections to one server
+    let templates = view("4s.Ln-persistent-conn");
+    assert!(templates.contains("TCP  192.168.10.200:80 rr persistent 300\n"), "{templates}");
+    assert_eq!(
+        templates.matches(" 1         1           0          6         \n").count(),
+        1,
+        "{templates}"
+    );
+    let connections = view("4s.Lnc");
+    assert_eq!(connections.lines().count(), 2 + 6 + 1, "{connections}");
+    assert_eq!(connections.matches(":0 ").count(), 1, "{connections}");
 }

@@ -59,6 +59,9 @@ impl Host {
     }
 
     fn tcp_note(&mut self, fab: &mut Fabric, conn: Conn, note: Note) {
+        if fab.traced() {
+            self.trace_note(fab, conn, note);
+        }
         if let Note::Accepted { listener } = note {
             self.accepted(fab, conn, listener);
             return;
@@ -85,10 +88,8 @@ impl Host {
         let visit = self.servers.arrive(listener, conn);
         self.tcp.set_user(conn, SERVER | visit);
         let application = self.servers.visit(visit).application;
-        if fab.rows.is_some() {
-            let peer = self.tcp.tuple(conn).1;
-            fab.answered_by.insert(peer, self.server_row + u32::from(application));
-        }
+        let (peer, tag) = (self.tcp.tuple(conn).1, self.tcp.tag(conn));
+        fab.accepted(peer, tag, self.server_row + u32::from(application));
         self.accept_waiting(fab, application);
     }
 
@@ -140,6 +141,9 @@ impl Host {
     pub(super) fn answer(&mut self, fab: &mut Fabric) {
         let mut replies = core::mem::take(&mut self.replies);
         for reply in replies.drain(..) {
+            if fab.traced() {
+                self.trace_reply(fab, &reply);
+            }
             match reply {
                 Reply::Write { conn, visit, bytes, close } => {
                     self.tcp.write(fab.now, conn, bytes, &mut fab.out);
@@ -195,7 +199,12 @@ impl Host {
         };
         match opened {
             Ok(()) => self.tcp_output(fab),
-            Err(failure) => self.finish(fab, &session, Some(failure)),
+            Err(failure) => {
+                if fab.traced() {
+                    self.trace_start(fab, &session);
+                }
+                self.finish(fab, &session, Some(failure));
+            }
         }
     }
 
@@ -257,6 +266,9 @@ impl Host {
     }
 
     pub(super) fn keep_session(&mut self, fab: &mut Fabric, session: Session) -> u32 {
+        if fab.traced() {
+            self.trace_start(fab, &session);
+        }
         let slot = if let Some(slot) = self.free_sessions.pop() {
             self.sessions[slot as usize] = session;
             slot
@@ -419,20 +431,21 @@ impl Host {
 
     /// Counts how a conversation ended.
     fn record(&mut self, fab: &mut Fabric, s: &Session, failure: Option<Failure>) {
+        if fab.traced() {
+            self.trace_end(fab, s, failure);
+        }
         let index = s.application as usize;
         let client = &mut self.clients[index];
         fab.talking -= 1;
         if let Some(failure) = failure {
             client.count_failure(fab, s, failure);
         }
-        if let Some(rows) = &mut fab.rows
-            && s.counted
-        {
+        if fab.rows.is_some() && s.counted {
             let target = client.config.target;
             let source = (fab.book.address(s.source.0), s.source.1);
             let mut row = client::row(s, client.row, (source, target), fab.now, failure);
-            row.server = fab.answered_by.remove(&s.source);
-            rows.push(row);
+            row.server = fab.server_of(s.source, client.tag(s.number));
+            fab.rows.get_or_insert_default().push(row);
         }
     }
 

@@ -81,8 +81,10 @@ impl Host {
         let Some(cpu) = &mut self.cpu else { return };
         cpu.work = Work::Other;
         self.ip.held = Some(core::mem::take(&mut cpu.sending));
+        let before = if fab.traced() { self.look(fab, interface, packet) } else { None };
         self.any_input(fab, interface, packet);
         self.settle(fab);
+        self.tell(fab, before);
         let Some(cpu) = &mut self.cpu else { return };
         cpu.sending = self.ip.held.take().unwrap_or_default();
         let cost = cpu.cost();

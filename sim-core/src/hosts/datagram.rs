@@ -103,8 +103,9 @@ impl Host {
             return;
         };
         let peer = (p.src, p.sport);
-        if fab.rows.is_some() {
-            fab.answered_by.insert(peer, self.server_row + application as u32);
+        fab.accepted(peer, p.tag, self.server_row + application as u32);
+        if fab.traced() {
+            self.trace_datagram(fab, &p);
         }
         let taken = self.servers.datagram(self.number, fab, application as u16, local, peer, p.tag);
         if taken {

@@ -14,7 +14,7 @@ use crate::ipvs::{
     TunnelVerdict, Verdict, forwarding,
 };
 use crate::net::route;
-use crate::wire::{Kind, Packet, PacketId, icmp, proto};
+use crate::wire::{Packet, PacketId, icmp, proto};
 
 /// IPVS of a host.
 #[derive(Debug)]
@@ -28,12 +28,12 @@ pub struct Director {
 /// What an ICMP error is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum About {
-    /// Nothing of IPVS.
-    Nothing,
-    /// A request; it is translated.
+    /// Nothing that IPVS knows.
+    Nobody,
+    /// A request that IPVS sent on.
     Request,
-    /// A request, but its checksum does not seem to hold.
-    Unverified,
+    /// The same, but it goes no further.
+    Refused(DropReason),
 }
 
 impl Director {
@@ -113,10 +113,13 @@ impl Host {
                 true
             }
             Verdict::Drop(reason) => {
-                let reason = match reason {
-                    DropReason::DestinationGone => Reason::DestinationGone,
-                };
-                fab.drop(Place::Host(self.number), reason, packet);
+                fab.drop(Place::Host(self.number), dropped(reason), packet);
+                true
+            }
+            Verdict::Answer { connection } => {
+                director.ipvs.rewrite_reply(connection, &mut fab.packets[packet]);
+                self.work_of(Forwarding::FullNat);
+                self.ip.output(fab, packet);
                 true
             }
         }
@@ -139,9 +142,13 @@ impl Host {
         let answers =
             (to.forwarding == Forwarding::Nat && !translated).then_some((to.rip, to.rport));
         let pmtu_disc = director.ipvs.sysctl().pmtu_disc;
-        let target = self.ip.target(&fab.book, to.rip, || route::flow_hash(&fab.packets[packet]));
+        let rip = match to.forwarding {
+            Forwarding::Bypass => fab.packets[packet].dst,
+            _ => to.rip,
+        };
+        let target = self.ip.target(&fab.book, rip, || route::flow_hash(&fab.packets[packet]));
         let mtu = match target {
-            Target::Neighbour { .. } => self.ip.path_mtu(to.rip, target),
+            Target::Neighbour { .. } => self.ip.path_mtu(rip, target),
             Target::Local => {
                 if to.forwarding == Forwarding::Nat && !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
@@ -158,16 +165,23 @@ impl Host {
                 return;
             }
         };
-        let tunnel = (to.forwarding == Forwarding::Tun)
-            .then(|| Wrapping { options: director.ipvs.tunnel(to.connection), v6: to.rip.is_v6() });
+        let tunnel = (to.forwarding == Forwarding::Tun).then(|| Wrapping {
+            options: director.ipvs.tunnel_of(to.connection),
+            v6: to.rip.is_v6(),
+        });
         if let Err(refusal) = forwarding::check(&mut fab.packets[packet], mtu, tunnel, pmtu_disc) {
             self.refused(fab, packet, refusal);
             return;
         }
         match tunnel {
+            None if to.forwarding == Forwarding::FullNat => {
+                let p = &mut fab.packets[packet];
+                director.ipvs.rewrite_request(to.connection, p, mtu);
+                p.ttl = p.ttl.saturating_add(1);
+                self.ip.output_to(fab, target, packet);
+            }
             None => {
-                let nat = matches!(to.forwarding, Forwarding::Nat | Forwarding::FullNat);
-                if nat && !translated {
+                if to.forwarding == Forwarding::Nat && !translated {
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
                 }
                 self.ip.output_balanced(fab, target, packet, service, answers);
@@ -201,31 +215,36 @@ impl Host {
     }
 
     /// Hook `FORWARD`: replies of NAT real servers get the virtual address as their source, and with
-    /// `snat_reroute` the way that policy rules have for it. The way of the packet.
+    /// `snat_reroute` the way that policy rules have for it. The way of the packet; `None` if it was
+    /// dropped.
     #[inline]
     pub(super) fn director_forward(
         &mut self,
         fab: &mut Fabric,
         target: Target,
         packet: PacketId,
-    ) -> Target {
-        let Some(director) = &mut self.director else { return target };
+    ) -> Option<Target> {
+        let Some(director) = &mut self.director else { return Some(target) };
         let verdict = director.ipvs.reply(fab.now, &fab.packets[packet]);
         let reroute = director.ipvs.sysctl().snat_reroute;
         director.arm(fab, self.number);
         match verdict {
-            ReplyVerdict::Pass => return target,
+            ReplyVerdict::Pass => {}
             ReplyVerdict::Counted { .. } => self.ip.answers_balanced(),
+            ReplyVerdict::Unreachable => {
+                self.refuse(fab, packet, icmp::PORT, Reason::NoDestination);
+                return None;
+            }
             ReplyVerdict::Translate { vip, vport, .. } => {
                 self.ip.answers_balanced();
                 forwarding::nat_reply(&mut fab.packets[packet], vip, vport);
                 self.work_of(Forwarding::Nat);
                 if reroute && !self.ip.routes.is_plain() {
-                    return self.ip.route(&fab.book, &fab.packets[packet], route::OWN);
+                    return Some(self.ip.route(&fab.book, &fab.packets[packet], route::OWN));
                 }
             }
         }
-        target
+        Some(target)
     }
 
     /// Sends a packet that this host has made.
@@ -262,6 +281,10 @@ impl Host {
                     return;
                 }
             }
+            ReplyVerdict::Unreachable => {
+                self.refuse(fab, packet, icmp::PORT, Reason::NoDestination);
+                return;
+            }
             ReplyVerdict::Counted { .. } => self.ip.answers_balanced(),
             ReplyVerdict::Translate { vip, vport, .. } => {
                 self.ip.answers_balanced();
@@ -279,31 +302,31 @@ impl Host {
     /// took the packet.
     #[cold]
     pub(super) fn director_forward_error(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
-        self.error_about_reply(fab, packet) || {
-            if self.director_error(fab, packet) == About::Unverified {
-                fab.drop(Place::Host(self.number), Reason::Checksum, packet);
-                return true;
+        if self.error_about_reply(fab, packet) {
+            return true;
+        }
+        match self.director_error(fab, packet) {
+            About::Nobody | About::Request => false,
+            About::Refused(reason) => {
+                fab.drop(Place::Host(self.number), dropped(reason), packet);
+                true
             }
-            false
         }
     }
 
     /// An ICMP error about a translated request is translated back (`ip_vs_out_icmp`).
-    ///
-    /// An ICMPv6 error is not: its checksum is looked at without the pseudo-header, so it never holds
-    /// (`handle_response_icmp`), and the error is to be dropped.
     #[cold]
     pub(super) fn director_error(&mut self, fab: &mut Fabric, packet: PacketId) -> About {
-        let Some(director) = &mut self.director else { return About::Nothing };
+        let Some(director) = &mut self.director else { return About::Nobody };
         let outer = fab.packets[packet];
         if outer.body == PacketId::NONE {
-            return About::Nothing;
+            return About::Nobody;
         }
         let quoted = fab.packets[outer.body];
-        match director.ipvs.icmp_out(&outer, &quoted) {
-            IcmpOutVerdict::Pass => About::Nothing,
+        match director.ipvs.icmp_out(fab.now, &outer, &quoted) {
+            IcmpOutVerdict::Pass => About::Nobody,
+            IcmpOutVerdict::Drop(reason) => About::Refused(reason),
             IcmpOutVerdict::Counted { .. } => About::Request,
-            IcmpOutVerdict::Translate { .. } if outer.kind == Kind::Ipv6 => About::Unverified,
             IcmpOutVerdict::Translate { outer: new, quoted, .. } => {
                 fab.packets[outer.body] = quoted;
                 fab.packets[packet] = new;
@@ -321,8 +344,12 @@ impl Host {
             return false;
         }
         let quoted = fab.packets[outer.body];
-        match director.ipvs.icmp_in(&outer, &quoted) {
+        match director.ipvs.icmp_in(fab.now, &outer, &quoted, &mut fab.book) {
             IcmpInVerdict::Accept => false,
+            IcmpInVerdict::Drop(reason) => {
+                fab.drop(Place::Host(self.number), dropped(reason), packet);
+                true
+            }
             IcmpInVerdict::Transmit { transmit, outer: new, quoted } => {
                 fab.packets[outer.body] = quoted;
                 fab.packets[packet] = new;
@@ -343,17 +370,14 @@ impl Host {
         }
         let quoted = fab.packets[outer.body];
         if !is_wrapped(&quoted) {
-            return match self.director_error(fab, packet) {
-                About::Request => {
-                    self.ip.output(fab, packet);
-                    true
+            match self.director_error(fab, packet) {
+                About::Nobody => return self.error_about_reply(fab, packet),
+                About::Request => self.ip.output(fab, packet),
+                About::Refused(reason) => {
+                    fab.drop(Place::Host(self.number), dropped(reason), packet);
                 }
-                About::Unverified => {
-                    fab.drop(Place::Host(self.number), Reason::Checksum, packet);
-                    true
-                }
-                About::Nothing => self.error_about_reply(fab, packet),
-            };
+            }
+            return true;
         }
         let consumed = self.tunnel_error(fab, &outer, &quoted);
         if consumed {
@@ -388,5 +412,13 @@ impl Host {
             self.send_error(fab, inner, answer.icmp_type, answer.code, answer.info);
         }
         true
+    }
+}
+
+/// Why IPVS drops a packet, in the host's words.
+pub(super) const fn dropped(reason: DropReason) -> Reason {
+    match reason {
+        DropReason::NoDestination => Reason::NoDestination,
+        other => Reason::Ipvs(other),
     }
 }

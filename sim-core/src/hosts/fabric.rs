@@ -2,9 +2,11 @@
 //! what happened.
 
 use crate::engine::{Digest, FxMap, Queue, Time};
+use crate::ipvs::DropReason;
 use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
+use crate::observe::trace::Trace;
 use crate::observe::{ClientObservation, ConnectionRow};
 use crate::tcp::Output;
 use crate::wire::encode::Bodies;
@@ -46,6 +48,11 @@ pub enum Event {
     },
     /// The CPU of a host has finished a packet.
     Cpu {
+        /// Host number.
+        host: u16,
+    },
+    /// A host answers an ARP request for another.
+    Proxy {
         /// Host number.
         host: u16,
     },
@@ -179,8 +186,8 @@ pub enum Reason {
     CpuBacklog,
     /// IPVS: no destination available.
     NoDestination,
-    /// IPVS: the entry's real server was deleted.
-    DestinationGone,
+    /// IPVS, for another reason.
+    Ipvs(DropReason),
     /// The application's queue was full.
     ApplicationQueue,
 }
@@ -211,7 +218,7 @@ impl Reason {
             Self::NoSocket => "no_socket",
             Self::CpuBacklog => "cpu_backlog",
             Self::NoDestination => "no_destination",
-            Self::DestinationGone => "destination_gone",
+            Self::Ipvs(reason) => reason.name(),
             Self::ApplicationQueue => "application_queue",
         }
     }
@@ -254,6 +261,8 @@ pub struct Fabric {
     pub dropped: u64,
     /// Open captures.
     pub capture: Option<Box<Capture>>,
+    /// The connection that is followed, if one is.
+    pub trace: Option<Box<Trace>>,
     /// IPv6 addresses by number.
     pub book: AddressBook,
     /// Ethernet addresses by number.
@@ -270,6 +279,8 @@ pub struct Fabric {
     pub answered_by: FxMap<(Ip, u16), u32>,
     /// What scripts and the servers led by hand say to each other.
     pub talks: super::script::Talks,
+    /// The same by the tag of the packets, for clients whose address was translated on the way.
+    pub answered_tag: FxMap<u32, u32>,
     /// Frames that left the order of their link: direction and packet.
     late: Vec<(u32, PacketId)>,
     late_free: Vec<u32>,
@@ -296,6 +307,7 @@ impl Fabric {
             delivered: 0,
             dropped: 0,
             capture: None,
+            trace: None,
             book: AddressBook::new(),
             macs: Vec::new(),
             connections: 0,
@@ -304,6 +316,7 @@ impl Fabric {
             rows: None,
             answered_by: FxMap::default(),
             talks: super::script::Talks::default(),
+            answered_tag: FxMap::default(),
             late: Vec::new(),
             late_free: Vec::new(),
         }
@@ -356,6 +369,11 @@ impl Fabric {
         core::mem::replace(&mut self.late[slot as usize], (0, PacketId::NONE))
     }
 
+    /// The packet of the frame that [`Event::Late`] speaks of, and its direction.
+    pub(crate) fn late(&self, slot: u32) -> (u32, PacketId) {
+        self.late[slot as usize]
+    }
+
     /// Counts the end of a hop; the packet as it is.
     #[inline]
     pub fn count_hop(&mut self, direction: u32, packet: PacketId) -> &Packet {
@@ -369,6 +387,20 @@ impl Fabric {
         p
     }
 
+    /// A server application has accepted the connection of `peer`, if rows are kept.
+    pub fn accepted(&mut self, peer: (Ip, u16), tag: u32, server: u32) {
+        if self.rows.is_some() {
+            self.answered_by.insert(peer, server);
+            self.answered_tag.insert(tag, server);
+        }
+    }
+
+    /// Who accepted the connection of a client, which has ended.
+    pub fn server_of(&mut self, source: (Ip, u16), tag: u32) -> Option<u32> {
+        let by_tag = self.answered_tag.remove(&tag);
+        self.answered_by.remove(&source).or(by_tag)
+    }
+
     /// A host has consumed a packet.
     #[inline]
     pub fn deliver(&mut self, packet: PacketId) {
@@ -378,6 +410,9 @@ impl Fabric {
     /// Drops a packet.
     #[cold]
     pub fn drop(&mut self, place: Place, reason: Reason, packet: PacketId) {
+        if self.traced() {
+            self.trace_drop(place, reason, packet);
+        }
         let tally = self.drops.entry((place, reason)).or_default();
         tally.packets += 1;
         tally.bytes += u64::from(self.packets[packet].len);
@@ -401,10 +436,10 @@ impl Fabric {
     }
 }
 
-/// What a capture looks up.
-struct Inside<'a> {
-    packets: &'a PacketSlab,
-    book: &'a AddressBook,
+/// What a capture or a trace looks up.
+pub(super) struct Inside<'a> {
+    pub(super) packets: &'a PacketSlab,
+    pub(super) book: &'a AddressBook,
 }
 
 impl Bodies for Inside<'_> {

@@ -2,13 +2,13 @@
 
 use super::Host;
 use super::cpu::Work;
-use super::director::About;
+use super::director::{About, dropped};
 use super::fabric::{Event, Fabric, Place, Reason};
 use super::ip::Target;
 use crate::engine::Time;
 use crate::net::fragment::{self, Outcome};
 use crate::net::icmp as errors;
-use crate::net::route::{OWN, Refusal};
+use crate::net::route::{OWN, Refusal, Source};
 use crate::wire::{AddressBook, Ip, Kind, Packet, PacketId, icmp, proto};
 
 /// Whether a packet is the outside of a tunnel.
@@ -53,17 +53,11 @@ impl Host {
         (src, dst): (Ip, Ip),
     ) -> Option<Reason> {
         let sysctl = self.ip.interfaces[interface as usize].sysctl;
-        if self.ip.is_local(book, src) && !sysctl.accept_local {
-            return Some(Reason::MartianSource);
+        let judged = self.ip.routes.judge_source(book, (src, dst), interface, &sysctl);
+        if judged == Source::Accepted && self.ip.routes.is_plain() {
+            self.ip.accept(interface, src);
         }
-        let loose = sysctl.rp_filter == 2;
-        if sysctl.rp_filter == 0 || self.ip.routes.reaches(book, (src, dst), interface, loose) {
-            if self.ip.routes.is_plain() {
-                self.ip.accept(interface, src);
-            }
-            return None;
-        }
-        Some(Reason::ReversePath)
+        reason(judged)
     }
 
     /// A packet for this host (hook `LOCAL_IN`).
@@ -243,7 +237,8 @@ impl Host {
         let mut target = target;
         if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMP {
-                target = self.director_forward(fab, target, packet);
+                let Some(way) = self.director_forward(fab, target, packet) else { return };
+                target = way;
             } else if self.director_forward_error(fab, packet) {
                 return;
             }
@@ -351,8 +346,10 @@ impl Host {
         error.body = fab.packets.duplicate(packet);
         error.ttl = self.ip.sysctl.default_ttl;
         let error = fab.packets.insert(error);
-        if self.ip.balances && self.director_error(fab, error) == About::Unverified {
-            fab.drop(Place::Host(self.number), Reason::Checksum, error);
+        if self.ip.balances
+            && let About::Refused(reason) = self.director_error(fab, error)
+        {
+            fab.drop(Place::Host(self.number), dropped(reason), error);
             return;
         }
         self.ip.output(fab, error);
@@ -437,5 +434,14 @@ impl Host {
             Forwarding::Tun => Work::Tun,
             Forwarding::LocalNode | Forwarding::Bypass => Work::Other,
         });
+    }
+}
+
+/// Why a packet with such a source is dropped.
+const fn reason(source: Source) -> Option<Reason> {
+    match source {
+        Source::Accepted => None,
+        Source::Own => Some(Reason::MartianSource),
+        Source::ReversePath => Some(Reason::ReversePath),
     }
 }

@@ -77,7 +77,8 @@ impl Host {
         let mut target = target;
         if self.ip.balances {
             if fab.packets[packet].proto != proto::ICMPV6 {
-                target = self.director_forward(fab, target, packet);
+                let Some(way) = self.director_forward(fab, target, packet) else { return };
+                target = way;
             } else if self.director_forward_error(fab, packet) {
                 return;
             }

@@ -5,6 +5,7 @@
 
 use super::fabric::{Event, Fabric, NO_TAP, Place, Reason, Tap};
 use super::netfilter::Netfilter;
+use super::proxy::Proxied;
 use crate::config::{InterfaceSysctl, Sysctl};
 use crate::engine::Time;
 use crate::net::arp::{self, Action, NeighbourId};
@@ -49,6 +50,13 @@ pub struct Interface {
     pub addresses6: Vec<OwnAddress6>,
     /// Name: `eth0`.
     pub name: String,
+}
+
+impl Interface {
+    /// Its addresses of both families.
+    pub fn ips(&self) -> impl Iterator<Item = Ip> + '_ {
+        self.addresses.iter().map(|a| a.ip).chain(self.addresses6.iter().map(|a| a.ip))
+    }
 }
 
 /// Where packets to an address go.
@@ -140,6 +148,8 @@ pub struct IpStack {
     pub inner_addresses6: Vec<OwnAddress6>,
     /// Addresses answered for (`ip neigh add proxy`): interface, address.
     pub proxies: Vec<(u16, Ip)>,
+    /// Requests that it will answer for others.
+    pub proxied: Proxied,
     /// Routing table.
     pub routes: Routes,
     /// Limits the rate of ICMP errors.
@@ -160,6 +170,7 @@ impl IpStack {
             inner_addresses: Vec::new(),
             inner_addresses6: Vec::new(),
             proxies: Vec::new(),
+            proxied: Proxied::default(),
             routes: Routes::new(),
             neighbours: arp::Table::new(),
             sysctl,
@@ -518,6 +529,8 @@ impl IpStack {
         {
             fab.packets[packet].dst_mac = mac;
             self.emit(fab, interface, packet);
+        } else if fab.traced() {
+            self.trace_wait(fab, interface, to, packet);
         }
         self.act(fab);
     }
@@ -549,6 +562,9 @@ impl IpStack {
     #[cold]
     fn broadcast(&mut self, fab: &mut Fabric, packet: PacketId) {
         for interface in 0..self.interfaces.len() as u16 {
+            if self.interfaces[interface as usize].mac == MacId::ZERO {
+                continue;
+            }
             let copy = fab.packets.duplicate(packet);
             fab.packets[copy].dst_mac = MacId::BROADCAST;
             self.emit(fab, interface, copy);
@@ -559,6 +575,9 @@ impl IpStack {
     /// Puts a frame whose Ethernet destination is set on the link of an interface.
     #[cold]
     pub fn emit(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        if fab.traced() {
+            self.trace_out(fab, interface, packet);
+        }
         if let Some(held) = &mut self.held {
             held.push((interface, packet));
             return;
@@ -701,13 +720,16 @@ impl IpStack {
                 self.neighbours.heard(fab.now, from, false, true, false, &mut actions);
                 self.answer(fab, interface, &p);
             }
-        } else {
-            let to_us = p.kind == Kind::ArpReply && p.dst_mac == own_mac;
-            let proxied = asked && self.proxies(&fab.book, interface, p.dst);
-            self.neighbours.heard(fab.now, from, to_us, proxied, gratuitous, &mut actions);
-            if proxied {
+        } else if asked && self.proxies(&fab.book, interface, p.dst) {
+            self.neighbours.heard(fab.now, from, false, true, false, &mut actions);
+            if p.dst_mac == MacId::BROADCAST {
+                self.answer_later(fab, interface, p);
+            } else {
                 self.answer(fab, interface, &p);
             }
+        } else {
+            let to_us = p.kind == Kind::ArpReply && p.dst_mac == own_mac;
+            self.neighbours.heard(fab.now, from, to_us, false, gratuitous, &mut actions);
         }
         self.actions = actions;
         self.act(fab);
@@ -716,16 +738,14 @@ impl IpStack {
     /// `fib_validate_source` for the sender of an ARP request.
     fn is_valid_source(&self, book: &AddressBook, interface: u16, request: &Packet) -> bool {
         let (src, dst) = (request.src, request.dst);
-        let sysctl = self.interfaces[interface as usize].sysctl;
-        let own = self.routes.is_local(book, src);
-        if src == Ip::ANY || own {
-            return !own || sysctl.accept_local;
-        }
-        sysctl.rp_filter == 0
-            || self.routes.reaches(book, (src, dst), interface, sysctl.rp_filter == 2)
+        let sysctl = &self.interfaces[interface as usize].sysctl;
+        src == Ip::ANY
+            || self.routes.judge_source(book, (src, dst), interface, sysctl)
+                == route::Source::Accepted
     }
 
-    fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {
+    /// Answers an ARP request.
+    pub(super) fn answer(&mut self, fab: &mut Fabric, interface: u16, request: &Packet) {
         let asker = MacId(request.seq);
         let addresses = (request.dst, request.src);
         self.send_arp(fab, interface, Kind::ArpReply, addresses, asker, asker);

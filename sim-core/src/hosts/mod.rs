@@ -9,15 +9,18 @@ mod conversation;
 pub mod cpu;
 mod datagram;
 pub mod director;
+mod explain;
 pub mod fabric;
 mod input;
 mod input6;
 pub mod ip;
 mod ip6;
 pub mod netfilter;
+pub mod proxy;
 pub mod script;
 pub mod server;
 mod sharing;
+mod trace;
 pub mod tunnel;
 
 use crate::engine::Time;
@@ -28,6 +31,7 @@ use client::{ClientApplication, Plan, Session};
 use cpu::Cpu;
 use datagram::Sockets;
 use director::Director;
+pub use explain::Before;
 use fabric::{Event, Fabric, NO_TAP, Place, Reason};
 use ip::IpStack;
 use script::Scripts;
@@ -116,8 +120,7 @@ impl Host {
         if !i.sysctl.arp_notify {
             return;
         }
-        let v4 = i.addresses.iter().map(|a| a.ip);
-        let addresses: Vec<_> = v4.chain(i.addresses6.iter().map(|a| a.ip)).collect();
+        let addresses: Vec<_> = i.ips().collect();
         for ip in addresses {
             self.ip.announce(fab, interface, ip);
         }
@@ -184,6 +187,11 @@ impl Host {
         self.director.as_deref()
     }
 
+    /// The same, to be changed.
+    pub fn director_mut(&mut self) -> Option<&mut Director> {
+        self.director.as_deref_mut()
+    }
+
     /// Handles an event of this host.
     pub fn handle(&mut self, fab: &mut Fabric, event: Event) {
         match event {
@@ -196,6 +204,7 @@ impl Host {
             Event::Cpu { .. } => self.cpu_done(fab),
             Event::Routes { .. } => self.ip.routes_deadline(fab),
             Event::Conntrack { .. } => self.ip.conntrack_deadline(fab),
+            Event::Proxy { .. } => self.ip.proxy_deadline(fab),
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),

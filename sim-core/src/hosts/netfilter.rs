@@ -20,6 +20,7 @@ use crate::net::conntrack::{Conntrack, Side, Tracked};
 use crate::net::filter::{Filter, Translation, Verdict, View};
 use crate::net::{icmp as errors, route};
 use crate::wire::{Flags, Ip, Kind, Packet, PacketId, icmp, proto};
+use core::net::Ipv6Addr;
 
 /// The interface of a packet in [`IpStack::undeliverable`] that a rule has rejected.
 pub(super) const REJECTED: u16 = u16::MAX - 2;
@@ -46,6 +47,7 @@ pub struct Netfilter {
     rejected: Vec<RejectWith>,
     /// Earliest wake-up in the event queue.
     armed: Time,
+    host: u16,
 }
 
 /// What becomes of a packet at a hook.
@@ -67,12 +69,13 @@ impl Netfilter {
             looped: Vec::new(),
             rejected: Vec::new(),
             armed: Time::NEVER,
+            host: 0,
         }
     }
 
-    /// The connection table, if connections are tracked.
-    pub const fn connections(&self) -> Option<&Conntrack> {
-        self.tracking.as_ref()
+    /// Connections in the table of those that are tracked.
+    pub fn tracked(&self) -> usize {
+        self.tracking.as_ref().map_or(0, Conntrack::len)
     }
 
     /// Takes a packet in hand. What was in hand before and has not been confirmed went nowhere.
@@ -99,7 +102,18 @@ impl Netfilter {
         let Hand { tracked, input, service: ipvs } = self.hand;
         let view = View { book: &fab.book, input, output, state: tracked.state(), ipvs, local };
         let mark = self.tracking.as_mut().and_then(|t| t.mark(tracked));
-        self.filter.run(table, chain, &view, &mut fab.packets[packet], mark)
+        let met = if fab.traced() {
+            let of = mark.as_deref().copied();
+            self.filter.met((table, chain), &view, &fab.packets[packet], of)
+        } else {
+            Vec::new()
+        };
+        let marked = fab.packets[packet].mark;
+        let verdict = self.filter.run(table, chain, &view, &mut fab.packets[packet], mark);
+        if !met.is_empty() {
+            fab.trace_rules(self.host, (table, chain), (&met, marked, verdict), packet);
+        }
+        verdict
     }
 
     /// Passes the packet in hand through tables that decide whether it goes on.
@@ -203,8 +217,13 @@ const FILTER: &[FilterTable] = &[FilterTable::Filter];
 impl IpStack {
     /// Lets all packets pass these rules from now on.
     pub fn set_netfilter(&mut self, netfilter: Netfilter) {
-        self.netfilter = Some(Box::new(netfilter));
+        self.netfilter = Some(Box::new(Netfilter { host: self.host, ..netfilter }));
         self.filters = true;
+    }
+
+    /// Connections that netfilter tracks.
+    pub fn tracked(&self) -> usize {
+        self.netfilter.as_ref().map_or(0, |n| n.tracked())
     }
 
     /// Whether `packet` is for an own address.
@@ -278,7 +297,7 @@ impl IpStack {
         let before = key(&fab.packets[packet]);
         let local = self.is_for_us(fab, packet);
         let output = interface_of(target);
-        let own = Some(Ip::new(127, 0, 0, 1));
+        let own = Some(loopback(fab, fab.packets[packet].kind == Kind::Ipv6));
         let netfilter = self.netfilter.as_mut()?;
         let mut passage = netfilter.pass(fab, MANGLE, FilterChain::Output, output, local, packet);
         if matches!(passage, Passage::Goes) {
@@ -413,6 +432,9 @@ impl IpStack {
     ) -> bool {
         let output = interface_of(target);
         let own = match target {
+            Target::Neighbour { interface, .. } if fab.packets[packet].dst.is_v6() => {
+                self.select_address6(&fab.book, interface, fab.packets[packet].dst)
+            }
             Target::Neighbour { interface, neighbour, .. } => {
                 let next = self.neighbours.entries()[neighbour.0 as usize].ip;
                 self.select_address(interface, next)
@@ -464,6 +486,11 @@ const fn interface_of(target: Target) -> Option<u16> {
     }
 }
 
+/// 127.0.0.1 or `::1`.
+fn loopback(fab: &mut Fabric, v6: bool) -> Ip {
+    if v6 { fab.book.number(Ipv6Addr::LOCALHOST.into()) } else { Ip::new(127, 0, 0, 1) }
+}
+
 /// A mark is known on its host only.
 fn clear_marks(fab: &mut Fabric, packet: PacketId) {
     let mut next = packet;
@@ -494,9 +521,11 @@ impl Host {
 
     fn prerouting_rules(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) -> bool {
         let local = self.ip.is_for_us(fab, packet);
+        let v6 = fab.packets[packet].kind == Kind::Ipv6;
         let own = match self.ip.interfaces.get(interface as usize) {
+            Some(i) if v6 => i.addresses6.first().map(|a| a.ip),
             Some(i) => i.addresses.first().map(|a| a.ip),
-            None => Some(Ip::new(127, 0, 0, 1)),
+            None => Some(loopback(fab, v6)),
         };
         let Some(netfilter) = &mut self.ip.netfilter else { return true };
         let chain = FilterChain::Prerouting;
@@ -605,9 +634,7 @@ fn reset(segment: &Packet) -> Option<Packet> {
     if segment.proto != proto::TCP || segment.flags.has(Flags::RST) || segment.is_fragment() {
         return None;
     }
-    let header = segment.len.saturating_sub(segment.payload() + 20 + u16::from(segment.opt));
-    let mut answer = Packet::ipv4(segment.dst, segment.src, proto::TCP, header + 20);
-    answer.kind = if segment.kind == Kind::Ipv6 { Kind::Ipv6 } else { Kind::Ipv4 };
+    let mut answer = Packet::ip(segment.dst, segment.src, proto::TCP, 20);
     (answer.sport, answer.dport, answer.tag) = (segment.dport, segment.sport, segment.tag);
     if segment.flags.has(Flags::ACK) {
         answer.flags = Flags::RST;

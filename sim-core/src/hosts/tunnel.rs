@@ -35,7 +35,7 @@ pub struct Tunnels {
 impl Tunnels {
     /// The device for an outer packet of protocol `protocol` around a packet of family `inner`: the one
     /// that names the most of its addresses (`ip_tunnel_lookup`).
-    fn device(&self, outer: &Packet, protocol: u8, inner: Kind) -> Option<Tunnel> {
+    pub(super) fn device(&self, outer: &Packet, protocol: u8, inner: Kind) -> Option<Tunnel> {
         let unwraps = |kind| match (kind, outer.kind) {
             (TunnelKind::Ipip, Kind::Ipv4) => protocol == proto::IPIP && inner == Kind::Ipv4,
             (TunnelKind::Sit, Kind::Ipv4) => protocol == proto::IPV6 && inner == Kind::Ipv6,
@@ -59,7 +59,7 @@ impl Tunnels {
     }
 
     /// The UDP port that unwraps a packet, if there is one.
-    fn port(&self, outer: &Packet) -> Option<FouConfig> {
+    pub(super) fn port(&self, outer: &Packet) -> Option<FouConfig> {
         let v6 = outer.kind == Kind::Ipv6;
         self.ports.iter().find(|f| f.port == outer.dport && f.v6 == v6).copied()
     }

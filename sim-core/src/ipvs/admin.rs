@@ -1,13 +1,15 @@
 //! What an administrator does with `ipvsadm` and `sysctl` (`ip_vs_ctl.c`).
 
 use super::director::{Ipvs, TICK};
-use super::rules::{ServerRule, ServiceKey, ServiceRule, TimeoutRule};
+use super::error::IpvsError;
+use super::rules::{
+    Daemon, DaemonRole, Encapsulation, Forwarding, ServerRule, ServiceKey, ServiceRule, TimeoutRule,
+};
 use super::service::Refused;
-use super::state::Timeouts;
+use super::statistics::next_estimate;
 use crate::config::{IpvsConfig, IpvsSysctl};
-use crate::engine::{Span, Time};
+use crate::engine::Time;
 use crate::wire::{AddressBook, proto};
-use core::fmt;
 use core::net::IpAddr;
 
 /// A change of the rules.
@@ -15,7 +17,8 @@ use core::net::IpAddr;
 pub enum Command {
     /// `ipvsadm -A`, then `-a` for each of the rule's servers.
     AddService(ServiceRule),
-    /// `ipvsadm -E`: scheduler and flags; the rule's servers are not looked at.
+    /// `ipvsadm -E`: everything but the key and the servers, which are not looked at. Connections
+    /// and templates stay as they are.
     EditService(ServiceRule),
     /// `ipvsadm -D`.
     DeleteService(ServiceKey),
@@ -31,118 +34,13 @@ pub enum Command {
     SetTimeouts(TimeoutRule),
     /// `sysctl -w net.ipv4.vs.*`.
     SetSysctl(IpvsSysctl),
+    /// `ipvsadm -Z`: the counters of a service and its destinations, or of all.
+    Zero(Option<ServiceKey>),
+    /// `ipvsadm --start-daemon`.
+    StartDaemon(Daemon),
+    /// `ipvsadm --stop-daemon`.
+    StopDaemon(DaemonRole),
 }
-
-/// Why a change was refused. Nothing was changed, unless a variant says otherwise.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum IpvsError {
-    /// The service exists already.
-    ServiceExists(ServiceKey),
-    /// There is no such service.
-    NoService(ServiceKey),
-    /// The service has a destination with this address and port already.
-    ServerExists(ServiceKey, IpAddr, u16),
-    /// The service has no such destination.
-    NoServer(ServiceKey, IpAddr, u16),
-    /// The lower threshold is above the upper one.
-    Thresholds {
-        /// Service.
-        service: ServiceKey,
-        /// RIP.
-        rip: IpAddr,
-        /// Port.
-        port: u16,
-        /// `-y` as given.
-        lower: u32,
-        /// `-x` as given.
-        upper: u32,
-    },
-    /// A real server's address must be a unicast address.
-    Address(ServiceKey, IpAddr),
-    /// The service key itself is wrong; the text says what is allowed.
-    Key(ServiceKey, &'static str),
-    /// The `mh` table has fewer slots than the service has destinations. The destination was added,
-    /// the table was not changed.
-    TableFull(ServiceKey),
-    /// A timeout above [`Timeouts::MAX`].
-    Timeout(Span),
-    /// A feature of the kernel that is not simulated; the text names it.
-    Unsupported(ServiceKey, &'static str),
-    /// The scheduler refused for another reason.
-    Scheduler(ServiceKey, schedulers::Error),
-}
-
-impl IpvsError {
-    /// The name of the kernel's error number; `None` if the kernel would not refuse.
-    pub const fn errno(&self) -> Option<&'static str> {
-        match self {
-            Self::ServiceExists(_) | Self::ServerExists(..) => Some("EEXIST"),
-            Self::NoService(_) => Some("ESRCH"),
-            Self::NoServer(..) => Some("ENOENT"),
-            Self::Thresholds { .. } => Some("ERANGE"),
-            Self::Address(..) | Self::Key(..) | Self::TableFull(_) | Self::Timeout(_) => {
-                Some("EINVAL")
-            }
-            Self::Unsupported(..) | Self::Scheduler(..) => None,
-        }
-    }
-}
-
-/// A service key for messages: `TCP 192.168.10.200:80`, `FWM 1`.
-struct Name<'a>(&'a ServiceKey);
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self.0 {
-            ServiceKey::Address { protocol: proto::TCP, vip, port } => {
-                write!(f, "TCP {vip}:{port}")
-            }
-            ServiceKey::Address { protocol: proto::UDP, vip, port } => {
-                write!(f, "UDP {vip}:{port}")
-            }
-            ServiceKey::Address { protocol, vip, port } => {
-                write!(f, "protocol {protocol} {vip}:{port}")
-            }
-            ServiceKey::Fwmark { mark, v6: false } => write!(f, "FWM {mark}"),
-            ServiceKey::Fwmark { mark, v6: true } => write!(f, "FWM {mark} IPv6"),
-        }
-    }
-}
-
-impl fmt::Display for IpvsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ServiceExists(key) => write!(f, "{}: the service exists already", Name(key)),
-            Self::NoService(key) => write!(f, "{}: no such service", Name(key)),
-            Self::ServerExists(key, rip, port) => {
-                write!(f, "{}: the destination {rip}:{port} exists already", Name(key))
-            }
-            Self::NoServer(key, rip, port) => {
-                write!(f, "{}: no destination {rip}:{port}", Name(key))
-            }
-            Self::Thresholds { service, rip, port, lower, upper } => write!(
-                f,
-                "{}: destination {rip}:{port}: the lower threshold {lower} is above the upper \
-                 threshold {upper}",
-                Name(service)
-            ),
-            Self::Address(key, rip) => {
-                write!(f, "{}: {rip} is not the address of a host", Name(key))
-            }
-            Self::Key(key, allowed) => write!(f, "{}: {allowed}", Name(key)),
-            Self::TableFull(key) => {
-                write!(f, "{}: more destinations than the mh table has slots", Name(key))
-            }
-            Self::Timeout(span) => {
-                write!(f, "a timeout of {span} is above the limit of {}", Timeouts::MAX)
-            }
-            Self::Unsupported(key, what) => write!(f, "{}: {what} are not simulated", Name(key)),
-            Self::Scheduler(key, error) => write!(f, "{}: {error}", Name(key)),
-        }
-    }
-}
-
-impl core::error::Error for IpvsError {}
 
 impl Ipvs {
     /// Applies the rules of a fresh director and collects what is wrong.
@@ -152,11 +50,16 @@ impl Ipvs {
         book: &mut AddressBook,
     ) -> Vec<IpvsError> {
         let mut errors = Vec::new();
+        errors.extend(check_sysctl(&config.sysctl).err());
         if let Err(span) = self.timeouts.set(&config.timeouts) {
             errors.push(IpvsError::Timeout(span));
         }
+        self.start_estimates(Time::ZERO);
+        for daemon in &config.daemons {
+            errors.extend(self.start_daemon(daemon).err());
+        }
         for rule in &config.services {
-            if let Err(error) = self.add_service(Time::ZERO, rule) {
+            if let Err(error) = self.add_service(Time::ZERO, rule, book) {
                 errors.push(error);
                 continue;
             }
@@ -164,6 +67,7 @@ impl Ipvs {
                 errors.extend(self.add_server(rule.key, server, book).err());
             }
         }
+        self.set_hooks();
         errors
     }
 
@@ -178,14 +82,27 @@ impl Ipvs {
         command: &Command,
         book: &mut AddressBook,
     ) -> Result<(), IpvsError> {
+        self.estimate(now);
+        let done = self.execute(now, command, book);
+        self.set_hooks();
+        done
+    }
+
+    fn execute(
+        &mut self,
+        now: Time,
+        command: &Command,
+        book: &mut AddressBook,
+    ) -> Result<(), IpvsError> {
         match command {
             Command::AddService(rule) => {
-                self.add_service(now, rule)?;
+                self.add_service(now, rule, book)?;
                 rule.servers.iter().try_for_each(|server| self.add_server(rule.key, server, book))
             }
             Command::EditService(rule) => {
                 check_service(rule)?;
-                self.services.edit_service(now, rule).map_err(|e| about_service(rule.key, e))
+                let edited = self.services.edit_service(now, rule, book);
+                edited.map_err(|e| about_service(rule.key, e))
             }
             Command::DeleteService(key) => {
                 self.services.delete_service(now, *key).map_err(|e| about_service(*key, e))?;
@@ -194,7 +111,7 @@ impl Ipvs {
             }
             Command::Clear => {
                 for key in self.services().map(|s| s.key).collect::<Vec<_>>() {
-                    self.apply(now, &Command::DeleteService(key), book)?;
+                    self.execute(now, &Command::DeleteService(key), book)?;
                 }
                 Ok(())
             }
@@ -211,16 +128,59 @@ impl Ipvs {
                 Ok(())
             }
             Command::SetTimeouts(rule) => self.timeouts.set(rule).map_err(IpvsError::Timeout),
-            Command::SetSysctl(sysctl) => {
-                self.sysctl = *sysctl;
+            Command::SetSysctl(sysctl) => self.set_sysctl(now, sysctl),
+            Command::Zero(None) => {
+                self.services.zero_all();
                 Ok(())
+            }
+            Command::Zero(Some(key)) => {
+                self.services.zero(*key).map_err(|e| about_service(*key, e))
+            }
+            Command::StartDaemon(daemon) => self.start_daemon(daemon),
+            Command::StopDaemon(role) => {
+                if self.daemons.stop(*role) {
+                    Ok(())
+                } else {
+                    Err(IpvsError::NoDaemon(*role))
+                }
             }
         }
     }
 
-    fn add_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), IpvsError> {
+    fn start_daemon(&mut self, daemon: &Daemon) -> Result<(), IpvsError> {
+        let started = self.daemons.start(daemon);
+        if started { Ok(()) } else { Err(IpvsError::DaemonRuns(daemon.role)) }
+    }
+
+    fn set_sysctl(&mut self, now: Time, sysctl: &IpvsSysctl) -> Result<(), IpvsError> {
+        check_sysctl(sysctl)?;
+        let defence = |s: &IpvsSysctl| [s.drop_entry, s.drop_packet, s.secure_tcp].map(u32::from);
+        let pages = |s: &IpvsSysctl| (s.amemthresh, s.am_droprate);
+        let before = self.sysctl;
+        self.sysctl = *sysctl;
+        if (defence(&before), pages(&before)) != (defence(sysctl), pages(sysctl)) {
+            self.defend_later(now);
+        }
+        if before.run_estimation != sysctl.run_estimation {
+            self.start_estimates(now);
+        }
+        self.services.set_sysctl(sysctl);
+        Ok(())
+    }
+
+    fn start_estimates(&mut self, now: Time) {
+        let runs = self.sysctl.run_estimation;
+        self.estimate_at = if runs { next_estimate(now) } else { Time::NEVER };
+    }
+
+    fn add_service(
+        &mut self,
+        now: Time,
+        rule: &ServiceRule,
+        book: &mut AddressBook,
+    ) -> Result<(), IpvsError> {
         check_service(rule)?;
-        self.services.add_service(now, rule).map_err(|e| about_service(rule.key, e))
+        self.services.add_service(now, rule, book).map_err(|e| about_service(rule.key, e))
     }
 
     fn add_server(
@@ -242,25 +202,50 @@ impl Ipvs {
     }
 }
 
+fn check_sysctl(sysctl: &IpvsSysctl) -> Result<(), IpvsError> {
+    let modes = [
+        ("drop_entry", sysctl.drop_entry),
+        ("drop_packet", sysctl.drop_packet),
+        ("secure_tcp", sysctl.secure_tcp),
+    ];
+    match modes.into_iter().find(|&(_, mode)| mode > 3) {
+        Some((name, _)) => Err(IpvsError::Sysctl(name)),
+        None => Ok(()),
+    }
+}
+
 fn check_service(rule: &ServiceRule) -> Result<(), IpvsError> {
     let key = rule.key;
+    let wrong = |text| Err(IpvsError::Key(key, text));
     match key {
-        ServiceKey::Fwmark { .. } => return Err(IpvsError::Unsupported(key, "fwmark services")),
-        ServiceKey::Address { protocol, .. } if !matches!(protocol, proto::TCP | proto::UDP) => {
-            return Err(IpvsError::Key(key, "a service is TCP or UDP"));
+        ServiceKey::Fwmark { mark: 0, .. } => return wrong("a firewall mark is not 0"),
+        ServiceKey::Address { protocol, .. }
+            if !matches!(protocol, proto::TCP | proto::UDP | proto::SCTP) =>
+        {
+            return wrong("a service is TCP, UDP or SCTP");
         }
-        ServiceKey::Address { .. } => {}
+        ServiceKey::Address { port: 0, .. } if rule.persistent.is_none() => {
+            return wrong("port 0 is allowed only with persistence");
+        }
+        ServiceKey::Address { protocol, .. } if rule.one_packet && protocol != proto::UDP => {
+            return wrong("one-packet scheduling is for UDP services");
+        }
+        ServiceKey::Fwmark { .. } | ServiceKey::Address { .. } => {}
     }
-    if rule.persistent.is_some() {
-        return Err(IpvsError::Unsupported(key, "persistent services"));
+    if rule.engine.is_some() && rule.persistent.is_none() {
+        return wrong("a persistence engine needs persistence");
     }
-    if rule.one_packet {
-        return Err(IpvsError::Unsupported(key, "one-packet services"));
-    }
-    if let ServiceKey::Address { port: 0, .. } = key {
-        return Err(IpvsError::Key(key, "port 0 is allowed only with persistence"));
+    if rule.netmask_len == 0 || rule.netmask_len > if is_v6(key) { 128 } else { 32 } {
+        return wrong("a netmask has 1 to 32 bits, of IPv6 1 to 128");
     }
     Ok(())
+}
+
+const fn is_v6(key: ServiceKey) -> bool {
+    match key {
+        ServiceKey::Address { vip, .. } => vip.is_ipv6(),
+        ServiceKey::Fwmark { v6, .. } => v6,
+    }
 }
 
 fn check_server(key: ServiceKey, server: &ServerRule) -> Result<(), IpvsError> {
@@ -270,6 +255,13 @@ fn check_server(key: ServiceKey, server: &ServerRule) -> Result<(), IpvsError> {
     };
     if !host {
         return Err(IpvsError::Address(key, server.rip));
+    }
+    let tunnel = server.forwarding == Forwarding::Tun;
+    if server.rip.is_ipv6() != is_v6(key) && !tunnel {
+        return Err(IpvsError::Key(key, "a server of another family needs a tunnel"));
+    }
+    if tunnel && server.tunnel.kind == Encapsulation::Gue && server.tunnel.port == 0 {
+        return Err(IpvsError::Key(key, "a GUE tunnel needs a port"));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::state::State;
 use crate::engine::{Span, Time};
 use crate::wire::{Ip, Packet};
 use core::fmt;
+use schedulers::Counting;
 
 /// Place of a connection in the table. A place is used again after its connection has expired.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -19,6 +20,11 @@ impl Slot {
 /// deleted and forgotten.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DestinationId(pub u32);
+
+impl DestinationId {
+    /// No destination: connections that bypass the real servers.
+    pub const NOBODY: Self = Self(0);
+}
 
 /// Two ends and a protocol: what a packet is looked up by, packed into two words.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +49,23 @@ impl Tuple {
     #[inline]
     pub const fn of(pkt: &Packet) -> Self {
         Self::new((pkt.src, pkt.sport), (pkt.dst, pkt.dport), pkt.proto)
+    }
+
+    /// What the template of a client is looked up by: no packet has such a tuple. `engine`: the data
+    /// of a persistence engine has to be the same, too.
+    pub(super) const fn template(
+        client: Ip,
+        service: (Ip, u16),
+        protocol: u8,
+        engine: bool,
+    ) -> Self {
+        let mark = if engine { TEMPLATE_MARK | ENGINE_MARK } else { TEMPLATE_MARK };
+        Self::new((client, 0), service, protocol | mark)
+    }
+
+    /// The same without the client's port.
+    pub(super) const fn without_client_port(self) -> Self {
+        Self { ports: self.ports & !0xffff, ..self }
     }
 
     /// Source address and port.
@@ -95,9 +118,25 @@ pub(super) mod flag {
     pub(in crate::ipvs) const NO_OUTPUT: u8 = 1;
     /// Counted as inactive (`IP_VS_CONN_F_INACTIVE`).
     pub(in crate::ipvs) const INACTIVE: u8 = 2;
-    /// A newer connection with the same tuple took its place in the look-up.
+    /// Not found by packets of the client: a newer entry with the same tuple took its place, or it
+    /// is a template that is no longer valid.
     pub(in crate::ipvs) const SHADOWED: u8 = 4;
+    /// A persistence template (`IP_VS_CONN_F_TEMPLATE`).
+    pub(in crate::ipvs) const TEMPLATE: u8 = 8;
+    /// The client's port is not known yet (`IP_VS_CONN_F_NO_CPORT`): passive FTP.
+    pub(in crate::ipvs) const NO_CPORT: u8 = 16;
+    /// A template with data of a persistence engine.
+    pub(in crate::ipvs) const ENGINE: u8 = 32;
+    /// Takes part in connection tracking (`IP_VS_CONN_F_NFCT`).
+    pub(in crate::ipvs) const TRACKED: u8 = 64;
+    /// It was told to end, and its timer was set to do so at once.
+    pub(in crate::ipvs) const HURRIED: u8 = 128;
 }
+
+/// Marks the protocol of templates, so that their tuples differ from those of all packets.
+const TEMPLATE_MARK: u8 = 0x40;
+/// The same for templates that are found by an engine's data as well.
+const ENGINE_MARK: u8 = 0x20;
 
 /// An entry of the connection table: one cache line.
 ///
@@ -113,16 +152,25 @@ pub struct Connection {
     pub(super) vaddr: Ip,
     pub(super) cport: u16,
     pub(super) vport: u16,
+    /// IP protocol; of templates with a mark.
     pub(super) protocol: u8,
     pub(super) state: State,
     pub(super) forwarding: Forwarding,
     pub(super) flags: u8,
     pub(super) daddr: Ip,
     pub(super) dport: u16,
+    /// FULLNAT: the local port.
+    pub(super) lport: u16,
     pub(super) packets_in: u32,
     pub(super) destination: DestinationId,
     /// NAT: the connection that had the same reverse tuple before this one.
     pub(super) older: Slot,
+    /// The entry that controls this one: a template, or the control connection of FTP.
+    pub(super) control: Slot,
+    /// How many entries this one controls.
+    pub(super) controls: u32,
+    /// A template: its timeout in milliseconds. FULLNAT: the local address.
+    pub(super) extra: u32,
 }
 
 impl Connection {
@@ -135,13 +183,17 @@ impl Connection {
         cport: 0,
         vport: 0,
         dport: 0,
+        lport: 0,
         protocol: 0,
         state: State::None,
         forwarding: Forwarding::Nat,
         flags: 0,
         packets_in: 0,
-        destination: DestinationId(u32::MAX),
+        destination: DestinationId::NOBODY,
         older: Slot::NONE,
+        control: Slot::NONE,
+        controls: 0,
+        extra: 0,
     };
 
     /// A connection as `ip_vs_conn_new` makes it: inactive, in the first state of its protocol.
@@ -152,7 +204,12 @@ impl Connection {
         forwarding: Forwarding,
         state: State,
     ) -> Self {
-        let no_output = if forwarding == Forwarding::Nat { 0 } else { flag::NO_OUTPUT };
+        let flags = match forwarding {
+            Forwarding::Nat | Forwarding::FullNat => flag::INACTIVE,
+            // without a destination there is nothing to be counted by
+            Forwarding::Bypass => 0,
+            _ => flag::INACTIVE | flag::NO_OUTPUT,
+        };
         Self {
             caddr: tuple.from().0,
             cport: tuple.from().1,
@@ -164,9 +221,24 @@ impl Connection {
             state,
             forwarding,
             destination,
-            flags: flag::INACTIVE | no_output,
+            flags,
             ..Self::VACANT
         }
+    }
+
+    /// A template that is found by `tuple` ([`Tuple::template`]) and lives for `timeout`.
+    pub(super) fn template(
+        tuple: Tuple,
+        destination: DestinationId,
+        server: (Ip, u16),
+        forwarding: Forwarding,
+        timeout: Span,
+    ) -> Self {
+        let engine = if tuple.protocol() & ENGINE_MARK == 0 { 0 } else { flag::ENGINE };
+        let mut template = Self::new(tuple, destination, server, forwarding, State::Template);
+        template.flags |= flag::TEMPLATE | engine;
+        template.set_template_timeout(timeout);
+        template
     }
 
     /// The tuple of the client's packets: client to virtual service.
@@ -176,14 +248,20 @@ impl Connection {
     }
 
     /// The tuple of the real server's packets when they enter the director: with NAT from the real
-    /// server, with DR and TUN from the virtual service, to the client.
+    /// server to the client, with FULLNAT from the real server to the local address, with DR and TUN
+    /// from the virtual service to the client.
     #[inline]
     pub const fn reply_tuple(&self) -> Tuple {
-        let from = match self.forwarding {
-            Forwarding::Nat => (self.daddr, self.dport),
-            _ => (self.vaddr, self.vport),
-        };
-        Tuple::new(from, (self.caddr, self.cport), self.protocol)
+        match self.forwarding {
+            Forwarding::Nat => {
+                let client = (self.caddr, self.cport);
+                Tuple::new((self.daddr, self.dport), client, self.protocol)
+            }
+            Forwarding::FullNat => {
+                Tuple::new((self.daddr, self.dport), self.local(), self.protocol)
+            }
+            _ => self.tuple().reversed(),
+        }
     }
 
     /// Client address and port.
@@ -191,7 +269,7 @@ impl Connection {
         (self.caddr, self.cport)
     }
 
-    /// Virtual address and port.
+    /// Virtual address and port. The address of a template of a fwmark service is the mark.
     pub const fn vip(&self) -> (Ip, u16) {
         (self.vaddr, self.vport)
     }
@@ -201,9 +279,18 @@ impl Connection {
         (self.daddr, self.dport)
     }
 
-    /// IP protocol.
+    /// FULLNAT: local address and port.
+    pub const fn local(&self) -> (Ip, u16) {
+        (Ip(self.extra), self.lport)
+    }
+
+    /// IP protocol; 0 for a template for all protocols.
     pub const fn protocol(&self) -> u8 {
-        self.protocol
+        if self.has(flag::TEMPLATE) {
+            self.protocol & !(TEMPLATE_MARK | ENGINE_MARK)
+        } else {
+            self.protocol
+        }
     }
 
     /// Forwarding method, that of the destination when the connection began.
@@ -221,9 +308,35 @@ impl Connection {
         self.flags & flag::INACTIVE == 0
     }
 
-    /// The destination it is bound to.
+    /// Whether it is a persistence template.
+    pub const fn is_template(&self) -> bool {
+        self.has(flag::TEMPLATE)
+    }
+
+    /// What it counts as.
+    pub(super) const fn counting(&self) -> Counting {
+        if self.has(flag::TEMPLATE) {
+            Counting::Template
+        } else if self.is_active() {
+            Counting::Active
+        } else {
+            Counting::Inactive
+        }
+    }
+
+    /// The destination it is bound to; [`DestinationId::NOBODY`] with [`Forwarding::Bypass`].
     pub const fn destination(&self) -> DestinationId {
         self.destination
+    }
+
+    /// The template, or the control connection of FTP, that this connection belongs to.
+    pub fn controller(&self) -> Option<Slot> {
+        (self.control != Slot::NONE).then_some(self.control)
+    }
+
+    /// How many connections belong to this template or control connection.
+    pub const fn controls(&self) -> u32 {
+        self.controls
     }
 
     /// Packets from the client that were sent on, modulo 2^32.
@@ -231,8 +344,8 @@ impl Connection {
         self.packets_in
     }
 
-    /// When it expires unless another packet comes. The kernel's timer wheel may keep it a little
-    /// longer (up to an eighth of the timeout); here it is exact.
+    /// When it expires unless another packet comes. Removal may come later, see
+    /// [`Clock`](super::Clock).
     pub const fn expires(&self) -> Time {
         self.expires
     }
@@ -240,6 +353,23 @@ impl Connection {
     /// Time left at `now`, as `ipvsadm -Lc` counts it.
     pub const fn remaining(&self, now: Time) -> Span {
         self.expires.saturating_since(now)
+    }
+
+    /// The timeout of a template.
+    pub(super) const fn template_timeout(&self) -> Span {
+        Span::from_millis(self.extra as u64)
+    }
+
+    pub(super) fn set_template_timeout(&mut self, timeout: Span) {
+        let ms = timeout.as_nanos() / 1_000_000;
+        self.extra = u32::try_from(ms).unwrap_or(u32::MAX);
+    }
+
+    /// Whether replies are found by a tuple of their own.
+    #[inline]
+    pub(super) const fn has_reply_tuple(&self) -> bool {
+        matches!(self.forwarding, Forwarding::Nat | Forwarding::FullNat)
+            && self.flags & flag::TEMPLATE == 0
     }
 
     #[inline]
@@ -298,5 +428,24 @@ mod tests {
         assert_eq!(dr.reply_tuple(), tuple.reversed());
         assert!(dr.has(flag::NO_OUTPUT) && !nat.has(flag::NO_OUTPUT));
         assert!(!dr.is_active() && !nat.is_active());
+    }
+
+    #[test]
+    fn the_tuple_of_a_template_is_no_packets() {
+        let (client, vip) = (Ip::new(172, 16, 0, 0), Ip::new(192, 168, 10, 200));
+        let id = DestinationId(1);
+        let timeout = Span::from_secs(2_678_400);
+        for protocol in [0, 6, 17, 132] {
+            for engine in [false, true] {
+                let tuple = Tuple::template(client, (vip, 80), protocol, engine);
+                let template = Connection::template(tuple, id, (vip, 0), Forwarding::Nat, timeout);
+                assert_eq!(template.tuple(), tuple);
+                assert!(![0, 6, 17, 132].contains(&tuple.protocol()));
+                assert_eq!(template.protocol(), protocol);
+                assert_eq!(template.template_timeout(), timeout);
+                assert_eq!(template.counting(), Counting::Template);
+                assert!(template.is_template() && !template.has_reply_tuple());
+            }
+        }
     }
 }

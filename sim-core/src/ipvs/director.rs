@@ -1,22 +1,27 @@
 //! The way of a packet through IPVS (`ip_vs_core.c`).
 
-use super::admin::IpvsError;
+use super::clock::Clock;
 use super::connection::{Connection, Slot, Tuple, flag};
+use super::daemon::Daemons;
+use super::defence::Defence;
+use super::engine::Calls;
+use super::error::IpvsError;
+use super::ftp::Passive;
+use super::fullnat::FullNat;
 use super::rules::Forwarding;
 use super::service::ServiceTable;
 use super::state::{self, Direction, Event, State, Timeouts};
+use super::statistics::{PERIOD, next_estimate};
 use super::table::Table;
 use super::verdict::{DropReason, ReplyVerdict, Transmit, Verdict};
 use crate::config::{IpvsConfig, IpvsSysctl};
-use crate::engine::{Span, Stream, Time, Uniform};
-use crate::wire::{AddressBook, Flags, Packet, proto};
-use schedulers::{Flow, RandomSource};
+use crate::engine::{FxMap, FxSet, Span, Stream, Time, Uniform};
+use crate::wire::{AddressBook, Flags, Ip, Kind, Packet, proto, sctp};
+use core::net::IpAddr;
+use schedulers::RandomSource;
 
 /// The kernel's clock tick at `HZ` = 100. Deferred work runs one tick later.
 pub const TICK: Span = Span::from_millis(10);
-
-/// Source port of active FTP data connections: never scheduled.
-const FTP_DATA: u16 = 20;
 
 /// The load balancer of one director.
 #[derive(Debug)]
@@ -26,17 +31,31 @@ pub struct Ipvs {
     pub(super) timeouts: Timeouts,
     pub(super) sysctl: IpvsSysctl,
     /// The `secure_tcp` defence is on.
-    secure: bool,
+    pub(super) secure: bool,
+    /// Whether the hooks for requests are registered and act, by [`Kind`].
+    request_hooks: [bool; 4],
+    /// The same for replies.
+    reply_hooks: [bool; 4],
+    /// Packets from this time on have to wait for an estimate of the rates.
+    pub(super) estimate_at: Time,
     /// When connections of deleted destinations are dropped; [`Time::NEVER`] if nothing is to do.
     pub(super) flush_at: Time,
     /// Packets that found no destination.
     pub(super) no_destination: u64,
-    random: Draws,
+    pub(super) random: Draws,
+    pub(super) defence: Defence,
+    pub(super) daemons: Daemons,
+    pub(super) calls: Calls,
+    pub(super) full_nat: FullNat,
+    /// FTP control connections whose client asked for a passive data connection.
+    pub(super) passive: FxMap<Slot, Passive>,
+    /// Addresses of the director.
+    pub(super) local: FxSet<Ip>,
 }
 
-/// The draws of the scheduler `twos`.
+/// Random numbers of the scheduler `twos`, of `drop_entry`, of the choice of local addresses.
 #[derive(Debug)]
-struct Draws(Stream);
+pub(super) struct Draws(Stream);
 
 impl RandomSource for Draws {
     fn next_u32(&mut self) -> u32 {
@@ -52,11 +71,14 @@ enum Found {
     Renew,
     /// It stays, the packet is dropped.
     Drop(DropReason),
+    /// It ends, and the packet is dropped.
+    End(DropReason),
 }
 
 impl Ipvs {
     /// A director with the rules of `config`, added in their order. `random` serves the scheduler
-    /// `twos` and nothing else; `book` is that of the packets it will see.
+    /// `twos`, `drop_entry` and the choice among local addresses of FULLNAT; `book` is that of the
+    /// packets it will see.
     ///
     /// # Errors
     /// Everything that is wrong with the rules, in their order.
@@ -67,39 +89,77 @@ impl Ipvs {
     ) -> Result<Self, Vec<IpvsError>> {
         let mut ipvs = Self {
             table: Table::new(),
-            services: ServiceTable::default(),
+            services: ServiceTable::new(&config.sysctl),
             timeouts: Timeouts::default(),
             sysctl: config.sysctl,
             secure: false,
+            request_hooks: [false; 4],
+            reply_hooks: [false; 4],
+            estimate_at: Time::NEVER,
             flush_at: Time::NEVER,
             no_destination: 0,
             random: Draws(random),
+            defence: Defence::default(),
+            daemons: Daemons::default(),
+            calls: Calls::default(),
+            full_nat: FullNat::default(),
+            passive: FxMap::default(),
+            local: FxSet::default(),
         };
         let errors = ipvs.configure(config, book);
+        ipvs.start_defence();
         if errors.is_empty() { Ok(ipvs) } else { Err(errors) }
     }
 
-    /// Switches the TCP state tables of the `secure_tcp` defence on or off. Connections keep their
-    /// states.
-    pub const fn set_secure_tcp(&mut self, on: bool) {
-        self.secure = on;
+    /// Tells which addresses are the director's own: packets to them are never sent past the real
+    /// servers (`cache_bypass`). To be called again when they change.
+    pub fn set_local_addresses(
+        &mut self,
+        addresses: impl IntoIterator<Item = IpAddr>,
+        book: &mut AddressBook,
+    ) {
+        self.local = addresses.into_iter().map(|a| book.number(a)).collect();
+    }
+
+    /// How late timers run; exactly on time by default. To be called before anything happens.
+    pub const fn set_clock(&mut self, clock: Clock) {
+        self.table.set_clock(clock);
+        self.services.set_clock(clock);
+    }
+
+    /// Registers the hooks of the families that have services.
+    pub(super) fn set_hooks(&mut self) {
+        let [v4, v6] = self.services.families();
+        let takes = !(self.sysctl.backup_only && self.daemons.is_only_backup());
+        for (kind, registered) in [(Kind::Ipv4, v4), (Kind::Ipv6, v6)] {
+            self.reply_hooks[kind as usize] = registered;
+            self.request_hooks[kind as usize] = registered && takes;
+        }
+    }
+
+    /// Whether IPVS looks at requests, or at replies, of this kind.
+    pub(super) const fn is_hooked(&self, kind: Kind, reply: bool) -> bool {
+        if reply { self.reply_hooks[kind as usize] } else { self.request_hooks[kind as usize] }
     }
 
     /// A packet arrived for an address of the director (hook `LOCAL_IN`, `ip_vs_in_hook`).
     ///
-    /// ICMP is not looked at: see [`Ipvs::icmp_in`]. Packets of other protocols than TCP and UDP,
-    /// and fragments, are accepted.
+    /// ICMP is not looked at: see [`Ipvs::icmp_in`]. Packets of other protocols than TCP, UDP and
+    /// SCTP, and fragments, are accepted. The packet's mark selects fwmark services.
     pub fn request(&mut self, now: Time, pkt: &Packet, book: &mut AddressBook) -> Verdict {
-        if !is_balanced(pkt) || self.services.is_empty() {
+        if !self.request_hooks[pkt.kind as usize] || !is_balanced(pkt) {
             return Verdict::Accept;
+        }
+        if now >= self.estimate_at {
+            self.estimate(now);
         }
         let tuple = Tuple::of(pkt);
         let Some(slot) = self.table.find_request(tuple) else {
-            return self.schedule(now, tuple, pkt, book);
+            return self.unknown_request(now, tuple, pkt, book);
         };
         let entry = self.table.get_mut(slot);
         let destination = self.services.destination_mut(entry.destination);
-        let opens = pkt.proto == proto::TCP && pkt.flags.has(Flags::SYN);
+        let opens = is_opening(pkt);
         if opens || !destination.available {
             match self.examine(slot, opens) {
                 Found::Keep => {}
@@ -107,6 +167,10 @@ impl Ipvs {
                 Found::Renew => {
                     self.expire_now(now, slot);
                     return self.schedule(now, tuple, pkt, book);
+                }
+                Found::End(reason) => {
+                    self.expire_now(now, slot);
+                    return Verdict::Drop(reason);
                 }
             }
         }
@@ -118,36 +182,71 @@ impl Ipvs {
         verdict
     }
 
+    /// A packet without a connection of its own. It may begin a passive data connection of FTP, or
+    /// be the reply to a local address.
+    #[inline(never)]
+    fn unknown_request(
+        &mut self,
+        now: Time,
+        tuple: Tuple,
+        pkt: &Packet,
+        book: &mut AddressBook,
+    ) -> Verdict {
+        if let Some(slot) = self.table.find_without_client_port(tuple) {
+            self.table.fill_client_port(slot, pkt.sport);
+            return self.request(now, pkt, book);
+        }
+        if self.full_nat.is_used()
+            && let Some(connection) = self.local_reply(now, tuple, pkt)
+        {
+            return Verdict::Answer { connection };
+        }
+        self.schedule(now, tuple, pkt, book)
+    }
+
     /// What becomes of an entry found by a packet that may begin another connection (`opens`), or
     /// whose destination is not available.
     #[inline(never)]
     fn examine(&self, slot: Slot, opens: bool) -> Found {
         let entry = self.table.get(slot);
+        let tracked = entry.has(flag::TRACKED);
+        let renew = if tracked { Found::End(DropReason::OldConntrack) } else { Found::Renew };
         if opens && self.starts_anew(entry) {
-            return Found::Renew;
+            // One that controls others stays in the table all the same.
+            return if tracked && entry.controls > 0 {
+                Found::Drop(DropReason::OldConntrack)
+            } else {
+                renew
+            };
         }
         if self.services.destination(entry.destination).available {
             Found::Keep
         } else if self.sysctl.expire_nodest_conn {
-            Found::Renew
+            renew
         } else {
             Found::Drop(DropReason::DestinationGone)
         }
     }
 
-    /// Whether a SYN that found `entry` begins another connection (`is_new_conn_expected`, and the
-    /// rule for quiesced destinations).
+    /// Whether a SYN or INIT that found `entry` begins another connection (`is_new_conn_expected`,
+    /// and the rule for quiesced destinations). With `conn_reuse_mode` a controlled connection keeps
+    /// its server.
     fn starts_anew(&self, entry: &Connection) -> bool {
+        if self.sysctl.expire_nodest_conn && self.services.is_quiesced(entry.destination) {
+            return true;
+        }
         let mode = self.sysctl.conn_reuse_mode;
-        let closed = matches!(entry.state, State::TimeWait | State::Close)
+        let over = matches!(entry.state, State::TimeWait | State::Close | State::SctpClosed)
             || (mode & 2 != 0 && entry.state == State::FinWait && entry.has(flag::NO_OUTPUT));
-        (mode != 0 && closed)
-            || (self.sysctl.expire_nodest_conn && self.services.is_quiesced(entry.destination))
+        mode != 0 && over && entry.control == Slot::NONE
     }
 
-    /// Ends an entry. It is still found and counted until its timer runs, in this instant.
+    /// Ends an entry. It is still found and counted until its timer runs, in this instant. One that
+    /// controls others stays.
     pub(super) fn expire_now(&mut self, now: Time, slot: Slot) {
-        if self.table.get(slot).expires > now {
+        let entry = self.table.get_mut(slot);
+        if entry.expires > now && entry.controls == 0 {
+            entry.flags |= flag::HURRIED;
             self.table.renew(slot, now);
         }
     }
@@ -155,73 +254,49 @@ impl Ipvs {
     /// Puts a packet on its connection: state, counters, timer.
     #[expect(clippy::inline_always, reason = "every packet of a connection passes here")]
     #[inline(always)]
-    fn advance(&mut self, now: Time, slot: Slot, pkt: &Packet, direction: Direction) {
+    pub(super) fn advance(&mut self, now: Time, slot: Slot, pkt: &Packet, direction: Direction) {
         let entry = self.table.get_mut(slot);
-        let flip = enter_next_state(entry, pkt.flags, direction, self.secure);
-        let expires = now + self.timeouts.get(entry.state);
+        let next = next_state(entry, pkt, direction, self.secure);
+        let timeouts = if entry.forwarding == Forwarding::FullNat {
+            &self.full_nat.timeouts
+        } else {
+            &self.timeouts
+        };
+        let expires = now + timeouts.get(next);
+        let before = core::mem::replace(&mut entry.state, next);
         entry.expires = expires;
-        let (armed, destination) = (entry.armed, entry.destination);
-        if let Some(active) = flip {
-            self.services.flip(destination, active);
+        let armed = entry.armed;
+        if next != before {
+            self.entered(slot);
         }
         if expires < armed {
             self.table.arm(slot, expires);
         }
     }
 
-    /// A packet without a connection (`tcp_conn_schedule`, `ip_vs_schedule`, `ip_vs_leave`).
-    fn schedule(
-        &mut self,
-        now: Time,
-        tuple: Tuple,
-        pkt: &Packet,
-        book: &mut AddressBook,
-    ) -> Verdict {
-        if pkt.proto == proto::TCP {
-            let opens = pkt.flags.has(Flags::SYN) || self.sysctl.sloppy_tcp;
-            if !opens || pkt.flags.has(Flags::RST) {
-                return Verdict::Accept;
-            }
+    /// Counts a connection by the state it has entered, and tells its template.
+    fn entered(&mut self, slot: Slot) {
+        let entry = self.table.get_mut(slot);
+        let (state, control, destination) = (entry.state, entry.control, entry.destination);
+        if let Some(active) = recount(entry) {
+            self.services.flip(destination, active);
         }
-        let vip = book.address(pkt.dst);
-        let Some(index) = self.services.find(pkt.proto, vip, pkt.dport) else {
-            return Verdict::Accept;
-        };
-        if pkt.sport == FTP_DATA {
-            return Verdict::Accept;
+        if state.is_established() && control != Slot::NONE {
+            self.table.assure(control);
         }
-        let flow = Flow::new(book.address(pkt.src), pkt.sport, vip, pkt.dport);
-        let scheduler = &mut self.services.service_mut(index).scheduler;
-        let chosen = scheduler.schedule(&flow, now.as_nanos(), &mut self.random);
-        let Some(id) = chosen.and_then(|id| self.services.of_pool(index, id)) else {
-            self.no_destination += 1;
-            return Verdict::Unreachable;
-        };
-
-        let destination = self.services.destination(id);
-        let port = if destination.port == 0 { pkt.dport } else { destination.port };
-        let state = if pkt.proto == proto::UDP { State::Udp } else { State::None };
-        let method = destination.forwarding;
-        let mut entry = Connection::new(tuple, id, (destination.rip, port), method, state);
-        self.services.begin(id);
-        self.services.destination_mut(id).packet_in(pkt.len);
-        if let Some(active) = enter_next_state(&mut entry, pkt.flags, Direction::Input, self.secure)
-        {
-            self.services.flip(id, active);
-        }
-        entry.packets_in = 1;
-        let slot = self.table.insert(entry, now + self.timeouts.get(entry.state));
-        Verdict::Transmit(transmit(slot, &entry))
     }
 
     /// A packet passes the director on its way to a client: it is forwarded, or the own stack made
     /// it (hooks `FORWARD` and `LOCAL_OUT`, `ip_vs_out_hook`).
     pub fn reply(&mut self, now: Time, pkt: &Packet) -> ReplyVerdict {
-        if !is_balanced(pkt) || self.services.is_empty() {
+        if !self.reply_hooks[pkt.kind as usize] || !is_balanced(pkt) {
             return ReplyVerdict::Pass;
         }
+        if now >= self.estimate_at {
+            self.estimate(now);
+        }
         let Some(connection) = self.table.find_reply(Tuple::of(pkt)) else {
-            return ReplyVerdict::Pass;
+            return self.unknown_reply(pkt);
         };
         let entry = self.table.get(connection);
         self.services.destination_mut(entry.destination).packet_out(pkt.len);
@@ -229,47 +304,132 @@ impl Ipvs {
             (Forwarding::Nat, (vip, vport)) => ReplyVerdict::Translate { vip, vport, connection },
             _ => ReplyVerdict::Counted { connection },
         };
+        if entry.control != Slot::NONE && entry.state == State::Udp {
+            self.table.assure(entry.control);
+        }
         self.advance(now, connection, pkt, Direction::Output);
         verdict
+    }
+
+    /// A packet toward a client without a connection. With `nat_icmp_send` a NAT real server is told
+    /// that nobody knows it, but not of its own RST or ABORT.
+    #[inline(never)]
+    fn unknown_reply(&self, pkt: &Packet) -> ReplyVerdict {
+        let final_word = match pkt.proto {
+            proto::TCP => pkt.flags.has(Flags::RST),
+            proto::SCTP => pkt.chunks().0 == sctp::ABORT,
+            _ => false,
+        };
+        let told = self.sysctl.nat_icmp_send
+            && !final_word
+            && self.services.has_nat_server(pkt.proto, pkt.src, pkt.sport);
+        if told { ReplyVerdict::Unreachable } else { ReplyVerdict::Pass }
     }
 
     /// When [`Ipvs::on_deadline`] is to be called next. Every other call may bring it forward.
     /// `None`: never, nothing is pending.
     #[inline]
     pub fn next_deadline(&self) -> Option<Time> {
-        let next = self.table.next().min(self.flush_at).min(self.services.work_at());
+        let next =
+            self.table.next().min(self.flush_at).min(self.services.work_at()).min(self.defence.at);
         (next != Time::NEVER).then_some(next)
     }
 
-    /// Lets time pass until `now`: connections expire, deleted destinations are forgotten. Calling
-    /// it early, late or twice does no harm; late calls find entries where they should be gone.
+    /// Lets time pass until `now`: connections expire, deleted destinations are forgotten, defences
+    /// begin and end. Calling it early, late or twice does no harm; late calls find entries where
+    /// they should be gone.
     pub fn on_deadline(&mut self, now: Time) {
         if self.flush_at <= now {
             self.flush_at = Time::NEVER;
-            self.flush(now);
+            self.flush();
         }
-        while let Some(entry) = self.table.expire(now) {
-            self.services.end(entry.destination, entry.is_active());
+        while let Some((slot, entry)) = self.table.expire(now, &self.timeouts) {
+            self.ended(slot, &entry);
+        }
+        if self.defence.at <= now {
+            self.defend(now);
         }
         self.services.work(now);
     }
 
-    /// Ends the connections of deleted destinations (`ip_vs_expire_nodest_conn_flush`).
-    fn flush(&mut self, now: Time) {
+    /// An entry has left the table.
+    fn ended(&mut self, slot: Slot, entry: &Connection) {
+        self.services.end(entry.destination, entry.counting());
+        if entry.has(flag::ENGINE) {
+            self.calls.forget(slot, entry.tuple());
+            self.calls.remove(slot);
+        }
+        if entry.forwarding == Forwarding::FullNat && !entry.is_template() {
+            self.full_nat.release(slot, entry);
+        }
+        if entry.vport == super::service::FTP {
+            self.passive.remove(&slot);
+        }
+    }
+
+    /// Drops a connection at once, and with it what controlled it and controls nothing else now,
+    /// unless that is a template that carries data (`ip_vs_conn_del`). Nothing happens if it controls
+    /// others itself.
+    pub fn drop_connection(&mut self, slot: Slot) {
+        let mut slot = slot;
+        while self.table.lookup(slot).is_some_and(|entry| entry.controls == 0) {
+            let entry = self.table.take(slot);
+            self.ended(slot, &entry);
+            let Some(controller) = self.table.lookup(entry.control) else { return };
+            if controller.state == State::TemplateAssured {
+                return;
+            }
+            slot = entry.control;
+        }
+    }
+
+    /// Ends the connections of deleted destinations, and their templates
+    /// (`ip_vs_expire_nodest_conn_flush`).
+    fn flush(&mut self) {
         let services = &self.services;
         let orphaned = |entry: &Connection| !services.destination(entry.destination).available;
         let slots: Vec<Slot> =
             self.table.iter().filter(|(_, entry)| orphaned(entry)).map(|(slot, _)| slot).collect();
         for slot in slots {
-            self.expire_now(now, slot);
+            let Some(entry) = self.table.lookup(slot).filter(|entry| entry.controls == 0) else {
+                continue;
+            };
+            let controller = entry.control;
+            self.drop_connection(slot);
+            self.drop_connection(controller);
         }
+    }
+
+    /// Brings the rates up to date (`estimation_timer`). Packets do it by themselves; to be called
+    /// before rates are listed.
+    #[cold]
+    pub fn estimate(&mut self, now: Time) {
+        if now < self.estimate_at {
+            return;
+        }
+        let next = next_estimate(now);
+        let due = (next.saturating_since(self.estimate_at).as_nanos()) / PERIOD.as_nanos();
+        self.services.estimate(due);
+        self.estimate_at = next;
     }
 }
 
 /// Whether IPVS has a handler for the packet's protocol and can see its ports.
 #[inline]
-fn is_balanced(pkt: &Packet) -> bool {
-    pkt.kind.is_ip() && matches!(pkt.proto, proto::TCP | proto::UDP) && !pkt.is_fragment()
+const fn is_balanced(pkt: &Packet) -> bool {
+    pkt.kind.is_ip()
+        && matches!(pkt.proto, proto::TCP | proto::UDP | proto::SCTP)
+        && !pkt.is_fragment()
+}
+
+/// Whether the packet may begin a connection where there is one already (`is_new_conn`).
+#[inline]
+const fn is_opening(pkt: &Packet) -> bool {
+    match pkt.proto {
+        proto::TCP => pkt.flags.has(Flags::SYN),
+        proto::SCTP => pkt.chunks().0 == sctp::INIT,
+        _ => false,
+    }
 }
 
 #[inline]
@@ -279,18 +439,18 @@ pub(super) const fn transmit(slot: Slot, entry: &Connection) -> Transmit {
         rip: entry.daddr,
         rport: entry.dport,
         connection: slot,
+        destination: entry.destination,
     }
 }
 
-/// Moves a connection to its next state (`set_tcp_state`; UDP has only one). If it became active
-/// or inactive by that, tells which.
+/// The state of a connection after a packet (`set_tcp_state`, `set_sctp_state`; UDP has only one).
 #[inline]
-fn enter_next_state(
+pub(super) fn next_state(
     entry: &mut Connection,
-    flags: Flags,
+    pkt: &Packet,
     mut direction: Direction,
     secure: bool,
-) -> Option<bool> {
+) -> State {
     if entry.has(flag::NO_OUTPUT) && entry.state != State::Udp {
         if direction == Direction::Output {
             entry.flags &= !flag::NO_OUTPUT;
@@ -298,13 +458,13 @@ fn enter_next_state(
             direction = Direction::InputOnly;
         }
     }
-    let next = state::next(entry.state, Event::of(flags), direction, secure);
-    if next == entry.state {
-        return None;
-    }
-    entry.state = next;
-    let active = next.is_active();
-    if active == entry.is_active() {
+    state::next(entry.state, Event::of_packet(pkt), direction, secure)
+}
+
+/// Marks a connection as active or inactive by its state. If that is a change, tells which.
+pub(super) fn recount(entry: &mut Connection) -> Option<bool> {
+    let active = entry.state.is_active();
+    if active == entry.is_active() || entry.forwarding == Forwarding::Bypass {
         return None;
     }
     entry.flags ^= flag::INACTIVE;

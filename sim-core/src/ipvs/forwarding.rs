@@ -153,19 +153,18 @@ pub fn check(
     if pkt.len <= room {
         return Ok(());
     }
-    let refused = match pkt.kind {
-        Kind::Ipv6 => !pkt.is_reassembled(),
-        _ => {
-            let counts = tunnel.is_none() || pmtu_disc;
-            counts && pkt.dont_fragment() && pkt.proto != proto::ICMP
-        }
+    let refused = if pkt.kind == Kind::Ipv6 {
+        !pkt.is_reassembled()
+    } else {
+        let df_counts = tunnel.is_none() || pmtu_disc;
+        df_counts && pkt.dont_fragment() && pkt.proto != proto::ICMP
     };
     if refused { Err(Refusal::FragmentationNeeded { mtu: room }) } else { Ok(()) }
 }
 
 impl Ipvs {
     /// How packets of a connection are wrapped for its real server.
-    pub fn tunnel(&self, connection: Slot) -> TunnelOptions {
+    pub fn tunnel_of(&self, connection: Slot) -> TunnelOptions {
         let destination = self.table.get(connection).destination;
         self.services.destination(destination).tunnel
     }

@@ -7,21 +7,41 @@
 use super::connection::{Slot, Tuple};
 use super::director::{Ipvs, transmit};
 use super::rules::{Encapsulation, Forwarding};
-use super::verdict::{IcmpAnswer, IcmpInVerdict, IcmpOutVerdict, TunnelVerdict};
-use crate::wire::{Kind, Packet, icmp, icmpv6, proto};
+use super::verdict::{
+    DropReason, IcmpAnswer, IcmpInVerdict, IcmpOutVerdict, TunnelVerdict, Verdict,
+};
+use crate::engine::Time;
+use crate::wire::{AddressBook, Kind, Packet, icmp, proto};
 
 /// ICMP source quench (RFC 792), obsolete but still looked at.
 const SOURCE_QUENCH: u8 = 4;
 
 impl Ipvs {
     /// An ICMP error `outer` that quotes `quoted`, a packet the client's side of the network had
-    /// got from a virtual service. Hooks `LOCAL_IN`, `LOCAL_OUT` and `FORWARD`.
-    pub fn icmp_in(&mut self, outer: &Packet, quoted: &Packet) -> IcmpInVerdict {
-        let Some(tuple) = self.quoted_tuple(outer, quoted) else {
+    /// got from a virtual service. Hooks `LOCAL_IN`, `LOCAL_OUT` and `FORWARD`. With `schedule_icmp`
+    /// the connection of the quoted packet is scheduled if nobody knows it.
+    pub fn icmp_in(
+        &mut self,
+        now: Time,
+        outer: &Packet,
+        quoted: &Packet,
+        book: &mut AddressBook,
+    ) -> IcmpInVerdict {
+        let Some(tuple) = self.quoted_tuple(outer, quoted, false) else {
             return IcmpInVerdict::Accept;
         };
-        let Some(slot) = self.table.find_request(tuple.reversed()) else {
-            return IcmpInVerdict::Accept;
+        if now >= self.estimate_at {
+            self.estimate(now);
+        }
+        let found = self.table.find_request(tuple.reversed());
+        let slot = match found {
+            Some(slot) => slot,
+            None if !self.sysctl.schedule_icmp => return IcmpInVerdict::Accept,
+            None => match self.schedule_quoted(now, quoted, outer.mark, book) {
+                Ok(slot) => slot,
+                Err(Verdict::Drop(reason)) => return IcmpInVerdict::Drop(reason),
+                Err(_) => return IcmpInVerdict::Accept,
+            },
         };
         let entry = self.table.get_mut(slot);
         self.services.destination_mut(entry.destination).packet_in(outer.len);
@@ -37,13 +57,22 @@ impl Ipvs {
 
     /// An ICMP error `outer` that quotes `quoted`, a packet for a real server: sent by the real
     /// server, or by a router on the way to it. Hooks `FORWARD`, `LOCAL_IN` and `LOCAL_OUT`.
-    pub fn icmp_out(&mut self, outer: &Packet, quoted: &Packet) -> IcmpOutVerdict {
-        let Some(tuple) = self.quoted_tuple(outer, quoted) else {
+    ///
+    /// One of IPv6 is dropped: the kernel tests its checksum without the pseudo header, so the test
+    /// always fails.
+    pub fn icmp_out(&mut self, now: Time, outer: &Packet, quoted: &Packet) -> IcmpOutVerdict {
+        let Some(tuple) = self.quoted_tuple(outer, quoted, true) else {
             return IcmpOutVerdict::Pass;
         };
+        if now >= self.estimate_at {
+            self.estimate(now);
+        }
         let Some(connection) = self.table.find_reply(tuple.reversed()) else {
             return IcmpOutVerdict::Pass;
         };
+        if outer.kind == Kind::Ipv6 {
+            return IcmpOutVerdict::Drop(DropReason::Checksum);
+        }
         let entry = self.table.get(connection);
         self.services.destination_mut(entry.destination).packet_out(outer.len);
         if entry.forwarding != Forwarding::Nat {
@@ -55,12 +84,12 @@ impl Ipvs {
         IcmpOutVerdict::Translate { outer, quoted, connection }
     }
 
-    /// An ICMP error `outer` for the director itself, that quotes its tunnel packet `quoted`, which
-    /// carried the client's packet `inner`.
+    /// An ICMP error `outer` for the director itself, that quotes its tunnel packet `quoted` (IPIP, GUE
+    /// or GRE), which carried the client's packet `inner`.
     pub fn icmp_tunnel(&self, outer: &Packet, quoted: &Packet, inner: &Packet) -> TunnelVerdict {
         // errors about packets that are IPv6 outside or inside are not looked at
         let v4 = [outer, quoted, inner].iter().all(|p| p.kind == Kind::Ipv4);
-        if !is_error(outer) || !v4 || self.services.is_empty() {
+        if !is_error(outer) || !v4 || !is_tunnel(quoted) || self.services.is_empty() {
             return TunnelVerdict::Accept;
         }
         let Some(connection) = self.tunnelled(quoted, inner) else {
@@ -85,7 +114,7 @@ impl Ipvs {
     fn tunnelled(&self, quoted: &Packet, inner: &Packet) -> Option<Slot> {
         let slot = has_ports(inner).then(|| self.table.find_request(Tuple::of(inner)))??;
         let entry = self.table.get(slot);
-        let protocol = match self.tunnel(slot).kind {
+        let protocol = match self.tunnel_of(slot).kind {
             Encapsulation::Ipip => proto::IPIP,
             Encapsulation::Gue => proto::UDP,
             Encapsulation::Gre => proto::GRE,
@@ -95,28 +124,33 @@ impl Ipvs {
     }
 
     /// The tuple of a packet that an ICMP error quotes, if IPVS looks at such.
-    fn quoted_tuple(&self, outer: &Packet, quoted: &Packet) -> Option<Tuple> {
-        (is_error(outer) && has_ports(quoted) && !self.services.is_empty())
+    fn quoted_tuple(&self, outer: &Packet, quoted: &Packet, reply: bool) -> Option<Tuple> {
+        (is_error(outer) && has_ports(quoted) && self.is_hooked(outer.kind, reply))
             .then(|| Tuple::of(quoted))
     }
 }
 
+/// Whether this may be a tunnel packet of the director.
+const fn is_tunnel(quoted: &Packet) -> bool {
+    matches!(quoted.proto, proto::IPIP | proto::IPV6 | proto::UDP | proto::GRE)
+}
+
+/// Types of ICMPv6 from here on are no errors.
+const FIRST_INFORMATIONAL: u16 = 128;
+
 /// Whether this is an ICMP error of a kind IPVS looks at.
 fn is_error(outer: &Packet) -> bool {
-    if outer.kind == Kind::Ipv6 {
-        return outer.proto == proto::ICMPV6
-            && [icmpv6::UNREACHABLE, icmpv6::TOO_BIG, icmpv6::TIME_EXCEEDED]
-                .map(u16::from)
-                .contains(&outer.sport);
-    }
-    outer.kind == Kind::Ipv4
-        && outer.proto == proto::ICMP
-        && [icmp::UNREACHABLE, SOURCE_QUENCH, icmp::TIME_EXCEEDED]
+    match (outer.kind, outer.proto) {
+        (Kind::Ipv4, proto::ICMP) => [icmp::UNREACHABLE, SOURCE_QUENCH, icmp::TIME_EXCEEDED]
             .map(u16::from)
-            .contains(&outer.sport)
+            .contains(&outer.sport),
+        (Kind::Ipv6, proto::ICMPV6) => outer.sport < FIRST_INFORMATIONAL,
+        _ => false,
+    }
 }
 
 /// Whether IPVS can see the ports of a quoted packet: it is not a later fragment.
 fn has_ports(quoted: &Packet) -> bool {
-    matches!(quoted.proto, proto::TCP | proto::UDP) && quoted.frag & Packet::OFFSET == 0
+    matches!(quoted.proto, proto::TCP | proto::UDP | proto::SCTP)
+        && quoted.frag & Packet::OFFSET == 0
 }

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | for an own address | [`Ipvs::request`] | `LOCAL_IN` |
 //! | forwarded, or made by the own stack | [`Ipvs::reply`] | `FORWARD`, `LOCAL_OUT` |
-//! | ICMP error (type 3, 4, 11) for an own address that quotes IPIP | [`Ipvs::icmp_tunnel`] | `LOCAL_IN` |
+//! | ICMP error (type 3, 4, 11) for an own address that quotes an own tunnel packet | [`Ipvs::icmp_tunnel`] | `LOCAL_IN` |
 //! | any other ICMP error for an own address | [`Ipvs::icmp_out`], then [`Ipvs::icmp_in`] | `LOCAL_IN` |
 //! | ICMP error that is forwarded | [`Ipvs::icmp_in`], then [`Ipvs::icmp_out`] | `FORWARD` |
 //!
@@ -40,26 +40,40 @@
 //! ```
 
 mod admin;
+mod clock;
 mod connection;
+mod daemon;
+mod defence;
 mod director;
+mod engine;
+mod error;
 pub mod forwarding;
+mod ftp;
+mod fullnat;
 mod icmp;
 mod listing;
+mod persistence;
 pub mod rules;
+mod schedule;
 mod service;
 pub mod state;
+mod statistics;
 mod table;
 #[cfg(test)]
 mod tests;
+mod transition;
 mod verdict;
 
-pub use admin::{Command, IpvsError};
+pub use admin::Command;
+pub use clock::Clock;
 pub use connection::{Connection, DestinationId, Slot, Tuple};
 pub use director::{Ipvs, TICK};
-pub use listing::{DestinationEntry, ServiceEntry};
+pub use error::IpvsError;
+pub use ftp::FtpAnswer;
+pub use listing::{BUCKETS, ConnectionEntry, DestinationEntry, ServiceEntry};
 pub use rules::Forwarding;
-pub use service::Stats;
 pub use state::{State, Timeouts};
+pub use statistics::Stats;
 pub use verdict::{
     DropReason, IcmpAnswer, IcmpInVerdict, IcmpOutVerdict, ReplyVerdict, Transmit, TunnelVerdict,
     Verdict,

@@ -203,3 +203,41 @@ pub struct TimeoutRule {
     /// UDP.
     pub udp: Option<Span>,
 }
+
+/// A connection synchronisation daemon (`ipvsadm --start-daemon`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Daemon {
+    /// Which end it is.
+    pub role: DaemonRole,
+    /// `--mcast-interface`.
+    pub interface: String,
+    /// `--syncid`.
+    pub syncid: u8,
+    /// `--mcast-group`; the kernel's 224.0.0.81 if absent.
+    pub group: Option<IpAddr>,
+    /// `--mcast-port`; 8848 if absent.
+    pub port: Option<u16>,
+    /// `--mcast-ttl`; 1 if absent.
+    pub ttl: Option<u8>,
+    /// `--sync-maxlen`; by the interface if absent.
+    pub maxlen: Option<u16>,
+}
+
+/// The ends of connection synchronisation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DaemonRole {
+    /// It tells its connections.
+    Master,
+    /// It takes them over.
+    Backup,
+}
+
+impl DaemonRole {
+    /// `master` or `backup`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Backup => "backup",
+        }
+    }
+}

@@ -5,48 +5,21 @@
 //! statistics. A deleted destination waits in the trash, as in the kernel (`ip_vs_ctl.c`), so that
 //! its connections can end, and so that a destination added again gets them back.
 
+mod account;
+mod lookup;
+mod trash;
+
+pub(super) use lookup::{FTP, FTP_DATA};
+
+use super::clock::Clock;
 use super::connection::DestinationId;
-use super::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule, TunnelOptions};
+use super::rules::{Engine, Forwarding, ServerRule, ServiceKey, ServiceRule, TunnelOptions};
+use super::statistics::{Estimator, Stats};
+use crate::config::IpvsSysctl;
 use crate::engine::{FxMap, Span, Time};
-use crate::wire::Ip;
+use crate::wire::{AddressBook, Ip};
 use core::net::IpAddr;
-use core::ops::{AddAssign, SubAssign};
-use schedulers::{Algorithm, Counting, DestEdit, DestId, DestSpec, Flags};
-
-/// What `ipvsadm -Ln --stats` counts for a destination, a service, or all.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stats {
-    /// Connections scheduled.
-    pub connections: u64,
-    /// Packets from clients.
-    pub packets_in: u64,
-    /// IP bytes from clients, before encapsulation.
-    pub bytes_in: u64,
-    /// Packets from real servers that passed the director.
-    pub packets_out: u64,
-    /// IP bytes from real servers that passed the director.
-    pub bytes_out: u64,
-}
-
-impl AddAssign for Stats {
-    fn add_assign(&mut self, other: Self) {
-        self.connections += other.connections;
-        self.packets_in += other.packets_in;
-        self.bytes_in += other.bytes_in;
-        self.packets_out += other.packets_out;
-        self.bytes_out += other.bytes_out;
-    }
-}
-
-impl SubAssign for Stats {
-    fn sub_assign(&mut self, other: Self) {
-        self.connections -= other.connections;
-        self.packets_in -= other.packets_in;
-        self.bytes_in -= other.bytes_in;
-        self.packets_out -= other.packets_out;
-        self.bytes_out -= other.bytes_out;
-    }
-}
+use schedulers::{Algorithm, DestEdit, DestId, DestSpec, Flags};
 
 /// A real server of a service, listed or in the trash.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +27,8 @@ pub(super) struct Destination {
     pub(super) stats: Stats,
     /// Index of its service.
     pub(super) service: u32,
-    /// Its name in the service's pool.
-    pub(super) id: DestId,
+    /// Its name in the service's pool; [`DestinationId::NOBODY`] has none.
+    pub(super) id: Option<DestId>,
     pub(super) rip: Ip,
     /// As the rule states it.
     pub(super) address: IpAddr,
@@ -72,6 +45,21 @@ pub(super) struct Destination {
 }
 
 impl Destination {
+    /// What connections belong to that have no destination: always available, never listed.
+    const NOBODY: Self = Self {
+        stats: Stats { connections: 0, packets_in: 0, bytes_in: 0, packets_out: 0, bytes_out: 0 },
+        service: u32::MAX,
+        id: None,
+        rip: Ip::ANY,
+        address: IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED),
+        port: 0,
+        forwarding: Forwarding::Bypass,
+        tunnel: ServerRule::new(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0).tunnel,
+        available: true,
+        epoch: 0,
+        idle_since: None,
+    };
+
     /// Counts a packet from a client (`ip_vs_in_stats`).
     #[inline]
     pub(super) fn packet_in(&mut self, len: u16) {
@@ -91,10 +79,47 @@ impl Destination {
     }
 }
 
+/// What a service does besides scheduling.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Parameters {
+    /// `-p`.
+    pub(super) persistent: Option<Span>,
+    /// `-M`.
+    pub(super) netmask_len: u8,
+    /// `-o`.
+    pub(super) one_packet: bool,
+    /// `--pe`.
+    pub(super) engine: Option<Engine>,
+    /// `-b`, all bits.
+    pub(super) sched_flags: u8,
+}
+
+impl Parameters {
+    const fn of(rule: &ServiceRule) -> Self {
+        Self {
+            persistent: rule.persistent,
+            netmask_len: rule.netmask_len,
+            one_packet: rule.one_packet,
+            engine: rule.engine,
+            sched_flags: rule.sched_flags,
+        }
+    }
+}
+
+/// The local addresses of a FULLNAT service.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LocalAddresses {
+    pub(super) list: Vec<Ip>,
+    /// Whose turn it is.
+    pub(super) next: usize,
+}
+
 /// A virtual service, or what is left of a deleted one.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) key: ServiceKey,
+    pub(super) parameters: Parameters,
+    pub(super) local: LocalAddresses,
     pub(super) scheduler: schedulers::Service,
     /// Listed destinations in the order they were added.
     pub(super) order: Vec<DestinationId>,
@@ -107,14 +132,32 @@ pub(super) struct Service {
     epoch: u32,
     /// Statistics of destinations that were deleted.
     past: Stats,
+    estimator: Estimator,
 }
 
 impl Service {
     /// Sets the timer of a scheduler that has just begun.
-    fn start_timer(&mut self, now: Time) {
+    fn start_timer(&mut self, now: Time, clock: Clock) {
         let periodic =
             matches!(self.scheduler.algorithm(), Some(Algorithm::Lblc | Algorithm::Lblcr));
-        self.timer_at = periodic.then(|| now + SCHEDULER_INTERVAL);
+        self.timer_at = periodic.then(|| clock.fires(now, SCHEDULER_INTERVAL));
+    }
+
+    /// Tells the scheduler how long it remembers addresses.
+    fn set_expiration(&mut self, expiration: [Span; 2]) {
+        let span = match self.scheduler.algorithm() {
+            Some(Algorithm::Lblc) => expiration[0],
+            Some(Algorithm::Lblcr) => expiration[1],
+            _ => return,
+        };
+        self.scheduler.set_expiration(span.as_nanos());
+    }
+
+    /// Changes what the rule says, but for the scheduler.
+    fn set_parameters(&mut self, rule: &ServiceRule, book: &mut AddressBook) {
+        self.parameters = Parameters::of(rule);
+        self.local.list = rule.local_addresses.iter().map(|&a| book.number(a)).collect();
+        self.scheduler.set_flags(Flags::from_bits(rule.sched_flags));
     }
 }
 
@@ -137,7 +180,7 @@ impl From<schedulers::Error> for Refused {
 }
 
 /// All services of a director.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ServiceTable {
     services: Vec<Service>,
     /// By key, deleted ones included while a destination of theirs is in the trash.
@@ -146,6 +189,8 @@ pub(super) struct ServiceTable {
     order: Vec<u32>,
     free_services: Vec<u32>,
     destinations: Vec<Destination>,
+    /// By destination.
+    estimators: Vec<Estimator>,
     free_destinations: Vec<u32>,
     trash: Vec<DestinationId>,
     /// Next look at the trash.
@@ -154,64 +199,50 @@ pub(super) struct ServiceTable {
     work_at: Option<Time>,
     /// Statistics of deleted services.
     past: Stats,
+    estimator: Estimator,
+    /// Live services by family, IPv4 first.
+    families: [u32; 2],
+    /// Live TCP services on port 21, and live services for all ports.
+    ftp: u32,
+    any_port: u32,
+    clock: Clock,
+    /// How long lblc and lblcr remember an address.
+    expiration: [Span; 2],
 }
 
-/// A destination of the trash is forgotten when it was idle for this long
-/// (`IP_VS_DEST_TRASH_PERIOD`).
-const TRASH_PERIOD: Span = Span::from_secs(120);
-/// The trash is looked through this often.
-const SWEEP_INTERVAL: Span = Span::from_secs(60);
 /// The schedulers lblc and lblcr look through their tables this often (`CHECK_EXPIRE_INTERVAL`).
 const SCHEDULER_INTERVAL: Span = Span::from_secs(60);
 
 impl ServiceTable {
-    /// Whether no service is configured: then the kernel's hooks are not registered.
-    #[inline]
-    pub(super) const fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
-    /// The service of a packet without a connection (`ip_vs_service_find`).
-    pub(super) fn find(&self, protocol: u8, vip: IpAddr, port: u16) -> Option<u32> {
-        self.live(ServiceKey::Address { protocol, vip, port })
-    }
-
-    fn live(&self, key: ServiceKey) -> Option<u32> {
-        let index = *self.by_key.get(&key)?;
-        self.services[index as usize].live.then_some(index)
-    }
-
-    pub(super) fn service(&self, index: u32) -> &Service {
-        &self.services[index as usize]
-    }
-
-    pub(super) fn service_mut(&mut self, index: u32) -> &mut Service {
-        &mut self.services[index as usize]
-    }
-
-    #[inline]
-    pub(super) fn destination(&self, id: DestinationId) -> &Destination {
-        &self.destinations[id.0 as usize]
-    }
-
-    #[inline]
-    pub(super) fn destination_mut(&mut self, id: DestinationId) -> &mut Destination {
-        &mut self.destinations[id.0 as usize]
-    }
-
-    /// Whether the destination's weight is 0.
-    pub(super) fn is_quiesced(&self, id: DestinationId) -> bool {
-        let Destination { service, id: name, .. } = *self.destination(id);
-        self.service(service).scheduler.pool().weight(name) == Some(0)
-    }
-
-    /// Live services in the order they were added.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Service> {
-        self.order.iter().map(|&index| self.service(index))
+    pub(super) fn new(sysctl: &IpvsSysctl) -> Self {
+        Self {
+            services: Vec::new(),
+            by_key: FxMap::default(),
+            order: Vec::new(),
+            free_services: Vec::new(),
+            destinations: vec![Destination::NOBODY],
+            estimators: vec![Estimator::default()],
+            free_destinations: Vec::new(),
+            trash: Vec::new(),
+            sweep_at: None,
+            work_at: None,
+            past: Stats::default(),
+            estimator: Estimator::default(),
+            families: [0; 2],
+            ftp: 0,
+            any_port: 0,
+            clock: Clock::Exact,
+            expiration: [sysctl.lblc_expiration, sysctl.lblcr_expiration],
+        }
     }
 
     /// Adds a service without destinations.
-    pub(super) fn add_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), Refused> {
+    pub(super) fn add_service(
+        &mut self,
+        now: Time,
+        rule: &ServiceRule,
+        book: &mut AddressBook,
+    ) -> Result<(), Refused> {
         if self.live(rule.key).is_some() {
             return Err(Refused::Exists);
         }
@@ -223,10 +254,13 @@ impl ServiceTable {
             service.scheduler.set_flags(flags);
             service.scheduler.set_algorithm(rule.scheduler)?;
             service.live = true;
+            service.estimator.set_zero(service.past);
             index
         } else {
             let service = Service {
                 key: rule.key,
+                parameters: Parameters::of(rule),
+                local: LocalAddresses::default(),
                 scheduler: schedulers::Service::new(rule.scheduler, flags),
                 order: Vec::new(),
                 ids: FxMap::default(),
@@ -234,13 +268,19 @@ impl ServiceTable {
                 timer_at: None,
                 epoch: 0,
                 past: Stats::default(),
+                estimator: Estimator::default(),
             };
             let index = self.place_service(service);
             self.by_key.insert(rule.key, index);
             index
         };
         self.order.push(index);
-        self.service_mut(index).start_timer(now);
+        let (clock, expiration) = (self.clock, self.expiration);
+        let service = self.service_mut(index);
+        service.set_parameters(rule, book);
+        service.set_expiration(expiration);
+        service.start_timer(now, clock);
+        self.count_service(rule.key, true);
         self.plan();
         Ok(())
     }
@@ -254,16 +294,24 @@ impl ServiceTable {
         self.services.len() as u32 - 1
     }
 
-    /// Changes scheduler and flags of a service. The same scheduler again goes on as it is.
-    pub(super) fn edit_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), Refused> {
+    /// Changes everything but the key of a service. The same scheduler again goes on as it is;
+    /// templates and connections keep what they were made with.
+    pub(super) fn edit_service(
+        &mut self,
+        now: Time,
+        rule: &ServiceRule,
+        book: &mut AddressBook,
+    ) -> Result<(), Refused> {
         let index = self.live(rule.key).ok_or(Refused::NoService)?;
+        let (clock, expiration) = (self.clock, self.expiration);
         let service = self.service_mut(index);
-        service.scheduler.set_flags(Flags::from_bits(rule.sched_flags));
+        service.set_parameters(rule, book);
         if service.scheduler.algorithm() == Some(rule.scheduler) {
             return Ok(());
         }
         let changed = service.scheduler.set_algorithm(rule.scheduler);
-        service.start_timer(now);
+        service.set_expiration(expiration);
+        service.start_timer(now, clock);
         self.plan();
         Ok(changed?)
     }
@@ -277,6 +325,7 @@ impl ServiceTable {
             self.discard(now, id)?;
         }
         self.order.retain(|&i| i != index);
+        self.count_service(key, false);
         let service = self.service_mut(index);
         service.live = false;
         service.timer_at = None;
@@ -328,6 +377,7 @@ impl ServiceTable {
                 service.past -= destination.stats;
             } else {
                 destination.stats = Stats::default();
+                self.estimators[known.0 as usize] = Estimator::default();
             }
             destination.epoch = epoch;
             destination.forwarding = rule.forwarding;
@@ -338,7 +388,7 @@ impl ServiceTable {
             let new = Destination {
                 stats: Stats::default(),
                 service: index,
-                id,
+                id: Some(id),
                 rip,
                 address: rule.rip,
                 port: rule.port,
@@ -359,9 +409,11 @@ impl ServiceTable {
     fn place_destination(&mut self, destination: Destination) -> DestinationId {
         if let Some(index) = self.free_destinations.pop() {
             self.destinations[index as usize] = destination;
+            self.estimators[index as usize] = Estimator::default();
             return DestinationId(index);
         }
         self.destinations.push(destination);
+        self.estimators.push(Estimator::default());
         DestinationId(self.destinations.len() as u32 - 1)
     }
 
@@ -383,14 +435,16 @@ impl ServiceTable {
         rule: &ServerRule,
     ) -> Result<(), Refused> {
         let id = self.listed(key, rule.rip, rule.port)?;
-        let destination = *self.destination(id);
+        let Destination { service, id: Some(name), .. } = *self.destination(id) else {
+            return Err(Refused::NoDestination);
+        };
         let edit = DestEdit {
             weight: u32::from(rule.weight),
             upper_threshold: rule.upper_threshold,
             lower_threshold: rule.lower_threshold,
         };
-        let scheduler = &mut self.service_mut(destination.service).scheduler;
-        scheduler.edit_dest(destination.id, edit)?;
+        let scheduler = &mut self.service_mut(service).scheduler;
+        scheduler.edit_dest(name, edit)?;
         let destination = &mut self.destinations[id.0 as usize];
         (destination.forwarding, destination.tunnel) = (rule.forwarding, rule.tunnel);
         Ok(())
@@ -405,154 +459,5 @@ impl ServiceTable {
     ) -> Result<(), Refused> {
         let id = self.listed(key, rip, port)?;
         self.discard(now, id)
-    }
-
-    fn discard(&mut self, now: Time, id: DestinationId) -> Result<(), Refused> {
-        let destination = &mut self.destinations[id.0 as usize];
-        destination.available = false;
-        destination.idle_since = None;
-        let Destination { service, id: name, stats, .. } = *destination;
-        let service = self.service_mut(service);
-        service.scheduler.remove_dest(name)?;
-        service.order.retain(|&other| other != id);
-        service.past += stats;
-        if self.trash.is_empty() {
-            self.sweep_at = Some(now + SWEEP_INTERVAL);
-            self.plan();
-        }
-        self.trash.push(id);
-        Ok(())
-    }
-
-    /// When [`ServiceTable::work`] is to be called.
-    #[inline]
-    pub(super) fn work_at(&self) -> Time {
-        self.work_at.unwrap_or(Time::NEVER)
-    }
-
-    fn plan(&mut self) {
-        let timers = self.iter().filter_map(|service| service.timer_at);
-        self.work_at = timers.chain(self.sweep_at).min();
-    }
-
-    /// Runs the schedulers' timers and looks through the trash, as far as it is time.
-    pub(super) fn work(&mut self, now: Time) {
-        if self.work_at() > now {
-            return;
-        }
-        for &index in &self.order {
-            let service = &mut self.services[index as usize];
-            if service.timer_at.is_some_and(|at| at <= now) {
-                service.scheduler.run_timer(now.as_nanos());
-                service.timer_at = Some(now + SCHEDULER_INTERVAL);
-            }
-        }
-        if self.sweep_at.is_some_and(|at| at <= now) {
-            self.sweep(now);
-        }
-        self.plan();
-    }
-
-    /// Forgets what was idle in the trash for two minutes (`ip_vs_dest_trash_expire`).
-    fn sweep(&mut self, now: Time) {
-        for id in core::mem::take(&mut self.trash) {
-            if !self.forget(now, id) {
-                self.trash.push(id);
-            }
-        }
-        self.sweep_at = (!self.trash.is_empty()).then(|| now + SWEEP_INTERVAL);
-    }
-
-    /// Whether the destination is gone for good.
-    fn forget(&mut self, now: Time, id: DestinationId) -> bool {
-        let Destination { service: index, id: name, idle_since, .. } = *self.destination(id);
-        let service = &mut self.services[index as usize];
-        let Some(counted) = service.scheduler.pool().get(name) else {
-            debug_assert!(false, "the pool keeps what is in the trash");
-            return true;
-        };
-        if counted.active + counted.inactive + counted.persistent > 0 {
-            return false;
-        }
-        let Some(since) = idle_since else {
-            self.destinations[id.0 as usize].idle_since = Some(now);
-            return false;
-        };
-        if now.saturating_since(since) < TRASH_PERIOD || service.scheduler.purge(name).is_err() {
-            return false;
-        }
-        service.ids.remove(&name);
-        self.free_destinations.push(id.0);
-        self.forget_if_empty(index);
-        true
-    }
-
-    /// Forgets a deleted service when nothing of it is in the trash.
-    fn forget_if_empty(&mut self, index: u32) {
-        let service = self.service(index);
-        if !service.live && service.ids.is_empty() {
-            let key = service.key;
-            self.by_key.remove(&key);
-            self.free_services.push(index);
-        }
-    }
-
-    /// The destination that a service's pool knows as `id`.
-    pub(super) fn of_pool(&self, service: u32, id: DestId) -> Option<DestinationId> {
-        self.service(service).ids.get(&id).copied()
-    }
-
-    /// Counts a connection's beginning.
-    pub(super) fn begin(&mut self, id: DestinationId) {
-        self.destinations[id.0 as usize].stats.connections += 1;
-        self.pool(id, |scheduler, name| scheduler.bind(name, Counting::Inactive));
-    }
-
-    /// Counts a change between active and inactive.
-    #[inline(never)]
-    pub(super) fn flip(&mut self, id: DestinationId, to_active: bool) {
-        self.pool(id, |scheduler, name| {
-            if to_active { scheduler.activate(name) } else { scheduler.deactivate(name) }
-        });
-    }
-
-    /// Counts a connection's end.
-    pub(super) fn end(&mut self, id: DestinationId, active: bool) {
-        let counting = if active { Counting::Active } else { Counting::Inactive };
-        self.pool(id, |scheduler, name| scheduler.release(name, counting));
-    }
-
-    fn pool(
-        &mut self,
-        id: DestinationId,
-        count: impl FnOnce(&mut schedulers::Service, DestId) -> Result<(), schedulers::Error>,
-    ) {
-        let Destination { service, id: name, .. } = *self.destination(id);
-        let counted = count(&mut self.service_mut(service).scheduler, name);
-        debug_assert!(counted.is_ok(), "a connection is counted where it was bound: {counted:?}");
-    }
-
-    /// Statistics of a live service: of its destinations, and of those it once had.
-    pub(super) fn service_stats(&self, service: &Service) -> Stats {
-        let mut sum = service.past;
-        for &id in &service.order {
-            sum += self.destination(id).stats;
-        }
-        sum
-    }
-
-    /// Statistics of all services that ever were.
-    pub(super) fn total_stats(&self) -> Stats {
-        let mut sum = self.past;
-        for service in self.iter() {
-            sum += self.service_stats(service);
-        }
-        sum
-    }
-
-    /// Bytes of memory held for services and destinations, without the schedulers' own.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.services.capacity() * size_of::<Service>()
-            + self.destinations.capacity() * size_of::<Destination>()
     }
 }

@@ -1,11 +1,12 @@
-//! Connection states, their transition tables and timeouts.
+//! Connection states and timeouts.
 //!
-//! Source: kernel `net/netfilter/ipvs/ip_vs_proto_tcp.c` (`tcp_states`, `tcp_states_dos`,
-//! `set_tcp_state`, `tcp_state_active_table`, `tcp_timeouts`) and `ip_vs_proto_udp.c`.
+//! Source: kernel `net/netfilter/ipvs/ip_vs_proto_tcp.c` (`set_tcp_state`,
+//! `tcp_state_active_table`, `tcp_timeouts`), `ip_vs_proto_udp.c` and `ip_vs_proto_sctp.c`.
 
 use super::rules::TimeoutRule;
+pub use super::transition::next;
 use crate::engine::Span;
-use crate::wire::Flags;
+use crate::wire::{Flags, Packet, proto, sctp};
 use core::fmt;
 
 /// State of a connection, as the director believes it from the packets it saw.
@@ -36,11 +37,43 @@ pub enum State {
     SynAck,
     /// The only state of UDP.
     Udp,
+    /// SCTP: nothing is known yet.
+    SctpNone,
+    /// SCTP: the client sent an INIT.
+    SctpInit1,
+    /// SCTP: the client sent a second INIT.
+    SctpInit,
+    /// SCTP: the real server sent its cookie.
+    SctpCookieSent,
+    /// SCTP: the client echoed it.
+    SctpCookieReplied,
+    /// SCTP: the real server opened and waits for a cookie.
+    SctpCookieWait,
+    /// SCTP: the client sent the cookie.
+    SctpCookie,
+    /// SCTP: the real server echoed it.
+    SctpCookieEchoed,
+    /// SCTP: the association carries data.
+    SctpEstablished,
+    /// SCTP: the real server began to close.
+    SctpShutdownSent,
+    /// SCTP: the client began to close.
+    SctpShutdownReceived,
+    /// SCTP: the real server agreed to close.
+    SctpShutdownAckSent,
+    /// SCTP: the client refused what the real server had opened.
+    SctpRejected,
+    /// SCTP: closed or aborted.
+    SctpClosed,
+    /// A persistence template.
+    Template,
+    /// A template one of whose connections was established or answered.
+    TemplateAssured,
 }
 
 impl State {
     /// All of them, in the kernel's order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 28] = [
         Self::None,
         Self::Established,
         Self::SynSent,
@@ -53,13 +86,29 @@ impl State {
         Self::Listen,
         Self::SynAck,
         Self::Udp,
+        Self::SctpNone,
+        Self::SctpInit1,
+        Self::SctpInit,
+        Self::SctpCookieSent,
+        Self::SctpCookieReplied,
+        Self::SctpCookieWait,
+        Self::SctpCookie,
+        Self::SctpCookieEchoed,
+        Self::SctpEstablished,
+        Self::SctpShutdownSent,
+        Self::SctpShutdownReceived,
+        Self::SctpShutdownAckSent,
+        Self::SctpRejected,
+        Self::SctpClosed,
+        Self::Template,
+        Self::TemplateAssured,
     ];
 
     /// The word `ipvsadm -Lc` prints.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::None => "NONE",
-            Self::Established => "ESTABLISHED",
+            Self::None | Self::SctpNone | Self::Template => "NONE",
+            Self::Established | Self::SctpEstablished => "ESTABLISHED",
             Self::SynSent => "SYN_SENT",
             Self::SynRecv => "SYN_RECV",
             Self::FinWait => "FIN_WAIT",
@@ -70,14 +119,58 @@ impl State {
             Self::Listen => "LISTEN",
             Self::SynAck => "SYNACK",
             Self::Udp => "UDP",
+            Self::SctpInit1 => "INIT1",
+            Self::SctpInit => "INIT",
+            Self::SctpCookieSent => "C-SENT",
+            Self::SctpCookieReplied => "C-REPLIED",
+            Self::SctpCookieWait => "C-WAIT",
+            Self::SctpCookie => "COOKIE",
+            Self::SctpCookieEchoed => "C-ECHOED",
+            Self::SctpShutdownSent => "S-SENT",
+            Self::SctpShutdownReceived => "S-RECEIVED",
+            Self::SctpShutdownAckSent => "S-ACK-SENT",
+            Self::SctpRejected => "REJECTED",
+            Self::SctpClosed => "CLOSED",
+            Self::TemplateAssured => "ASSURED",
         }
     }
 
+    /// The first state of a connection of `protocol`.
+    pub const fn first(protocol: u8) -> Self {
+        match protocol {
+            proto::UDP => Self::Udp,
+            proto::SCTP => Self::SctpNone,
+            _ => Self::None,
+        }
+    }
+
+    /// Whether this is a state of SCTP.
+    pub const fn is_sctp(self) -> bool {
+        self as u8 >= Self::SctpNone as u8 && self as u8 <= Self::SctpClosed as u8
+    }
+
+    /// Whether this is a persistence template.
+    pub const fn is_template(self) -> bool {
+        matches!(self, Self::Template | Self::TemplateAssured)
+    }
+
+    /// Whether a connection that enters this state carries data (TCP, SCTP).
+    pub(super) const fn is_established(self) -> bool {
+        matches!(self, Self::Established | Self::SctpEstablished)
+    }
+
     /// Whether a connection in this state counts as active (`ActiveConn`); all others, and every
-    /// UDP one, count as inactive (`InActConn`).
+    /// UDP one, count as inactive (`InActConn`). Templates are counted on their own.
     #[inline]
     pub const fn is_active(self) -> bool {
-        matches!(self, Self::Established | Self::SynSent | Self::SynRecv | Self::SynAck)
+        matches!(
+            self,
+            Self::Established
+                | Self::SynSent
+                | Self::SynRecv
+                | Self::SynAck
+                | Self::SctpEstablished
+        )
     }
 }
 
@@ -99,8 +192,8 @@ pub enum Direction {
     InputOnly,
 }
 
-/// What a TCP packet means to the state machine. Of several flags the first of RST, SYN, FIN, ACK
-/// decides; a packet with none of them closes the entry.
+/// What a packet means to the state machine. TCP: of several flags the first of RST, SYN, FIN, ACK
+/// decides; a packet with none of them closes the entry. SCTP: the first chunk decides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Event {
@@ -114,10 +207,58 @@ pub enum Event {
     Rst,
     /// None of the four flags.
     None,
+    /// DATA, and every other chunk that is not named here.
+    Data,
+    /// INIT.
+    Init,
+    /// INIT ACK.
+    InitAck,
+    /// COOKIE ECHO.
+    CookieEcho,
+    /// COOKIE ACK.
+    CookieAck,
+    /// SHUTDOWN.
+    Shutdown,
+    /// SHUTDOWN ACK.
+    ShutdownAck,
+    /// SHUTDOWN COMPLETE.
+    ShutdownComplete,
+    /// ERROR.
+    Error,
+    /// ABORT, also one that follows a cookie.
+    Abort,
 }
 
 impl Event {
-    /// The event of a packet with `flags`.
+    /// The event of a TCP, UDP or SCTP packet.
+    #[inline]
+    pub const fn of_packet(pkt: &Packet) -> Self {
+        if pkt.proto == proto::SCTP {
+            let (first, second) = pkt.chunks();
+            Self::of_chunks(first, second)
+        } else {
+            Self::of(pkt.flags)
+        }
+    }
+
+    /// The event of an SCTP packet whose first two chunks have these types (`set_sctp_state`).
+    pub const fn of_chunks(first: u8, second: u8) -> Self {
+        match first {
+            sctp::COOKIE_ECHO | sctp::COOKIE_ACK if second == sctp::ABORT => Self::Abort,
+            sctp::INIT => Self::Init,
+            sctp::INIT_ACK => Self::InitAck,
+            sctp::COOKIE_ECHO => Self::CookieEcho,
+            sctp::COOKIE_ACK => Self::CookieAck,
+            sctp::SHUTDOWN => Self::Shutdown,
+            sctp::SHUTDOWN_ACK => Self::ShutdownAck,
+            sctp::SHUTDOWN_COMPLETE => Self::ShutdownComplete,
+            sctp::ERROR => Self::Error,
+            sctp::ABORT => Self::Abort,
+            _ => Self::Data,
+        }
+    }
+
+    /// The event of a TCP packet with `flags`.
     #[inline]
     pub const fn of(flags: Flags) -> Self {
         EVENTS[(flags.0 & 0x1f) as usize]
@@ -149,118 +290,21 @@ const EVENTS: [Event; 32] = {
     events
 };
 
-const ES: State = State::Established;
-const SS: State = State::SynSent;
-const SR: State = State::SynRecv;
-const FW: State = State::FinWait;
-const TW: State = State::TimeWait;
-const CL: State = State::Close;
-const CW: State = State::CloseWait;
-const LA: State = State::LastAck;
-const LI: State = State::Listen;
-const SA: State = State::SynAck;
-
-/// Rows: syn, fin, ack, rst; columns: the current state in the order of [`State::ALL`].
-type Table = [[State; 11]; 4];
-
-/// A table that can be indexed without a test: by [`Event`], by state.
-type Square = [[State; 16]; 8];
-
-/// By [`Direction`], first the normal tables, then those of `secure_tcp`.
-static NEXT: [[Square; 4]; 2] = [squares(&NORMAL), squares(&SECURE)];
-
-/// Adds what all tables have in common: UDP stays UDP, a packet without an event closes.
-const fn squares(tables: &[Table; 3]) -> [Square; 4] {
-    let mut squares = [[[State::Close; 16]; 8]; 4];
-    let mut direction = 0;
-    while direction < 3 {
-        let mut event = 0;
-        while event < 5 {
-            let mut state = 0;
-            while state < 11 && event < 4 {
-                squares[direction][event][state] = tables[direction][event][state];
-                state += 1;
-            }
-            squares[direction][event][State::Udp as usize] = State::Udp;
-            event += 1;
-        }
-        direction += 1;
-    }
-    squares
-}
-
-/// By [`Direction`].
-const NORMAL: [Table; 3] = [
-    [
-        [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR],
-        [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW],
-        [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES],
-        [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR],
-    ],
-    [
-        [SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR],
-        [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW],
-        [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES],
-        [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL],
-    ],
-    [
-        [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR],
-        [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW],
-        [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES],
-        [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL],
-    ],
-];
-
-/// As `NORMAL`, while the `secure_tcp` defence is on.
-const SECURE: [Table; 3] = [
-    [
-        [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA],
-        [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, SA],
-        [ES, ES, SS, SR, FW, TW, CL, CW, CL, LI, SA],
-        [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL],
-    ],
-    [
-        [SS, ES, SS, SA, SS, SS, SS, SS, SS, LI, SA],
-        [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW],
-        [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES],
-        [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL],
-    ],
-    [
-        [SA, ES, ES, SR, SA, SA, SA, SA, SA, SA, SA],
-        [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW],
-        [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES],
-        [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL],
-    ],
-];
-
-/// The state of a TCP connection in `state` after `event`, by the kernel's table for `direction`;
-/// `secure` selects the tables of the `secure_tcp` defence. UDP keeps its state.
-///
-/// ```
-/// use sim_core::ipvs::state::{Direction, Event, State, next};
-/// let state = next(State::None, Event::Syn, Direction::InputOnly, false);
-/// assert_eq!(state, State::SynRecv);
-/// assert_eq!(next(state, Event::Ack, Direction::InputOnly, false), State::Established);
-/// ```
-#[inline]
-pub fn next(state: State, event: Event, direction: Direction, secure: bool) -> State {
-    NEXT[usize::from(secure)][direction as usize][event as usize][state as usize]
-}
-
 /// How long an entry lives after a packet left it in a state.
 ///
-/// Source: `tcp_timeouts` and `udp_timeouts` of the kernel; `ip_vs_set_timeout` for what
-/// `ipvsadm --set` changes.
+/// Source: `tcp_timeouts`, `udp_timeouts` and `sctp_timeouts` of the kernel; `ip_vs_set_timeout` for
+/// what `ipvsadm --set` changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeouts {
-    spans: [Span; 12],
+    /// By state; larger than needed, so that it can be indexed without a test.
+    spans: [Span; 32],
 }
 
 impl Timeouts {
     /// The longest timeout that can be set: 2^31 - 1 ms, the kernel's limit at 1000 ticks a second.
     pub const MAX: Span = Span::from_millis(i32::MAX as u64);
 
-    /// The timeout of `state`.
+    /// The timeout of `state`; zero for templates, each of which has its own.
     #[inline]
     pub const fn get(&self, state: State) -> Span {
         self.spans[state as usize]
@@ -294,8 +338,25 @@ impl Timeouts {
 impl Default for Timeouts {
     /// The kernel's values.
     fn default() -> Self {
-        let seconds = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300];
-        Self { spans: seconds.map(Span::from_secs) }
+        let tcp_udp = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300];
+        let sctp = [2, 4, 61, 61, 61, 61, 61, 61, 900, 61, 61, 61, 4, 61];
+        let mut spans = [Span::ZERO; 32];
+        for (span, seconds) in spans.iter_mut().zip(tcp_udp.into_iter().chain(sctp)) {
+            *span = Span::from_secs(seconds);
+        }
+        Self { spans }
+    }
+}
+
+impl Timeouts {
+    /// Those of FULLNAT connections. Source: dpvs `ip_vs_proto_tcp.c`, `tcp_timeouts`.
+    pub(super) fn full_nat() -> Self {
+        let tcp_udp = [2, 90, 3, 30, 7, 7, 3, 7, 7, 120, 30, 300];
+        let mut timeouts = Self::default();
+        for (span, seconds) in timeouts.spans.iter_mut().zip(tcp_udp) {
+            *span = Span::from_secs(seconds);
+        }
+        timeouts
     }
 }
 
@@ -304,6 +365,14 @@ mod tests {
     use super::*;
 
     const NO: State = State::None;
+    const ES: State = State::Established;
+    const SS: State = State::SynSent;
+    const SR: State = State::SynRecv;
+    const FW: State = State::FinWait;
+    const TW: State = State::TimeWait;
+    const CL: State = State::Close;
+    const CW: State = State::CloseWait;
+    const SA: State = State::SynAck;
 
     /// Walks from `State::None` and checks every state on the way.
     fn walk(steps: &[(Direction, Event, State)]) {
@@ -416,9 +485,17 @@ mod tests {
     }
 
     #[test]
-    fn only_four_states_are_active() {
+    fn few_states_are_active() {
         let active: Vec<_> = State::ALL.into_iter().filter(|s| s.is_active()).collect();
-        assert_eq!(active, [ES, SS, SR, SA]);
+        assert_eq!(active, [ES, SS, SR, SA, State::SctpEstablished]);
+    }
+
+    #[test]
+    fn an_abort_behind_a_cookie_aborts() {
+        assert_eq!(Event::of_chunks(sctp::COOKIE_ECHO, sctp::ABORT), Event::Abort);
+        assert_eq!(Event::of_chunks(sctp::COOKIE_ECHO, sctp::DATA), Event::CookieEcho);
+        assert_eq!(Event::of_chunks(sctp::DATA, sctp::ABORT), Event::Data);
+        assert_eq!(Event::of_chunks(4, 0), Event::Data, "a heartbeat");
     }
 
     #[test]

@@ -1,26 +1,31 @@
 //! The connection table: entries in pages, look-up in both directions, one timer per entry.
 //!
-//! Memory per connection: 64 bytes of entry, 6 to 12 bytes of hash for the client's direction, as
-//! much again for NAT's reverse direction, and one pending event of the timer queue. Replies of DR
-//! and TUN need no hash of their own: their tuple is the reverse of the client's.
+//! Memory per connection: 64 bytes of entry, 4 of age, 6 to 12 bytes of hash for the client's
+//! direction, as much again for NAT's reverse direction, and one pending event of the timer queue.
+//! Replies of DR and TUN need no hash of their own: their tuple is the reverse of the client's.
 
+use super::clock::Clock;
 use super::connection::{Connection, Slot, Tuple, flag};
-use super::rules::Forwarding;
-use crate::engine::{Queue, Time};
+use super::state::{State, Timeouts};
+use crate::engine::{Queue, Span, Time};
 use hashbrown::HashTable;
 
 /// Entries of a page.
 const PAGE: usize = 1024;
+/// How much longer an entry lives that controls others (`ip_vs_conn_expire`).
+const CONTROL_EXTENSION: Span = Span::from_secs(60);
 
 /// Entries by [`Slot`]. Pages are never moved or given back, so growth costs no copy.
 #[derive(Debug, Default)]
-struct Pages {
+struct Store {
     pages: Vec<Box<[Connection; PAGE]>>,
+    /// For each entry how many were put into the look-up before it, modulo 2^32.
+    births: Vec<Box<[u32; PAGE]>>,
     /// Vacant slots; the last one is used next.
     free: Vec<u32>,
 }
 
-impl Pages {
+impl Store {
     #[inline]
     fn get(&self, slot: Slot) -> &Connection {
         &self.pages[slot.0 as usize / PAGE][slot.0 as usize % PAGE]
@@ -44,6 +49,7 @@ impl Pages {
         let first = (self.pages.len() * PAGE) as u32;
         let page: Box<[Connection]> = vec![Connection::VACANT; PAGE].into_boxed_slice();
         self.pages.push(page.try_into().expect("a page has PAGE entries"));
+        self.births.push(Box::new([0; PAGE]));
         self.free.extend((first..first + PAGE as u32).rev());
     }
 
@@ -56,7 +62,7 @@ impl Pages {
 /// All connections of a director.
 #[derive(Debug)]
 pub(super) struct Table {
-    entries: Pages,
+    entries: Store,
     /// By [`Connection::tuple`].
     requests: HashTable<u32>,
     /// NAT connections by [`Connection::reply_tuple`]; older ones with the same tuple are chained.
@@ -70,12 +76,18 @@ pub(super) struct Table {
     next: Time,
     len: u32,
     max: u32,
+    /// How often an entry was put into the look-up, modulo 2^32.
+    births: u32,
+    /// Entries without a client port.
+    without_client_port: u32,
+    /// When due timers run.
+    clock: Clock,
 }
 
 impl Table {
     pub(super) fn new() -> Self {
         Self {
-            entries: Pages::default(),
+            entries: Store::default(),
             requests: HashTable::new(),
             replies: HashTable::new(),
             timers: Queue::new(),
@@ -83,7 +95,14 @@ impl Table {
             next: Time::NEVER,
             len: 0,
             max: 0,
+            births: 0,
+            without_client_port: 0,
+            clock: Clock::Exact,
         }
+    }
+
+    pub(super) const fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
     }
 
     /// The entry at `slot`, which the table gave out.
@@ -138,20 +157,46 @@ impl Table {
             .find(tuple.hash(), |&slot| entries.get(Slot(slot)).reply_tuple() == tuple)
             .map(|&slot| Slot(slot));
         nat.or_else(|| {
-            self.find_request(tuple.reversed())
-                .filter(|&slot| entries.get(slot).forwarding != Forwarding::Nat)
+            self.find_request(tuple.reversed()).filter(|&slot| !entries.get(slot).has_reply_tuple())
         })
+    }
+
+    /// The connection of passive FTP that a packet may begin: any port of the client will do.
+    pub(super) fn find_without_client_port(&self, tuple: Tuple) -> Option<Slot> {
+        if self.without_client_port == 0 {
+            return None;
+        }
+        self.find_request(tuple.without_client_port())
+            .filter(|&slot| self.get(slot).has(flag::NO_CPORT))
+    }
+
+    /// How long ago the entry was put into the look-up, counted in other entries.
+    pub(super) fn age(&self, slot: Slot) -> u32 {
+        let born = self.entries.births[slot.0 as usize / PAGE][slot.0 as usize % PAGE];
+        self.births.wrapping_sub(born)
     }
 
     /// Adds a connection that expires at `expires`. One with the same tuple stays until its own
     /// end, but is no longer found by packets of the client.
     pub(super) fn insert(&mut self, mut connection: Connection, expires: Time) -> Slot {
         connection.expires = expires;
-        let tuple = connection.tuple();
-        let reply = connection.reply_tuple();
         let slot = self.entries.insert(connection);
-        let entries = &mut self.entries;
+        self.link(slot, &connection);
+        if connection.control != Slot::NONE {
+            self.get_mut(connection.control).controls += 1;
+        }
+        self.len += 1;
+        self.max = self.max.max(self.len);
+        self.arm(slot, expires);
+        slot
+    }
 
+    /// Puts an entry into the look-up.
+    fn link(&mut self, slot: Slot, connection: &Connection) {
+        let tuple = connection.tuple();
+        let entries = &mut self.entries;
+        entries.births[slot.0 as usize / PAGE][slot.0 as usize % PAGE] = self.births;
+        self.births = self.births.wrapping_add(1);
         let hash = tuple.hash();
         let same = |&other: &u32| entries.get(Slot(other)).tuple() == tuple;
         if let Some(place) = self.requests.find_mut(hash, same) {
@@ -161,7 +206,8 @@ impl Table {
             let rehash = |&other: &u32| entries.get(Slot(other)).tuple().hash();
             self.requests.insert_unique(hash, slot.0, rehash);
         }
-        if connection.forwarding == Forwarding::Nat {
+        if connection.has_reply_tuple() {
+            let reply = connection.reply_tuple();
             let hash = reply.hash();
             let same = |&other: &u32| entries.get(Slot(other)).reply_tuple() == reply;
             if let Some(place) = self.replies.find_mut(hash, same) {
@@ -172,10 +218,55 @@ impl Table {
                 self.replies.insert_unique(hash, slot.0, rehash);
             }
         }
-        self.len += 1;
-        self.max = self.max.max(self.len);
-        self.arm(slot, expires);
-        slot
+        self.without_client_port += u32::from(connection.has(flag::NO_CPORT));
+    }
+
+    /// Takes an entry out of the look-up.
+    fn unlink(&mut self, slot: Slot, entry: &Connection) {
+        if !entry.has(flag::SHADOWED) {
+            let found = self.requests.find_entry(entry.tuple().hash(), |&other| other == slot.0);
+            debug_assert!(found.is_ok(), "an entry that is not shadowed is hashed");
+            if let Ok(place) = found {
+                place.remove();
+            }
+        }
+        if entry.has_reply_tuple() {
+            self.unlink_reply(slot, entry);
+        }
+        self.without_client_port -= u32::from(entry.has(flag::NO_CPORT));
+    }
+
+    /// The client's port has become known (`ip_vs_conn_fill_cport`).
+    pub(super) fn fill_client_port(&mut self, slot: Slot, port: u16) {
+        let entry = *self.get(slot);
+        self.unlink(slot, &entry);
+        let entry = self.get_mut(slot);
+        entry.cport = port;
+        entry.flags &= !(flag::NO_CPORT | flag::SHADOWED);
+        entry.older = Slot::NONE;
+        let entry = *entry;
+        self.link(slot, &entry);
+    }
+
+    /// A template is not valid any more: never found again, it ends by its own timer
+    /// (`ip_vs_check_template`).
+    pub(super) fn retire_template(&mut self, slot: Slot) {
+        let entry = *self.get(slot);
+        debug_assert!(entry.is_template(), "only templates are retired");
+        self.unlink(slot, &entry);
+        let entry = self.get_mut(slot);
+        (entry.vport, entry.dport) = (u16::MAX, u16::MAX);
+        entry.flags |= flag::SHADOWED;
+        self.entries.births[slot.0 as usize / PAGE][slot.0 as usize % PAGE] = self.births;
+        self.births = self.births.wrapping_add(1);
+    }
+
+    /// A connection of this entry carries data (`ip_vs_control_assure_ct`).
+    pub(super) fn assure(&mut self, controller: Slot) {
+        let entry = self.get_mut(controller);
+        if entry.has(flag::TEMPLATE) {
+            entry.state = State::TemplateAssured;
+        }
     }
 
     /// Lets the entry live until `expires`. Only a time earlier than the pending event costs an
@@ -204,8 +295,8 @@ impl Table {
         self.next
     }
 
-    /// Takes a connection out that expired at or before `now`, in the order of the deadlines.
-    pub(super) fn expire(&mut self, now: Time) -> Option<Connection> {
+    /// Takes a connection out whose timer has run at or before `now`, in the order of the deadlines.
+    pub(super) fn expire(&mut self, now: Time, timeouts: &Timeouts) -> Option<(Slot, Connection)> {
         while self.next <= now {
             let Some((at, slot)) = self.timers.pop() else {
                 self.next = Time::NEVER;
@@ -213,30 +304,61 @@ impl Table {
             };
             self.popped = at;
             self.next = self.timers.peek_time().unwrap_or(Time::NEVER);
-            let entry = *self.entries.get(Slot(slot));
+            let slot = Slot(slot);
+            let entry = *self.entries.get(slot);
             if entry.is_vacant() || entry.armed != at {
                 continue;
             }
             if entry.expires > now {
-                self.arm(Slot(slot), entry.expires);
+                self.arm(slot, entry.expires);
                 continue;
             }
-            self.remove(Slot(slot), &entry);
-            return Some(entry);
+            let fires = self.fires(&entry, timeouts);
+            if fires > now {
+                self.arm(slot, fires);
+            } else if entry.controls > 0 {
+                self.extend(slot, fires);
+            } else {
+                self.remove(slot, &entry);
+                return Some((slot, entry));
+            }
         }
         None
     }
 
-    fn remove(&mut self, slot: Slot, entry: &Connection) {
-        if !entry.has(flag::SHADOWED) {
-            let found = self.requests.find_entry(entry.tuple().hash(), |&other| other == slot.0);
-            debug_assert!(found.is_ok(), "an entry that is not shadowed is hashed");
-            if let Ok(place) = found {
-                place.remove();
-            }
+    /// When the timer of an entry runs that is due.
+    fn fires(&self, entry: &Connection, timeouts: &Timeouts) -> Time {
+        if self.clock == Clock::Exact || entry.has(flag::HURRIED) {
+            return entry.expires;
         }
-        if entry.forwarding == Forwarding::Nat {
-            self.unlink_reply(slot, entry);
+        let span =
+            if entry.is_template() { entry.template_timeout() } else { timeouts.get(entry.state) };
+        self.clock.fires_when_due(entry.expires, span)
+    }
+
+    /// An entry that controls others lives on. A template keeps the shorter or longer time.
+    fn extend(&mut self, slot: Slot, fired: Time) {
+        let entry = self.entries.get_mut(slot);
+        let expires = fired + CONTROL_EXTENSION;
+        entry.expires = expires;
+        if entry.is_template() {
+            entry.set_template_timeout(CONTROL_EXTENSION);
+        }
+        self.arm(slot, expires);
+    }
+
+    /// Takes the entry at `slot` out at once.
+    pub(super) fn take(&mut self, slot: Slot) -> Connection {
+        let entry = *self.entries.get(slot);
+        self.remove(slot, &entry);
+        entry
+    }
+
+    fn remove(&mut self, slot: Slot, entry: &Connection) {
+        debug_assert_eq!(entry.controls, 0, "an entry that controls others stays");
+        self.unlink(slot, entry);
+        if entry.control != Slot::NONE {
+            self.get_mut(entry.control).controls -= 1;
         }
         self.entries.remove(slot);
         self.len -= 1;
@@ -274,7 +396,8 @@ impl Table {
     pub(super) fn memory_bytes(&self) -> usize {
         /// Bytes of a pending event: the event, and at most 24 of the queue.
         const EVENT: usize = size_of::<u32>() + 24;
-        self.entries.pages.len() * (PAGE * size_of::<Connection>() + size_of::<usize>())
+        let page = PAGE * (size_of::<Connection>() + size_of::<u32>());
+        self.entries.pages.len() * (page + 2 * size_of::<usize>())
             + self.entries.free.capacity() * size_of::<u32>()
             + self.requests.allocation_size()
             + self.replies.allocation_size()
@@ -283,133 +406,4 @@ impl Table {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::connection::DestinationId;
-    use super::super::state::State;
-    use super::*;
-    use crate::engine::Span;
-    use crate::wire::Ip;
-
-    const RIP: (Ip, u16) = (Ip::new(10, 0, 0, 1), 80);
-
-    fn at(seconds: u64) -> Time {
-        Time::ZERO + Span::from_secs(seconds)
-    }
-
-    fn tuple(client: u32, vip: u8) -> Tuple {
-        let port = 1024 + (client % 1000) as u16;
-        Tuple::new((Ip(0xac10_0000 + client / 1000), port), (Ip::new(192, 168, 0, vip), 80), 6)
-    }
-
-    fn add(table: &mut Table, tuple: Tuple, forwarding: Forwarding, expires: Time) -> Slot {
-        let new = Connection::new(tuple, DestinationId(0), RIP, forwarding, State::None);
-        table.insert(new, expires)
-    }
-
-    #[test]
-    fn both_directions_find_the_connection() {
-        let mut table = Table::new();
-        let dr = add(&mut table, tuple(1, 1), Forwarding::Dr, at(3));
-        let nat = add(&mut table, tuple(2, 1), Forwarding::Nat, at(3));
-        assert_eq!(table.find_request(tuple(1, 1)), Some(dr));
-        assert_eq!(table.find_request(tuple(2, 1)), Some(nat));
-        assert_eq!(table.find_request(tuple(3, 1)), None);
-        assert_eq!(table.find_reply(tuple(1, 1).reversed()), Some(dr));
-        assert_eq!(table.find_reply(tuple(2, 1).reversed()), None, "NAT replies come from the RIP");
-        let reply = Tuple::new(RIP, tuple(2, 1).from(), 6);
-        assert_eq!(table.find_reply(reply), Some(nat));
-    }
-
-    #[test]
-    fn entries_leave_in_the_order_of_their_deadlines() {
-        let mut table = Table::new();
-        for (client, expires) in [(1, 30), (2, 10), (3, 20), (4, 10)] {
-            add(&mut table, tuple(client, 1), Forwarding::Nat, at(expires));
-        }
-        assert_eq!(table.next(), at(10));
-        let mut order = Vec::new();
-        while let Some(gone) = table.expire(at(25)) {
-            order.push(gone.client().1 - 1024);
-        }
-        assert_eq!(order, [2, 4, 3]);
-        assert_eq!((table.len(), table.max()), (1, 4));
-        assert_eq!(table.next(), at(30));
-    }
-
-    #[test]
-    fn a_renewed_entry_needs_one_event_however_often_it_is_renewed() {
-        let mut table = Table::new();
-        let slot = add(&mut table, tuple(1, 1), Forwarding::Dr, at(10));
-        for second in 0..1000 {
-            table.renew(slot, at(60 + second));
-        }
-        assert_eq!(table.timers.len(), 1);
-        assert!(table.expire(at(10)).is_none());
-        assert_eq!(table.timers.len(), 1);
-        assert_eq!(table.next(), at(1059));
-        assert!(table.expire(at(1058)).is_none());
-        assert!(table.expire(at(1059)).is_some());
-        assert!(table.timers.is_empty());
-    }
-
-    #[test]
-    fn a_shorter_deadline_is_kept_and_the_outlived_event_does_nothing() {
-        let mut table = Table::new();
-        let slot = add(&mut table, tuple(1, 1), Forwarding::Dr, at(900));
-        table.renew(slot, at(10));
-        assert_eq!(table.next(), at(10));
-        assert!(table.expire(at(10)).is_some());
-        let again = add(&mut table, tuple(2, 1), Forwarding::Dr, at(1000));
-        assert_eq!(again, slot, "the slot is used again");
-        assert!(table.expire(at(900)).is_none(), "the event of the former owner means nothing");
-        assert!(table.expire(at(1000)).is_some());
-    }
-
-    #[test]
-    fn the_newest_of_two_equal_tuples_is_found() {
-        let mut table = Table::new();
-        let old = add(&mut table, tuple(1, 1), Forwarding::Dr, at(1));
-        let new = add(&mut table, tuple(1, 1), Forwarding::Dr, at(60));
-        assert_ne!(old, new);
-        assert_eq!(table.find_request(tuple(1, 1)), Some(new));
-        assert!(table.expire(at(1)).is_some());
-        assert_eq!(table.find_request(tuple(1, 1)), Some(new));
-    }
-
-    #[test]
-    fn a_reply_finds_the_older_connection_when_the_newer_has_gone() {
-        // One client port to two VIPs that both map to one real server.
-        let reply = Tuple::new(RIP, tuple(1, 1).from(), 6);
-        for expiry in [[5, 20, 30], [20, 5, 30], [20, 30, 5], [5, 5, 30]] {
-            let mut table = Table::new();
-            let slots: Vec<_> = (0..3_u8)
-                .map(|i| {
-                    let expires = at(expiry[usize::from(i)]);
-                    add(&mut table, tuple(1, i), Forwarding::Nat, expires)
-                })
-                .collect();
-            for now in [0, 5, 20, 30] {
-                while table.expire(at(now)).is_some() {}
-                let newest = (0..3).rev().find(|&i| expiry[i] > now).map(|i| slots[i]);
-                assert_eq!(table.find_reply(reply), newest, "{expiry:?} at {now} s");
-            }
-            assert_eq!((table.replies.len(), table.requests.len()), (0, 0));
-        }
-    }
-
-    #[test]
-    fn a_connection_takes_at_most_128_bytes() {
-        for (forwarding, count, limit) in [
-            (Forwarding::Nat, 100_000, 128),
-            (Forwarding::Dr, 100_000, 108),
-            (Forwarding::Nat, 1_000_000, 128),
-        ] {
-            let mut table = Table::new();
-            for client in 0..count {
-                add(&mut table, tuple(client, 1), forwarding, at(60));
-            }
-            let each = table.memory_bytes() as f64 / f64::from(count);
-            assert!(each <= f64::from(limit), "{each} bytes a connection ({forwarding}, {count})");
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! What the director does with a packet, as plain values.
 
-use super::connection::Slot;
+use super::connection::{DestinationId, Slot};
 use super::rules::Forwarding;
 use crate::wire::{Ip, Packet};
 
@@ -9,6 +9,18 @@ use crate::wire::{Ip, Packet};
 pub enum DropReason {
     /// The connection's real server was deleted and `expire_nodest_conn` is off.
     DestinationGone,
+    /// `drop_packet` drops new connections.
+    Defence,
+    /// An entry with connection tracking made place for a new one; the client has to try again.
+    OldConntrack,
+    /// The persistence engine found no Call-ID.
+    Engine,
+    /// FULLNAT: no local port is free.
+    NoLocalPort,
+    /// A packet quoted by an ICMP error found no destination.
+    NoDestination,
+    /// An ICMPv6 error of a real server, whose checksum the kernel tests wrongly.
+    Checksum,
 }
 
 impl DropReason {
@@ -16,12 +28,20 @@ impl DropReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::DestinationGone => "destination_gone",
+            Self::Defence => "defence",
+            Self::OldConntrack => "old_conntrack",
+            Self::Engine => "no_call_id",
+            Self::NoLocalPort => "no_local_port",
+            Self::NoDestination => "no_destination",
+            Self::Checksum => "checksum",
         }
     }
 }
 
 /// Send the packet on to a real server: find the route to `rip`, apply
-/// [`check`](super::forwarding::check), then the function of the method.
+/// [`check`](super::forwarding::check), then the function of the method: for
+/// [`Forwarding::FullNat`] [`Ipvs::rewrite_request`](super::Ipvs::rewrite_request). With
+/// [`Forwarding::Bypass`] there is no real server, the packet goes where it was going.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Transmit {
     /// Method of the connection.
@@ -30,8 +50,10 @@ pub struct Transmit {
     pub rip: Ip,
     /// Port on the real server; on the wire only with NAT.
     pub rport: u16,
-    /// The connection.
+    /// The connection; [`Slot::NONE`] with one-packet scheduling.
     pub connection: Slot,
+    /// Its destination.
+    pub destination: DestinationId,
 }
 
 /// The verdict on a packet that reached the director for an own address (hook `LOCAL_IN`).
@@ -47,10 +69,16 @@ pub enum Verdict {
     Unreachable,
     /// To a real server.
     Transmit(Transmit),
+    /// A real server's reply to a local address of a FULLNAT service: to be rewritten by
+    /// [`Ipvs::rewrite_reply`](super::Ipvs::rewrite_reply) and sent to the client.
+    Answer {
+        /// The connection.
+        connection: Slot,
+    },
 }
 
 /// The verdict on a packet that passes the director toward a client (hooks `FORWARD` and
-/// `LOCAL_OUT`). It is forwarded in every case.
+/// `LOCAL_OUT`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReplyVerdict {
     /// Belongs to no connection: forwarded as it is.
@@ -70,6 +98,9 @@ pub enum ReplyVerdict {
         /// The connection.
         connection: Slot,
     },
+    /// Belongs to no connection, though it comes from a NAT real server: dropped, and ICMP 3/3 goes
+    /// from the director to that server (`nat_icmp_send`).
+    Unreachable,
 }
 
 /// The verdict on an ICMP error that comes from the client's side and quotes a reply.
@@ -77,6 +108,8 @@ pub enum ReplyVerdict {
 pub enum IcmpInVerdict {
     /// Quotes nothing of IPVS: delivered or forwarded as it is.
     Accept,
+    /// Dropped without an answer.
+    Drop(DropReason),
     /// To the real server that sent the quoted packet. `outer` and `quoted` are rewritten for NAT
     /// and as received otherwise; the method is applied to `outer` as to a request, except that NAT
     /// is done already.
@@ -95,6 +128,8 @@ pub enum IcmpInVerdict {
 pub enum IcmpOutVerdict {
     /// Quotes nothing of IPVS: forwarded as it is.
     Pass,
+    /// Dropped without an answer.
+    Drop(DropReason),
     /// Quotes a NAT request: both headers are rewritten, the source is the VIP. Forward it.
     Translate {
         /// The ICMP error to send.

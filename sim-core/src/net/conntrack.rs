@@ -435,11 +435,6 @@ impl Conntrack {
             }
         }
     }
-
-    /// The two tuples of an entry: of its first packet, and of the answers.
-    pub fn tuples(&self, slot: Slot) -> [Tuple; 2] {
-        self.entries[slot.0 as usize].tuples
-    }
 }
 
 /// Neighbour and multicast listener discovery are not tracked (RFC 4861, RFC 3810).

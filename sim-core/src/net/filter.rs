@@ -11,6 +11,8 @@ use crate::config::{
 use crate::wire::{AddressBook, Flags, Ip, Kind, Packet, proto};
 use core::net::IpAddr;
 
+mod met;
+
 /// What the host knows about a packet besides its headers.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {

@@ -409,7 +409,7 @@ mod tests {
         let shape: Vec<_> = parts.iter().map(|f| (f.frag, f.len)).collect();
         assert_eq!(
             shape,
-            [(Packet::MF, 1496), (Packet::MF | 181, 1496), (362, 48 + 3008 - 2 * 1448)]
+            [(Packet::MF, 1496), (Packet::MF | 0xb5, 1496), (0x16a, 48 + 3008 - 2 * 1448)]
         );
         let mut c = Reassembly::new();
         for (n, part) in parts.iter().enumerate() {

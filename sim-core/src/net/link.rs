@@ -314,6 +314,15 @@ impl Direction {
         Some(head.packet)
     }
 
+    /// The frame that arrives now, if one does. It stays on the link.
+    pub fn due(&self, now: Time) -> Option<PacketId> {
+        if self.ring.len() == 0 {
+            return None;
+        }
+        let head = self.ring.at(self.ring.head);
+        (head.arrive == now).then_some(head.packet)
+    }
+
     /// When the next frame arrives.
     #[inline]
     pub fn next(&self) -> Option<Time> {

@@ -5,7 +5,7 @@
 //! What a host learns by the way, path MTUs and redirects, is kept by destination until it expires
 //! (`fib_nh_exception`).
 
-use crate::config::{Net, RouteKind};
+use crate::config::{InterfaceSysctl, Net, RouteKind};
 use crate::engine::rng::mix;
 use crate::engine::{FxMap, Span, Time};
 use crate::wire::{AddressBook, Ip, Packet, icmp, proto};
@@ -121,6 +121,17 @@ pub enum Lookup<'a> {
     None,
 }
 
+/// What a host thinks of the source of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// It may be.
+    Accepted,
+    /// It is an own address or a broadcast address (martian).
+    Own,
+    /// Packets to there leave by another interface or not at all.
+    ReversePath,
+}
+
 /// What a packet is routed by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Query {
@@ -221,6 +232,15 @@ impl<K: Key> Prefixes<K> {
         routes.insert(at, route);
     }
 
+    /// Whether there is a route of this action to the one address.
+    fn is_host(&self, key: K, len: u8, action: Action) -> bool {
+        let (longest, routes) = match self.lengths.first() {
+            Some((longest, routes)) => (*longest, routes),
+            None => return false,
+        };
+        longest == len && routes.get(&key).is_some_and(|r| r.iter().any(|r| r.action == action))
+    }
+
     fn find(&self, key: K, output: Option<u16>) -> Option<&Route> {
         self.lengths.iter().find_map(|(len, routes)| {
             let routes = routes.get(&key.cut(*len))?;
@@ -269,6 +289,8 @@ pub struct Routes {
     tables: BTreeMap<u32, Table>,
     exceptions: BTreeMap<Ip, Exception>,
     plain: bool,
+    /// A route of kind local was added.
+    custom_local: bool,
     sources: bool,
 }
 
@@ -302,6 +324,7 @@ impl Routes {
             tables: BTreeMap::new(),
             exceptions: BTreeMap::new(),
             plain: true,
+            custom_local: false,
             sources: false,
         };
         routes.add_local(Net::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8));
@@ -311,17 +334,22 @@ impl Routes {
 
     /// Makes the addresses of `net` addresses of this host.
     pub fn add_local(&mut self, net: Net) {
-        self.add(LOCAL_TABLE, net, Route::without_hops(Action::Local));
+        self.enter(LOCAL_TABLE, net, Route::without_hops(Action::Local));
     }
 
     /// Makes `address` the broadcast address of a connected prefix.
     pub fn add_broadcast(&mut self, address: Ipv4Addr) {
         let net = Net::host(IpAddr::V4(address));
-        self.add(LOCAL_TABLE, net, Route::without_hops(Action::Broadcast));
+        self.enter(LOCAL_TABLE, net, Route::without_hops(Action::Broadcast));
     }
 
     /// Adds a route to a table. Of two with equal prefix and metric the first one counts.
     pub fn add(&mut self, table: u32, to: Net, route: Route) {
+        self.custom_local |= route.action == Action::Local;
+        self.enter(table, to, route);
+    }
+
+    fn enter(&mut self, table: u32, to: Net, route: Route) {
         debug_assert_eq!(
             route.hops.is_empty(),
             route.action != Action::Unicast,
@@ -391,33 +419,50 @@ impl Routes {
         rules.filter_map(|r| self.tables.get(&r.table)).find_map(length).unwrap_or(0)
     }
 
-    /// Whether packets to `src` may leave by `interface`, or by any if `loose`: the reverse path filter
-    /// (`fib_validate_source`) for a packet to `dst`.
+    /// Whether `ip` itself, not just a prefix that holds it, has been made an address of this host.
+    fn is_own(&self, book: &AddressBook, ip: Ip) -> bool {
+        let Some(local) = self.tables.get(&LOCAL_TABLE) else { return false };
+        match book.address(ip) {
+            IpAddr::V4(a) => a.is_loopback() || local.v4.is_host(a.to_bits(), 32, Action::Local),
+            IpAddr::V6(a) => local.v6.is_host(a.to_bits(), 128, Action::Local),
+        }
+    }
+
+    /// Judges the source of an IPv4 packet to `dst` that came in by `interface`: no own address, and
+    /// with `rp_filter` one to which packets would leave there (`fib_validate_source`).
+    ///
+    /// A prefix on `lo` makes its addresses own ones only for the reverse path filter, or if there are
+    /// policy rules or routes of kind local besides.
     #[cold]
-    pub fn reaches(
+    pub fn judge_source(
         &self,
         book: &AddressBook,
         (src, dst): (Ip, Ip),
         interface: u16,
-        loose: bool,
-    ) -> bool {
-        let back = Query { src: dst, ..Query::to(src) };
-        match self.lookup(book, &back) {
-            Lookup::Unicast(route) => loose || route.hops.iter().any(|h| h.interface == interface),
-            // an own address is judged before, by `accept_local`
-            Lookup::Local => true,
-            Lookup::Broadcast | Lookup::Refused(_) | Lookup::None => false,
+        sysctl: &InterfaceSysctl,
+    ) -> Source {
+        let own = if sysctl.accept_local { Source::Accepted } else { Source::Own };
+        if sysctl.rp_filter == 0 && self.plain && !self.custom_local {
+            return if self.is_own(book, src) { own } else { Source::Accepted };
         }
+        let back = Query { src: dst, ..Query::to(src) };
+        let leads_back = match self.lookup(book, &back) {
+            Lookup::Local => return own,
+            Lookup::Broadcast => return Source::Own,
+            Lookup::Unicast(route) => {
+                sysctl.rp_filter == 2 || route.hops.iter().any(|h| h.interface == interface)
+            }
+            Lookup::Refused(_) | Lookup::None => false,
+        };
+        if leads_back || sysctl.rp_filter == 0 { Source::Accepted } else { Source::ReversePath }
     }
 
-    /// The interface on whose link `gateway` is, if a connected route without gateway leads there.
+    /// The interface on whose link `gateway` is, if a connected route of the table `main` without
+    /// gateway leads there and it is no own address.
     pub fn interface_towards(&self, book: &AddressBook, gateway: Ip) -> Option<u16> {
-        match self.lookup(book, &Query::to(gateway)) {
-            Lookup::Unicast(route) => {
-                route.hops.first().filter(|h| h.via.is_none()).map(|h| h.interface)
-            }
-            _ => None,
-        }
+        let route = self.tables.get(&MAIN_TABLE)?.find(book, &Query::to(gateway))?;
+        let hop = route.hops.first().filter(|h| h.via.is_none())?;
+        (!self.is_own(book, gateway)).then_some(hop.interface)
     }
 
     /// Remembers that the way to `dst`, of an MTU of `current` so far, carries no more than `mtu` bytes

@@ -4,6 +4,8 @@ pub mod capture;
 pub mod histogram;
 pub mod outcome;
 pub mod snapshot;
+pub mod trace;
+mod words;
 
 pub use histogram::Histogram;
 pub use outcome::{
@@ -12,3 +14,4 @@ pub use outcome::{
     ServerObservation,
 };
 pub use snapshot::{ConnectionState, DestinationState, DirectorSnapshot, ServiceState};
+pub use trace::{Flow, Step, TraceLine, TraceReport};

@@ -1,6 +1,6 @@
 //! The observations of a finished run, as plain data.
 
-use super::{DirectorSnapshot, Histogram};
+use super::{DirectorSnapshot, Histogram, TraceReport};
 use crate::engine::Time;
 use crate::ipvs::rules::{Forwarding, ServiceKey};
 use crate::ipvs::{DestinationEntry, IpvsError};
@@ -40,6 +40,8 @@ pub struct Observations {
     pub snapshots: Vec<DirectorSnapshot>,
     /// Changes of rules that were refused, in order of time.
     pub refusals: Vec<Refusal>,
+    /// What was told about a connection, if one was to be followed.
+    pub trace: Option<TraceReport>,
 }
 
 /// A change of rules that a director refused.
@@ -248,13 +250,13 @@ impl From<DestinationEntry> for DestinationObservation {
             forwarding: entry.forwarding,
             weight: entry.weight,
             host: String::new(),
-            connections: entry.stats.connections,
+            connections: entry.total.connections,
             active: entry.active,
             inactive: entry.inactive,
-            packets_in: entry.stats.packets_in,
-            bytes_in: entry.stats.bytes_in,
-            packets_out: entry.stats.packets_out,
-            bytes_out: entry.stats.bytes_out,
+            packets_in: entry.total.packets_in,
+            bytes_in: entry.total.bytes_in,
+            packets_out: entry.total.packets_out,
+            bytes_out: entry.total.bytes_out,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::engine::{Span, Time};
 use crate::ipvs::Stats;
-use crate::ipvs::rules::{ServerRule, ServiceRule};
+use crate::ipvs::rules::{Daemon, ServerRule, ServiceRule};
 use core::net::IpAddr;
 
 /// IPVS of one director at one time.
@@ -20,6 +20,8 @@ pub struct DirectorSnapshot {
     pub connections: Vec<ConnectionState>,
     /// Timeouts of ESTABLISHED, `FIN_WAIT` and UDP.
     pub timeouts: [Span; 3],
+    /// Synchronisation daemons, the master first.
+    pub daemons: Vec<Daemon>,
 }
 
 /// A virtual service.

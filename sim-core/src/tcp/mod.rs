@@ -36,6 +36,7 @@ mod block;
 mod congestion;
 mod icmp;
 mod input;
+mod inspect;
 mod listener;
 mod output;
 mod reassembly;

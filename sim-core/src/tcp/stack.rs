@@ -61,7 +61,7 @@ pub struct TcpStack {
     /// Slots of finished connections whose notes may not have been handled yet.
     dead: Vec<u32>,
     /// Slot numbers and serial numbers by tuple.
-    table: HashTable<u32>,
+    pub(super) table: HashTable<u32>,
     /// Slots found last, by [`Tuple::short_hash`]: segments of a connection come in a row, and most
     /// of `table` is `TIME_WAIT`, which is seldom asked for.
     recent: [u32; RECENT],
@@ -483,6 +483,6 @@ impl Block {
 
 /// The tuple of an entry of the connection table.
 #[inline]
-fn tuple_of<'a>(slots: &'a [Block], ring: &'a Ring, id: u32) -> &'a Tuple {
+pub(super) fn tuple_of<'a>(slots: &'a [Block], ring: &'a Ring, id: u32) -> &'a Tuple {
     if id & TIME_WAIT_BIT == 0 { &slots[id as usize].tuple } else { ring.tuple(id & Ring::MASK) }
 }

@@ -64,6 +64,11 @@ impl Ring {
         self.entries.get_mut(index).filter(|e| e.deadline > now)
     }
 
+    /// Whether the time of an entry is not over.
+    pub(super) fn is_waiting(&self, serial: u32, now: Time) -> bool {
+        self.entries.get(self.index(serial)).is_some_and(|e| e.deadline > now)
+    }
+
     /// Adds an entry; its serial number, and when to take memory back if that is not yet awaited.
     pub(super) fn push(
         &mut self,

@@ -158,8 +158,8 @@ pub const fn solicited_node(target: Ipv6Addr) -> Ipv6Addr {
 
 /// The link-local address of an interface (RFC 4291, appendix A).
 pub const fn link_local(mac: Mac) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac.0;
-    let low = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    let m = mac.0;
+    let low = u64::from_be_bytes([m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]]);
     Ipv6Addr::from_bits(0xfe80 << 112 | low as u128)
 }
 

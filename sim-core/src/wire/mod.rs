@@ -6,4 +6,4 @@ pub mod encode;
 pub mod packet;
 
 pub use addr::{AddressBook, Ip, Mac, MacId, Prefix};
-pub use packet::{Flags, Kind, Packet, PacketId, Segment, icmp, icmpv6, proto};
+pub use packet::{Flags, Kind, Packet, PacketId, Segment, icmp, icmpv6, proto, sctp};

@@ -57,6 +57,30 @@ pub mod icmp {
     pub const FRAG_NEEDED: u8 = 4;
 }
 
+/// SCTP chunk types (RFC 9260, section 3.2).
+pub mod sctp {
+    /// Payload data.
+    pub const DATA: u8 = 0;
+    /// Initiation.
+    pub const INIT: u8 = 1;
+    /// Initiation acknowledgement.
+    pub const INIT_ACK: u8 = 2;
+    /// Abort.
+    pub const ABORT: u8 = 6;
+    /// Shutdown.
+    pub const SHUTDOWN: u8 = 7;
+    /// Shutdown acknowledgement.
+    pub const SHUTDOWN_ACK: u8 = 8;
+    /// Operation error.
+    pub const ERROR: u8 = 9;
+    /// State cookie.
+    pub const COOKIE_ECHO: u8 = 10;
+    /// Cookie acknowledgement.
+    pub const COOKIE_ACK: u8 = 11;
+    /// Shutdown complete.
+    pub const SHUTDOWN_COMPLETE: u8 = 14;
+}
+
 /// ICMPv6 types and codes (RFC 4443, RFC 4861).
 pub mod icmpv6 {
     /// Destination unreachable.
@@ -191,7 +215,8 @@ pub struct Packet {
     /// TCP sequence number; ARP sender [`MacId`]; ICMP: the second word of the header (MTU of
     /// fragmentation needed, gateway of a redirect, identifier and sequence of an echo).
     pub seq: u32,
-    /// TCP acknowledgement number; ARP target [`MacId`].
+    /// TCP acknowledgement number; ARP target [`MacId`]; UDP: the SIP call that the datagram is about,
+    /// by its number, 0 for none.
     pub ack: u32,
     /// TCP window in bytes, after scaling.
     pub window: u32,
@@ -222,9 +247,10 @@ pub struct Packet {
     pub ttl: u8,
     /// IP type of service (DSCP and ECN).
     pub tos: u8,
-    /// TCP flags.
+    /// TCP flags; SCTP: type of the first chunk, see [`sctp`].
     pub flags: Flags,
-    /// Bytes of TCP options, a multiple of 4, at most 40.
+    /// Bytes of TCP options, a multiple of 4, at most 40; SCTP: type of the second chunk, 0 if there
+    /// is none.
     pub opt: u8,
 }
 
@@ -301,6 +327,12 @@ impl Packet {
             _ => return 0,
         };
         self.len.saturating_sub(headers)
+    }
+
+    /// Types of the first two chunks of an SCTP packet.
+    #[inline]
+    pub const fn chunks(&self) -> (u8, u8) {
+        (self.flags.0, self.opt)
     }
 
     /// Whether this is a part of a larger datagram.

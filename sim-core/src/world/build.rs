@@ -6,6 +6,7 @@ use crate::config::{
     HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
     RouteConfig, Transport, WorldConfig,
 };
+use crate::engine::rng::name_hash;
 use crate::engine::{Stream, Time};
 use crate::hosts::Host;
 use crate::hosts::client::{ClientApplication, Plan};
@@ -25,6 +26,7 @@ use crate::net::switch::{Port, Switch};
 use crate::net::topology;
 use crate::observe::ClientObservation;
 use crate::observe::capture::{self, Capture, CaptureInterface};
+use crate::observe::trace::Trace;
 use crate::tcp::TcpStack;
 use crate::wire::addr::link_local;
 use crate::wire::{AddressBook, Mac, MacId, Prefix};
@@ -104,6 +106,7 @@ impl Builder<'_> {
         self.captures(&mut hosts);
         let mut fabric = core::mem::take(&mut self.fabric);
         fabric.rows = config.connections.then(Vec::new);
+        fabric.trace = config.trace.clone().map(|c| Box::new(Trace::new(c)));
         let duration = Time::ZERO + config.duration;
         for (index, event) in config.link_events.iter().enumerate() {
             if links.iter().any(|l: &Link| l.name == event.link) {
@@ -116,7 +119,8 @@ impl Builder<'_> {
         for host in &mut hosts {
             let direct = host.cpu.is_none();
             for i in &mut host.ip.interfaces {
-                i.plain = direct && i.direction != NO_LINK && i.tap == NO_TAP;
+                let seen = fabric.traced() || i.tap != NO_TAP;
+                i.plain = direct && !seen && i.direction != NO_LINK;
             }
             host.begin(&mut fabric);
             for interface in 0..host.ip.interfaces.len() as u16 {
@@ -167,7 +171,7 @@ impl Builder<'_> {
     fn host(&mut self, number: u16, config: &HostConfig) -> Host {
         let place = format!("host {}", config.name);
         // as Linux, hosts that share an address (DR) do not share identifications
-        let first_id = crate::engine::rng::name_hash(&config.name, "ip id") as u16;
+        let first_id = name_hash(&config.name, "ip id") as u16;
         let mut ip = IpStack::new(number, config.sysctl, first_id);
         for (index, interface) in config.interfaces.iter().enumerate() {
             let built = self.interface(&place, config, number, index, interface);
@@ -225,6 +229,7 @@ impl Builder<'_> {
     }
 
     fn proxies(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
+        ip.proxied.key = self.config.seed ^ name_hash(&config.name, "proxy arp");
         for (dev, addr) in &config.proxies {
             if let Some(index) = config.interfaces.iter().position(|i| i.name == *dev) {
                 ip.proxies.push((index as u16, self.fabric.book.number(*addr)));
@@ -389,13 +394,17 @@ impl Builder<'_> {
             until: Time::ZERO + self.config.duration,
             warmup: Time::ZERO + self.config.warmup,
         };
-        let key = seed ^ crate::engine::rng::name_hash(&config.name, "isn");
+        let key = seed ^ name_hash(&config.name, "isn");
         let tcp = TcpStack::new(config.tcp, config.sysctl.default_ttl, key);
         let mut host = Host::new(config.name.clone(), ip, tcp, plan);
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         if let Some(rules) = &config.ipvs {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
-                Ok(ipvs) => host.set_director(Director::new(ipvs)),
+                Ok(mut ipvs) => {
+                    let own = config.interfaces.iter().flat_map(|i| &i.addresses);
+                    ipvs.set_local_addresses(own.map(|a| a.addr), &mut self.fabric.book);
+                    host.set_director(Director::new(ipvs));
+                }
                 Err(errors) => errors.iter().for_each(|e| self.wrong(place, e.to_string())),
             }
         }

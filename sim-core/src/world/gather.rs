@@ -17,6 +17,7 @@ pub(super) fn gather(mut world: World) -> Observations {
         host.finish_all(&mut world.fabric);
     }
     world.last_operations();
+    let trace = world.take_report();
     let now = world.fabric.now;
     let [first, last] = core::mem::take(&mut world.window);
     let window = Window::new(first, last.unwrap_or_else(|| world.edge(now)));
@@ -32,6 +33,7 @@ pub(super) fn gather(mut world: World) -> Observations {
         "every packet is delivered, dropped with a reason, or in flight"
     );
     Observations {
+        trace,
         digest: fabric.digest.value(),
         end: now,
         events: world.events,
@@ -80,9 +82,7 @@ fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObser
     let ipvs = &host.director()?.ipvs;
     let owner = |ip: IpAddr| {
         let ip = world.fabric.book.find(ip);
-        let has = |h: &&Host| {
-            h.ip.interfaces.iter().any(|i| i.addresses.iter().any(|a| Some(a.ip) == ip))
-        };
+        let has = |h: &&Host| h.ip.interfaces.iter().any(|i| i.ips().any(|own| Some(own) == ip));
         world.hosts.iter().find(has).map(|h| h.name.clone()).unwrap_or_default()
     };
     let destinations = ipvs
@@ -94,13 +94,13 @@ fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObser
             forwarding: d.forwarding,
             weight: d.weight,
             host: owner(d.rip),
-            connections: d.stats.connections,
+            connections: d.total.connections,
             active: d.active,
             inactive: d.inactive,
-            packets_in: d.stats.packets_in,
-            bytes_in: d.stats.bytes_in,
-            packets_out: d.stats.packets_out,
-            bytes_out: d.stats.bytes_out,
+            packets_in: d.total.packets_in,
+            bytes_in: d.total.bytes_in,
+            packets_out: d.total.packets_out,
+            bytes_out: d.total.bytes_out,
         })
         .collect();
     let c = host.ip.counters;
@@ -120,7 +120,7 @@ fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObser
     })
 }
 
-fn end_name(world: &World, end: Endpoint) -> String {
+pub(super) fn end_name(world: &World, end: Endpoint) -> String {
     match end {
         Endpoint::Host { host, interface } => {
             let h = &world.hosts[host as usize];

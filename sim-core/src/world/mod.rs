@@ -19,6 +19,7 @@ mod sample;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod window;
 
 pub use build::BuildError;
@@ -74,8 +75,17 @@ impl World {
     ///
     /// It ends when nothing can happen any more, when time is up (`duration` and `drain` of the
     /// configuration), or, after `duration`, when every conversation has ended, no packet is on its way
-    /// and no operator has anything to do.
+    /// and no operator has anything to do; a trace with a limit ends it there.
     pub fn run(&mut self, max_events: u64) -> bool {
+        if self.fabric.traced() {
+            self.run_loop::<true>(max_events)
+        } else {
+            self.run_loop::<false>(max_events)
+        }
+    }
+
+    /// [`World::run`], with and without a connection that is followed.
+    fn run_loop<const TRACED: bool>(&mut self, max_events: u64) -> bool {
         for _ in 0..max_events {
             let Some((time, event)) = self.fabric.queue.pop() else { return false };
             if time >= self.look_at && self.look(time) {
@@ -85,7 +95,14 @@ impl World {
             self.fabric.now = time;
             self.events += 1;
             self.last = Some(event);
+            let watch = if TRACED { self.watch(event) } else { None };
             self.dispatch(event);
+            if TRACED {
+                watch.into_iter().for_each(|w| self.tell(w));
+                if self.is_told() {
+                    return false;
+                }
+            }
         }
         true
     }
@@ -152,6 +169,7 @@ impl World {
             | Event::Cpu { host }
             | Event::Routes { host }
             | Event::Conntrack { host }
+            | Event::Proxy { host }
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
@@ -255,6 +273,7 @@ impl World {
                 | Event::Cpu { host }
                 | Event::Routes { host }
                 | Event::Conntrack { host }
+                | Event::Proxy { host }
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }

@@ -1,13 +1,13 @@
 //! Operators: changes of rules and looks at directors while the run goes on.
 
 use super::World;
-use crate::config::{IpvsConfig, Operation, OperatorTask, WorldConfig};
+use crate::config::{Operation, OperatorTask, WorldConfig};
 use crate::engine::Time;
 use crate::hosts::Host;
 use crate::hosts::fabric::{Event, Fabric};
 use crate::ipvs::rules::{ServerRule, ServiceRule};
 use crate::ipvs::{
-    Command, Connection, DestinationEntry, Ipvs, IpvsError, ServiceEntry, State, Stats,
+    Command, ConnectionEntry, DestinationEntry, Ipvs, IpvsError, ServiceEntry, State,
 };
 use crate::observe::{ConnectionState, DestinationState, DirectorSnapshot, Refusal, ServiceState};
 use crate::wire::AddressBook;
@@ -16,8 +16,6 @@ use crate::wire::AddressBook;
 #[derive(Debug, Default)]
 pub(super) struct Operator {
     operations: Vec<Operation>,
-    /// The rules as stated, of every director.
-    stated: Vec<(String, IpvsConfig)>,
     /// Operations before the end of the run that are still to be done.
     left: usize,
     pub(super) snapshots: Vec<DirectorSnapshot>,
@@ -28,8 +26,6 @@ impl Operator {
     /// Puts what has a time into the queue.
     pub(super) fn new(config: &WorldConfig, fabric: &mut Fabric) -> Self {
         let operations = &config.operations;
-        let stated = config.hosts.iter();
-        let stated = stated.filter_map(|h| Some((h.name.clone(), h.ipvs.clone()?))).collect();
         let mut left = 0;
         for (index, operation) in operations.iter().enumerate() {
             if let Some(at) = operation.at {
@@ -37,7 +33,7 @@ impl Operator {
                 left += 1;
             }
         }
-        Self { operations: operations.clone(), stated, left, ..Self::default() }
+        Self { operations: operations.clone(), left, ..Self::default() }
     }
 
     /// Whether everything that has a time was done.
@@ -70,24 +66,21 @@ impl World {
     }
 
     fn perform(&mut self, index: usize) {
-        let Operator { operations, stated, snapshots, refusals, .. } = &mut self.operator;
+        let Operator { operations, snapshots, refusals, .. } = &mut self.operator;
         let Operation { host: name, task, .. } = &operations[index];
-        let host = self.hosts.iter_mut().find(|h| h.name == *name);
-        let stated = stated.iter_mut().find(|s| s.0 == *name).map(|s| &mut s.1);
-        let (Some(host), Some(stated)) = (host, stated) else {
+        let Some(host) = self.hosts.iter_mut().find(|h| h.name == *name) else {
             debug_assert!(false, "operations are on directors");
             return;
         };
         match task {
-            OperatorTask::Change(command) => match host.administer(&mut self.fabric, command) {
-                Ok(()) => stated.accept(command),
-                Err(error) => {
+            OperatorTask::Change(command) => {
+                if let Err(error) = host.administer(&mut self.fabric, command) {
                     let time = self.fabric.now;
                     refusals.push(Refusal { operation: index, time, error });
                 }
-            },
+            }
             OperatorTask::Snapshot { connections } => {
-                snapshots.extend(look(host, &self.fabric, stated, (index, *connections)));
+                snapshots.extend(look(host, &self.fabric, (index, *connections)));
             }
         }
     }
@@ -98,34 +91,29 @@ impl World {
     /// What the kernel refuses.
     pub fn change_rules(&mut self, host: usize, command: &Command) -> Result<(), IpvsError> {
         let Some(host) = self.hosts.get_mut(host) else { return Ok(()) };
-        host.administer(&mut self.fabric, command)?;
-        if let Some((_, stated)) = self.operator.stated.iter_mut().find(|s| s.0 == host.name) {
-            stated.accept(command);
-        }
-        Ok(())
+        host.administer(&mut self.fabric, command)
     }
 
     /// What the IPVS of a host holds now, with its connections; `None` if it is no director.
-    pub fn snapshot(&self, host: usize) -> Option<DirectorSnapshot> {
-        let host = self.hosts.get(host)?;
-        let (_, stated) = self.operator.stated.iter().find(|s| s.0 == host.name)?;
-        look(host, &self.fabric, stated, (0, true))
+    pub fn snapshot(&mut self, host: usize) -> Option<DirectorSnapshot> {
+        look(self.hosts.get_mut(host)?, &self.fabric, (0, true))
     }
 }
 
 /// What the IPVS of a host holds.
 fn look(
-    host: &Host,
+    host: &mut Host,
     fabric: &Fabric,
-    stated: &IpvsConfig,
     (operation, connections): (usize, bool),
 ) -> Option<DirectorSnapshot> {
-    let director = host.director()?;
+    let name = host.name.clone();
+    let director = host.director_mut()?;
+    director.ipvs.estimate(fabric.now);
     Some(DirectorSnapshot {
         operation,
-        host: host.name.clone(),
+        host: name,
         time: fabric.now,
-        services: services(&director.ipvs, stated),
+        services: services(&director.ipvs),
         connections: if connections {
             table(&director.ipvs, &fabric.book, fabric.now)
         } else {
@@ -133,65 +121,63 @@ fn look(
         },
         timeouts: [State::Established, State::FinWait, State::Udp]
             .map(|state| director.ipvs.timeouts().get(state)),
+        daemons: director.ipvs.daemons().cloned().collect(),
     })
 }
 
-/// Services with their destinations: what the table lists, and what was stated of it.
-fn services(ipvs: &Ipvs, stated: &IpvsConfig) -> Vec<ServiceState> {
+/// Services with their destinations.
+fn services(ipvs: &Ipvs) -> Vec<ServiceState> {
     let state = |entry: ServiceEntry| {
-        let known = stated.services.iter().find(|s| s.key == entry.key);
-        let bare = known.map_or_else(
-            || ServiceRule::new(entry.key),
-            |s| ServiceRule { servers: Vec::new(), ..s.clone() },
-        );
-        let servers = known.map_or(&[][..], |s| &s.servers);
-        let mut destinations: Vec<_> = ipvs
-            .destinations()
-            .filter(|d| d.service == entry.key)
-            .map(|d| destination(&d, servers))
-            .collect();
+        let mut destinations: Vec<_> =
+            ipvs.destinations().filter(|d| d.service == entry.key).map(destination).collect();
         // the kernel adds at the head of its list
         destinations.reverse();
+        let plain = ServiceRule::new(entry.key);
         ServiceState {
-            rule: ServiceRule { scheduler: entry.scheduler.unwrap_or(bare.scheduler), ..bare },
+            rule: ServiceRule {
+                scheduler: entry.scheduler.unwrap_or(plain.scheduler),
+                sched_flags: entry.sched_flags,
+                persistent: entry.persistent,
+                netmask_len: entry.netmask_len,
+                one_packet: entry.one_packet,
+                engine: entry.engine,
+                ..plain
+            },
             stats: entry.stats,
-            rates: Stats::default(),
+            rates: entry.rates,
             destinations,
         }
     };
     ipvs.services().map(state).collect()
 }
 
-fn destination(entry: &DestinationEntry, stated: &[ServerRule]) -> DestinationState {
-    let known = stated.iter().find(|s| (s.rip, s.port) == (entry.rip, entry.port));
-    let rule = known.copied().unwrap_or_else(|| ServerRule::new(entry.rip, entry.port));
+fn destination(entry: DestinationEntry) -> DestinationState {
     DestinationState {
         rule: ServerRule {
             forwarding: entry.forwarding,
+            tunnel: entry.tunnel,
             weight: u16::try_from(entry.weight).unwrap_or(u16::MAX),
-            ..rule
+            upper_threshold: entry.upper_threshold,
+            lower_threshold: entry.lower_threshold,
+            ..ServerRule::new(entry.rip, entry.port)
         },
         active: entry.active,
         inactive: entry.inactive,
-        persistent: 0,
+        persistent: entry.persistent,
         stats: entry.stats,
-        rates: Stats::default(),
+        rates: entry.rates,
     }
 }
 
 fn table(ipvs: &Ipvs, book: &AddressBook, now: Time) -> Vec<ConnectionState> {
-    let row = |c: &Connection| {
-        let [client, vip, server] =
-            [c.client(), c.vip(), c.rip()].map(|(ip, port)| (book.address(ip), port));
-        ConnectionState {
-            protocol: c.protocol(),
-            expires: c.remaining(now),
-            state: c.state().name(),
-            client,
-            vip,
-            server,
-            call_id: None,
-        }
+    let row = |c: ConnectionEntry| ConnectionState {
+        protocol: c.protocol,
+        expires: c.left,
+        state: c.state,
+        client: c.client,
+        vip: c.vip,
+        server: c.rip,
+        call_id: c.engine.map(|(_, call)| call),
     };
-    ipvs.connections().map(|(_, c)| row(c)).collect()
+    ipvs.connection_list(now, book).into_iter().map(row).collect()
 }

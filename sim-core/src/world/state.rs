@@ -18,6 +18,8 @@ pub struct Memory {
     pub jobs: usize,
     /// Connections of TCP.
     pub connections: usize,
+    /// Connections that netfilter tracks, those included that have expired and not been removed.
+    pub tracked: usize,
 }
 
 impl World {
@@ -140,7 +142,7 @@ impl World {
             return;
         }
         i.direction = direction;
-        let addresses: Vec<_> = i.addresses.iter().map(|a| a.ip).collect();
+        let addresses: Vec<_> = i.ips().collect();
         for ip in addresses {
             h.ip.announce(&mut self.fabric, interface, ip);
         }
@@ -155,6 +157,7 @@ impl World {
             all.visits += visits;
             all.jobs += jobs;
             all.connections += host.tcp.slots();
+            all.tracked += host.ip.tracked();
         }
         all
     }

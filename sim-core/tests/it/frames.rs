@@ -132,7 +132,10 @@ fn upper(frame: &mut Frame, protocol: u8, b: &[u8], len: u16) -> String {
 /// forms of IPv4.
 fn v6(frame: &mut Frame, b: &[u8]) {
     let two = |at: usize| u16::from_be_bytes([b[at], b[at + 1]]);
-    let ip = |at: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&b[at..at + 16]).unwrap());
+    let ip = |at: usize| {
+        let octets = <[u8; 16]>::try_from(&b[at..at + 16]);
+        Ipv6Addr::from(octets.expect("16 bytes"))
+    };
     frame.ttl = b[21];
     let len = two(18);
     let what = match b[20] {

@@ -40,7 +40,7 @@ pub(crate) fn cluster6(forwarding: Forwarding, transport: Transport, port: u16) 
     };
     let c0 = recorded("c0", [1, 0x0a], &["2001:db8:1::10/64"]);
     let mut c = host6("client", vec![c0], Some("2001:db8:1::1"));
-    c.clients = config.hosts[0].clients.clone();
+    c.clients.append(&mut config.hosts[0].clients);
     c.clients[0].target.0 = ip(VIP6);
     let mut router = host6(
         "router",

@@ -4,6 +4,7 @@ mod applications;
 mod arp;
 mod conservation;
 mod director;
+mod filter;
 mod fragments;
 mod frames;
 mod icmp;

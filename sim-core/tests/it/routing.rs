@@ -278,6 +278,28 @@ fn a_director_with_one_arm_redirects_its_nat_servers_if_it_may() {
     assert!(redirects(Forwarding::Tun, true, 42.0).is_empty());
 }
 
+/// A server obeys the second redirect, when it knows the gateway: from then on its answers go past the
+/// director and the client does not know them.
+#[test]
+fn a_server_that_obeys_redirects_is_lost_to_its_director() {
+    for obeys in [false, true] {
+        let mut config = cluster(Forwarding::Nat, Transport::Tcp, 80);
+        config.hosts[0].clients[0].limit = 1;
+        config.hosts[2].sysctl.all.send_redirects = true;
+        config.hosts[4].sysctl.all.accept_redirects = obeys;
+        config.hosts[4].interfaces[0].sysctl.accept_redirects = false;
+        // 1 MB takes 8 ms, 10 MB 80: the second redirect is sent after 40
+        config.hosts[4].servers[0].response = Dist::Constant(1e7);
+        let (o, frames) = watch(&config, "client");
+        assert_eq!(answers(&o), [if obeys { "timed_out" } else { "rs2" }]);
+        let strange = texts(&frames, |f| f.text.contains("192.168.10.12 >"));
+        assert_eq!(strange.is_empty(), !obeys);
+        // and on a host that forwards both settings must agree
+        config.hosts[4].sysctl.ip_forward = true;
+        assert_eq!(answers(&run(&config)), ["rs2"]);
+    }
+}
+
 #[test]
 fn redirects_become_rarer_and_stop() {
     // 100 MB at 1 Gbit/s take 0.8 s: at 0, 40, 120, 280 and 600 ms

@@ -160,15 +160,17 @@ fn an_ipv6_tunnel_without_an_end_is_not_told_to_the_client() {
     assert_eq!(errors[0], "2001:db8:10::12 > 2001:db8:10::100 icmp6 1/4 0");
 }
 
+/// The director's own ICMPv6 error passes IPVS on its way out, which tests its checksum without the
+/// pseudo-header and drops it (`ip_vs_out_icmp_v6`, `handle_response_icmp`).
 #[test]
-fn a_packet_too_big_for_an_ipv6_tunnel_is_told_with_the_room() {
+fn a_packet_too_big_for_an_ipv6_tunnel_is_dropped_and_the_client_never_told() {
     let mut config = cluster6(Forwarding::Tun, Transport::Tcp, 80);
     config.hosts[2].deprecated.push(ip(VIP6));
     config.hosts[0].clients[0].request = Dist::Constant(3000.0);
     let (o, frames) = watch(&config, "client");
-    assert_eq!(answers(&o), ["rs2", "rs1"]);
-    let errors = texts(&frames, |f| f.text.contains("icmp6"));
-    assert_eq!(errors[0], "2001:db8:10::200 > 2001:db8:1::10 icmp6 2/0 1460");
+    assert_eq!(answers(&o), ["timed_out", "timed_out"]);
+    assert_eq!(texts(&frames, |f| f.text.contains("icmp6 2/0")), [""; 0]);
+    assert!(dropped(&o, "director", "checksum") > 0);
 }
 
 /// As recorded: an IPv6 service, an IPv4 real server.
@@ -195,6 +197,26 @@ fn ipv6_in_ipv4() {
     );
     assert_eq!(frames[5].ttl, 62);
     assert_ne!(frames[5].id, 0);
+}
+
+/// A strict filter on the device drops what comes out of it; what a forwarding end unwraps for somebody
+/// else goes on.
+#[test]
+fn what_comes_out_of_a_tunnel_comes_in_by_its_device() {
+    for (kind, device) in
+        [(Encapsulation::Gre, TunnelKind::Gre), (Encapsulation::Ipip, TunnelKind::Ipip)]
+    {
+        let mut config = tunnelled(kind, OuterChecksum::None, &[(device, false)]);
+        config.hosts[3].tunnels[0].sysctl.rp_filter = 1;
+        let o = run(&config);
+        assert_eq!(answers(&o), ["timed_out"]);
+        assert!(dropped(&o, "rs1", "reverse_path") > 0);
+        config.hosts[3].tunnels[0].sysctl.rp_filter = 2;
+        assert_eq!(answers(&run(&config)), ["rs1"]);
+        // the device is for another peer
+        config.hosts[3].tunnels[0].remote = Some(ROUTER);
+        assert_eq!(answers(&run(&config)), ["refused"]);
+    }
 }
 
 /// The path to the real server is narrower than the director's link: the director learns it from the

@@ -56,7 +56,7 @@ fn setup_of(base: &HostConfig) -> HostSetup {
         broadcast: None,
         label: Some(label.to_owned()),
         scope: None,
-        deprecated: false,
+        deprecated: base.deprecated.contains(&net.addr),
         no_prefix_route: false,
         place: Place::default(),
     };
@@ -160,6 +160,10 @@ fn configured(
         }
     }
     host.routes.clear();
+    let cables = setup.interfaces.iter().filter(|i| i.kind == LinkKind::Ethernet && i.up);
+    host.routes.extend(cables.flat_map(peers));
+    let all = setup.interfaces.iter().flat_map(|i| &i.addresses);
+    host.deprecated = all.filter(|a| a.deprecated).map(|a| a.net.address).collect();
     host.routes.extend(setup.routes.iter().filter_map(|r| route(r, setup, findings)));
     policies(&mut host, setup, findings);
     neighbours(&mut host, setup, findings);
@@ -176,14 +180,20 @@ fn configured(
 }
 
 fn addresses(interface: &Interface) -> Vec<Net> {
-    let plain = |deprecated: bool| {
-        interface.addresses.iter().filter(move |a| a.deprecated == deprecated).map(|a| {
-            let own = a.peer.map_or(a.net, |_| Block::host(a.net.address));
-            if a.no_prefix_route { Net::host(own.address) } else { net(own) }
-        })
+    let of = |a: &Address| {
+        let alone = a.no_prefix_route || a.peer.is_some();
+        if alone { Net::host(a.net.address) } else { net(a.net) }
     };
-    // deprecated ones are the last choice of a source
-    plain(false).chain(plain(true)).collect()
+    interface.addresses.iter().map(of).collect()
+}
+
+/// The other ends of point-to-point addresses are on the link.
+fn peers(interface: &Interface) -> impl Iterator<Item = RouteConfig> + '_ {
+    let peers = interface.addresses.iter().filter_map(|a| a.peer);
+    peers.map(|peer| {
+        let hop = HopConfig { via: None, dev: Some(interface.name.clone()) };
+        RouteConfig::new(net(peer.masked()), vec![hop])
+    })
 }
 
 fn cable(interface: &Interface, old: Option<&InterfaceConfig>) -> InterfaceConfig {
@@ -324,8 +334,9 @@ impl Builder<'_> {
         }
     }
 
-    /// Carries out the commands of all hosts.
+    /// Carries out the commands of all hosts: those that a host shares with others first.
     pub(super) fn run_scripts(&mut self, findings: &mut Findings) {
+        let mut typed: Vec<(String, Vec<Command>)> = Vec::new();
         for script in core::mem::take(&mut self.scripts) {
             let director = self.cluster.as_ref().map(|c| c.director.clone());
             let name = match (&script.host, director) {
@@ -338,16 +349,25 @@ impl Builder<'_> {
                 continue;
             }
             for member in self.members(&name) {
-                let Some(base) = self.host(&member).cloned() else { continue };
-                let Configured { host, down } = configure(&base, &script.commands, findings);
-                if let Some(slot) = self.host_mut(&member) {
-                    *slot = host;
+                match typed.iter_mut().find(|(host, _)| *host == member) {
+                    Some((_, commands)) => commands.extend(script.commands.iter().cloned()),
+                    None => typed.push((member, script.commands.clone())),
                 }
-                for link in &mut self.links {
-                    let is_end = |e: &LinkEnd| matches!(e, LinkEnd::Interface(h, d) if *h == member && down.contains(d));
-                    link.up &= !link.ends.iter().any(is_end);
-                }
+            }
+        }
+        for (member, commands) in typed {
+            let Some(base) = self.host(&member).cloned() else { continue };
+            let Configured { host, down } = configure(&base, &commands, findings);
+            if let Some(slot) = self.host_mut(&member) {
+                *slot = host;
+            }
+            for link in &mut self.links {
+                let is_end = |e: &LinkEnd| matches!(e, LinkEnd::Interface(h, d) if *h == member && down.contains(d));
+                link.up &= !link.ends.iter().any(is_end);
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -480,7 +480,7 @@ impl Drive<'_> {
         let Some(recorded) = &self.case.steps[n].connections else { return Ok(()) };
         let Ok(director) = self.host("director") else { return Ok(()) };
         let differs =
-            tables::connections(&self.world, director, &tables::entries(recorded), self.late);
+            tables::connections(&mut self.world, director, &tables::entries(recorded), self.late);
         self.judge(differs, &format!("connections after request {}", n + 1))
     }
 
@@ -502,11 +502,11 @@ impl Drive<'_> {
             let Ok(host) = self.host(name) else { continue };
             if let Some(lines) = json[format!("{prefix}conns_after")].as_array() {
                 let recorded = tables::listed_entries(lines);
-                let differs = tables::connections(&self.world, host, &recorded, self.late);
+                let differs = tables::connections(&mut self.world, host, &recorded, self.late);
                 self.judge(differs, &format!("{name}: connections at the end"))?;
             }
             if let Some(lines) = json[format!("{prefix}table_after")].as_array() {
-                let differs = tables::services(&self.world, host, lines);
+                let differs = tables::services(&mut self.world, host, lines);
                 self.judge(differs, &format!("{name}: table at the end"))?;
             }
         }

@@ -53,7 +53,7 @@ fn listed_entry(line: &str) -> Option<Entry> {
 /// Compares the connections of a director. `late` is how much longer requests took than in the
 /// recording.
 pub(super) fn connections(
-    world: &World,
+    world: &mut World,
     host: usize,
     recorded: &[Entry],
     late: Span,
@@ -79,7 +79,7 @@ pub(super) fn connections(
     }
 }
 
-fn our_connections(world: &World, host: usize) -> Vec<Entry> {
+fn our_connections(world: &mut World, host: usize) -> Vec<Entry> {
     let Some(snapshot) = world.snapshot(host) else { return Vec::new() };
     listed(View::Connections { engine: false }, &snapshot)
         .iter()
@@ -95,7 +95,7 @@ fn listed(view: View, snapshot: &DirectorSnapshot) -> Vec<String> {
 }
 
 /// Compares what `ipvsadm -Ln` lists, line by line.
-pub(super) fn services(world: &World, host: usize, lines: &[Value]) -> Result<usize, String> {
+pub(super) fn services(world: &mut World, host: usize, lines: &[Value]) -> Result<usize, String> {
     let ours = world.snapshot(host).map(|s| listed(View::Services, &s)).unwrap_or_default();
     // the recordings left out the title of the table
     let ours: Vec<_> = ours.iter().filter(|l| !l.starts_with("IP Virtual Server")).collect();

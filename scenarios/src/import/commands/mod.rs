@@ -10,6 +10,8 @@
 
 pub mod action;
 mod dispatch;
+mod expansion;
+mod files;
 mod ifcfg;
 mod ip;
 mod iptables;
@@ -81,7 +83,7 @@ pub fn read(
 ) -> Vec<Command> {
     let mut shell = shell::Shell::new(context, findings);
     shell.script(file, base, text);
-    dispatch::start_host(&mut shell);
+    files::start_host(&mut shell);
     let commands = shell.commands;
     findings.remarks.sort_by_key(|r| (r.place.file, r.place.span.start));
     commands

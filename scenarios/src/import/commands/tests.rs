@@ -11,7 +11,7 @@ fn run_with(text: &str, variables: &[(&str, &str)]) -> (HostSetup, Findings) {
     let file = sources.add("setup", text);
     let mut open = |name: &str| {
         (name == "rules")
-            .then(|| "-A -t 10.0.0.1:80 -s rr\n# none\n-a -t 10.0.0.1:80 -r 10.0.0.2 -g\n")
+            .then_some("-A -t 10.0.0.1:80 -s rr\n# none\n-a -t 10.0.0.1:80 -r 10.0.0.2 -g\n")
             .map(|t| (sources.add_once(name, t), t.to_owned()))
     };
     let variables: Vec<(String, String)> =

@@ -4,12 +4,13 @@ use schedulers::Algorithm;
 use sim_core::ipvs::Command;
 use sim_core::ipvs::rules::ServiceKey;
 use sim_core::wire::proto;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// What a command line of ipvsadm asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// `-A -E -D -C -a -e -d --set`: a change of the rules. An added service has no real servers.
+    /// `-A -E -D -C -a -e -d -Z --set --start-daemon --stop-daemon`. An added service has no real
+    /// servers.
     Change(Command),
     /// `-L`, or no command at all.
     List(Listing),
@@ -18,14 +19,8 @@ pub enum Action {
         /// `-n`.
         numeric: bool,
     },
-    /// `-Z`: the counters of one service or of all.
-    Zero(Option<ServiceKey>),
     /// `-R`: rules from the standard input.
     Restore,
-    /// `--start-daemon`.
-    StartDaemon(Daemon),
-    /// `--stop-daemon`: role, `--syncid`.
-    StopDaemon(Role, u8),
     /// `-h`.
     Help,
     /// `-v`.
@@ -72,44 +67,6 @@ pub enum View {
     Timeout,
     /// `--daemon`.
     Daemon,
-}
-
-/// A connection synchronisation daemon.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Daemon {
-    /// Which end.
-    pub role: Role,
-    /// `--mcast-interface`, by default `eth0`.
-    pub interface: String,
-    /// `--syncid`.
-    pub syncid: u8,
-    /// `--mcast-group`.
-    pub group: Option<IpAddr>,
-    /// `--mcast-port`.
-    pub port: Option<u16>,
-    /// `--mcast-ttl`.
-    pub ttl: Option<u8>,
-    /// `--sync-maxlen`.
-    pub maxlen: Option<u16>,
-}
-
-/// The end of a synchronisation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// Sends.
-    Master,
-    /// Receives.
-    Backup,
-}
-
-impl Role {
-    /// `master` or `backup`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Master => "master",
-            Self::Backup => "backup",
-        }
-    }
 }
 
 /// A service as ipvsadm takes it: `-t 10.0.0.1:80`, `-f 5 -6`.

@@ -1,12 +1,11 @@
 //! `--set`, `--start-daemon` and `--stop-daemon`.
 
-use super::action::{Daemon, Role};
 use super::address::inet_aton;
 use super::line::Line;
 use super::service::MAX_TIMEOUT;
 use crate::diagnostic::Problem;
 use sim_core::engine::Span;
-use sim_core::ipvs::rules::TimeoutRule;
+use sim_core::ipvs::rules::{Daemon, DaemonRole, TimeoutRule};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The three timeouts of `--set`; 0 keeps one.
@@ -36,11 +35,11 @@ pub(super) fn timeouts(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<T
     Some(TimeoutRule { tcp, tcp_fin, udp })
 }
 
-fn role(line: &Line<'_>, long: &str, problems: &mut Vec<Problem>) -> Option<Role> {
+fn role(line: &Line<'_>, long: &str, problems: &mut Vec<Problem>) -> Option<DaemonRole> {
     let (text, place) = line.argument(long)?;
     match *text {
-        "master" => Some(Role::Master),
-        "backup" => Some(Role::Backup),
+        "master" => Some(DaemonRole::Master),
+        "backup" => Some(DaemonRole::Backup),
         _ => {
             let message = format!("illegal {long} parameter specified");
             problems.push(Problem::new(place, message, "expected master or backup"));
@@ -80,8 +79,8 @@ pub(super) fn start(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<Daem
     Some(Daemon { role, interface, syncid, group, port, ttl, maxlen })
 }
 
-/// The role and the id of `--stop-daemon`.
-pub(super) fn stop(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<(Role, u8)> {
-    let syncid = ranged(line, "syncid", (0, 255), problems).unwrap_or(0) as u8;
-    Some((role(line, "stop-daemon", problems)?, syncid))
+/// The role of `--stop-daemon`. The kernel does not look at the id.
+pub(super) fn stop(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<DaemonRole> {
+    let _unused = ranged(line, "syncid", (0, 255), problems);
+    role(line, "stop-daemon", problems)
 }

@@ -86,17 +86,8 @@ impl<'a> Line<'a> {
     fn action(&self, problems: &mut Vec<Problem>) -> Option<Action> {
         Some(match self.command {
             Command::List => Action::List(listing::listing(self, problems)?),
-            Command::Zero => Action::Zero(match self.service() {
-                Some(_) => Some(service::target(self, problems)?),
-                None => None,
-            }),
             Command::Save => Action::Save { numeric: self.given("numeric").is_some() },
             Command::Restore => Action::Restore,
-            Command::StartDaemon => Action::StartDaemon(daemon::start(self, problems)?),
-            Command::StopDaemon => {
-                let (role, id) = daemon::stop(self, problems)?;
-                Action::StopDaemon(role, id)
-            }
             Command::Help => Action::Help,
             Command::Version => Action::Version,
             _ => Action::Change(self.change(problems)?),
@@ -121,6 +112,12 @@ impl<'a> Line<'a> {
                 let (rip, port) = server::address(self, key, problems)?;
                 Change::DeleteServer(key?, rip, port)
             }
+            Command::Zero => Change::Zero(match self.service() {
+                Some(_) => Some(key?),
+                None => None,
+            }),
+            Command::StartDaemon => Change::StartDaemon(daemon::start(self, problems)?),
+            Command::StopDaemon => Change::StopDaemon(daemon::stop(self, problems)?),
             Command::Set => Change::SetTimeouts(daemon::timeouts(self, problems)?),
             _ => Change::Clear,
         })

@@ -25,7 +25,7 @@ mod server;
 mod service;
 mod words;
 
-pub use action::{Action, Daemon, Listing, Role, View, flags_text, key_text};
+pub use action::{Action, Listing, View, flags_text, key_text};
 pub use names::{Names, port_of, service_of};
 pub use rules::{Rules, force_forwarding, force_scheduler, set_forwarding, set_scheduler};
 

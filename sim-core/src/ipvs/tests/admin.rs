@@ -55,31 +55,35 @@ fn the_kernels_errors() {
 #[test]
 fn every_mistake_of_a_configuration_is_reported() {
     let mut config = config(Forwarding::Dr);
-    let sctp = ServiceKey::Address { protocol: 132, vip: VIP_RULE, port: 80 };
+    let icmp = ServiceKey::Address { protocol: 1, vip: VIP_RULE, port: 80 };
     let any = ServiceKey::Address { protocol: proto::TCP, vip: VIP_RULE, port: 0 };
-    let mark = ServiceKey::Fwmark { mark: 1, v6: false };
+    let mark = ServiceKey::Fwmark { mark: 0, v6: false };
     let other = |port| ServiceKey::Address { protocol: proto::TCP, vip: VIP_RULE, port };
     config.services[0].servers.push(server(11, 80, Forwarding::Dr));
     config.services.push(service(WEB, vec![]));
-    for key in [sctp, any, mark] {
+    for key in [icmp, any, mark] {
         config.services.push(service(key, vec![]));
     }
-    let persistent = Some(Span::from_secs(300));
-    config.services.push(ServiceRule { persistent, ..service(other(81), vec![]) });
+    let engine = Some(crate::ipvs::rules::Engine::Sip);
+    config.services.push(ServiceRule { engine, ..service(other(81), vec![]) });
     config.services.push(ServiceRule { one_packet: true, ..service(other(82), vec![]) });
+    config.services.push(ServiceRule { netmask_len: 33, ..service(other(83), vec![]) });
+    config.sysctl.drop_entry = 4;
     let errors = Ipvs::new(&config, Stream::new(1, "director", "ipvs"), &mut AddressBook::new())
         .expect_err("wrong rules");
     let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(
         said,
         [
+            "net.ipv4.vs.drop_entry cannot have this value; modes are 0 to 3",
             "TCP 192.168.10.200:80: the destination 192.168.10.11:80 exists already",
             "TCP 192.168.10.200:80: the service exists already",
-            "protocol 132 192.168.10.200:80: a service is TCP or UDP",
+            "protocol 1 192.168.10.200:80: a service is TCP, UDP or SCTP",
             "TCP 192.168.10.200:0: port 0 is allowed only with persistence",
-            "FWM 1: fwmark services are not simulated",
-            "TCP 192.168.10.200:81: persistent services are not simulated",
-            "TCP 192.168.10.200:82: one-packet services are not simulated",
+            "FWM 0: a firewall mark is not 0",
+            "TCP 192.168.10.200:81: a persistence engine needs persistence",
+            "TCP 192.168.10.200:82: one-packet scheduling is for UDP services",
+            "TCP 192.168.10.200:83: a netmask has 1 to 32 bits, of IPv6 1 to 128",
         ]
     );
 }

@@ -27,7 +27,7 @@ fn an_error_about_a_nat_reply_reaches_the_real_server_that_sent_it() {
     let to = sent(&mut ipvs, at(0), &tcp(40_000, SYN));
     let quoted = seen_by_client(&tcp(40_000, SYN));
     let outer = error(VIP, icmp::UNREACHABLE, icmp::FRAG_NEEDED, 1400);
-    let verdict = ipvs.icmp_in(&outer, &quoted);
+    let verdict = ipvs.icmp_in(at(0), &outer, &quoted, &mut AddressBook::new());
     let expected = IcmpInVerdict::Transmit {
         transmit: to,
         outer: Packet { dst: to.rip, ..outer },
@@ -46,7 +46,7 @@ fn an_error_about_a_dr_reply_is_sent_on_as_it_is() {
     let (outer, quoted) =
         (error(VIP, icmp::UNREACHABLE, icmp::PORT, 0), seen_by_client(&udp(1000)));
     let expected = IcmpInVerdict::Transmit { transmit: to, outer, quoted };
-    assert_eq!(ipvs.icmp_in(&outer, &quoted), expected);
+    assert_eq!(ipvs.icmp_in(at(0), &outer, &quoted, &mut AddressBook::new()), expected);
     assert_eq!(ipvs.connection(to.connection).map(Connection::packets_in), Some(2));
 }
 
@@ -58,7 +58,7 @@ fn an_error_about_a_nat_request_reaches_the_client_from_the_vip() {
     (quoted.dst, quoted.dport) = (to.rip, to.rport);
     let outer = error(CLIENT, icmp::UNREACHABLE, icmp::PORT, 0);
     assert_eq!(
-        ipvs.icmp_out(&outer, &quoted),
+        ipvs.icmp_out(at(0), &outer, &quoted),
         IcmpOutVerdict::Translate {
             outer: Packet { src: VIP, ..outer },
             quoted: udp(1000),
@@ -76,7 +76,7 @@ fn an_error_about_a_dr_request_is_counted() {
     let to = sent(&mut ipvs, at(0), &udp(1000));
     let outer = error(CLIENT, icmp::TIME_EXCEEDED, 0, 0);
     let counted = IcmpOutVerdict::Counted { connection: to.connection };
-    assert_eq!(ipvs.icmp_out(&outer, &udp(1000)), counted);
+    assert_eq!(ipvs.icmp_out(at(0), &outer, &udp(1000)), counted);
     assert_eq!(ipvs.totals().packets_out, 1);
 }
 
@@ -95,8 +95,11 @@ fn other_icmp_is_not_looked_at() {
         (error(VIP, icmp::UNREACHABLE, icmp::PORT, 0), Packet { proto: proto::ICMP, ..quoted }),
         (quoted, quoted),
     ] {
-        assert_eq!(ipvs.icmp_in(&outer, &quoted), IcmpInVerdict::Accept);
-        assert_eq!(ipvs.icmp_out(&outer, &quoted), IcmpOutVerdict::Pass);
+        assert_eq!(
+            ipvs.icmp_in(at(0), &outer, &quoted, &mut AddressBook::new()),
+            IcmpInVerdict::Accept
+        );
+        assert_eq!(ipvs.icmp_out(at(0), &outer, &quoted), IcmpOutVerdict::Pass);
     }
     assert_eq!(ipvs.connection(to.connection).map(Connection::packets_in), Some(1));
     assert_eq!(ipvs.totals().packets_in, 1);
@@ -155,7 +158,7 @@ fn errors_about_other_tunnels_are_for_the_own_stack() {
     let outer = error(rip(100), icmp::UNREACHABLE, icmp::HOST, 0);
     for (quoted, inner) in [
         (Packet { dst: rip(99), ..quoted }, inner),
-        (Packet { proto: proto::UDP, ..quoted }, inner),
+        (Packet { proto: proto::TCP, ..quoted }, inner),
         (quoted, Packet { sport: 1, ..inner }),
         (quoted, Packet { proto: proto::ICMP, ..inner }),
     ] {

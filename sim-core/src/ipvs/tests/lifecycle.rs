@@ -209,8 +209,9 @@ fn set_timeouts_act_from_the_next_packet() {
 
 #[test]
 fn secure_tcp_keeps_the_handshake_in_synack() {
-    let mut ipvs = director(Forwarding::Dr);
-    ipvs.set_secure_tcp(true);
+    let mut config = config(Forwarding::Dr);
+    config.sysctl.secure_tcp = 3;
+    let mut ipvs = build(&config);
     let slot = sent(&mut ipvs, at(0), &tcp(40_000, SYN)).connection;
     assert_eq!(state(&ipvs, slot), State::SynAck);
     assert_eq!(web(&ipvs, 12).active, 1);

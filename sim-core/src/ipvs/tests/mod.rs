@@ -1,11 +1,15 @@
 //! The machine as a whole: stories of connections, operators and errors.
 
 mod admin;
+mod ftp;
+mod fullnat;
 mod icmp;
 mod lifecycle;
+mod persistence;
 mod random;
 mod recorded;
 mod scheduling;
+mod special;
 
 use super::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
 use super::{DestinationEntry, Ipvs, Slot, Transmit, Verdict};

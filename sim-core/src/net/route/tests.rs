@@ -140,15 +140,57 @@ fn routes_refuse_in_three_ways() {
     assert_eq!([code(1), code(2), code(3)], [None, Some(1), Some(13)]);
 }
 
+fn sysctl(rp_filter: u8, accept_local: bool) -> InterfaceSysctl {
+    InterfaceSysctl { rp_filter, accept_local, ..InterfaceSysctl::default() }
+}
+
 #[test]
 fn the_reverse_path_is_strict_or_loose() {
     let (mut r, book) = (Routes::new(), AddressBook::new());
     r.add(MAIN_TABLE, net("10.0.0.0", 8), hop(1));
-    let pair = (Ip::new(10, 0, 0, 1), Ip::new(20, 0, 0, 1));
-    assert!(r.reaches(&book, pair, 1, false));
-    assert!(!r.reaches(&book, pair, 2, false));
-    assert!(r.reaches(&book, pair, 2, true));
-    assert!(!r.reaches(&book, (Ip::new(11, 0, 0, 1), pair.1), 1, true));
+    let judge = |src, interface, rp_filter| {
+        let pair = (src, Ip::new(20, 0, 0, 1));
+        r.judge_source(&book, pair, interface, &sysctl(rp_filter, false))
+    };
+    let (known, unknown) = (Ip::new(10, 0, 0, 1), Ip::new(11, 0, 0, 1));
+    assert_eq!(judge(known, 1, 1), Source::Accepted);
+    assert_eq!(judge(known, 2, 1), Source::ReversePath);
+    assert_eq!(judge(known, 2, 2), Source::Accepted);
+    assert_eq!(judge(unknown, 1, 2), Source::ReversePath);
+    assert_eq!(judge(unknown, 1, 0), Source::Accepted);
+}
+
+#[test]
+fn own_addresses_are_no_sources_unless_they_are_allowed() {
+    let (mut r, book) = (Routes::new(), AddressBook::new());
+    r.add(MAIN_TABLE, Net::ALL, hop(0));
+    r.add_local(net("10.0.0.1", 32));
+    r.add_local(net("10.9.0.0", 24));
+    let judge = |r: &Routes, src, rp_filter, accept_local| {
+        let pair = (src, Ip::new(10, 0, 0, 1));
+        r.judge_source(&book, pair, 0, &sysctl(rp_filter, accept_local))
+    };
+    let (own, of_prefix) = (Ip::new(10, 0, 0, 1), Ip::new(10, 9, 0, 5));
+    for rp_filter in 0..=2 {
+        assert_eq!(judge(&r, own, rp_filter, false), Source::Own);
+        assert_eq!(judge(&r, own, rp_filter, true), Source::Accepted);
+    }
+    // the rest of a prefix on `lo` is judged by routes, if these are asked
+    assert_eq!(judge(&r, of_prefix, 0, false), Source::Accepted);
+    assert_eq!(judge(&r, of_prefix, 1, false), Source::Own);
+    r.add(LOCAL_TABLE, net("10.10.0.0", 24), Route::without_hops(Action::Local));
+    assert_eq!(judge(&r, of_prefix, 0, false), Source::Own);
+}
+
+#[test]
+fn a_gateway_is_on_a_link_whatever_prefix_is_on_lo() {
+    let (mut r, book) = (Routes::new(), AddressBook::new());
+    r.add(MAIN_TABLE, net("10.0.0.0", 24), hop(1));
+    r.add_local(net("10.0.0.7", 32));
+    r.add_local(net("10.0.0.0", 24));
+    assert_eq!(r.interface_towards(&book, Ip::new(10, 0, 0, 1)), Some(1));
+    assert_eq!(r.interface_towards(&book, Ip::new(10, 0, 0, 7)), None);
+    assert_eq!(r.interface_towards(&book, Ip::new(10, 0, 1, 1)), None);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use schedulers::Algorithm;
 use sim_core::engine::Span;
 use sim_core::ipvs::Command;
 use sim_core::ipvs::rules::{
-    Encapsulation, Engine, Forwarding, OuterChecksum, ServerRule, ServiceKey, ServiceRule,
-    TimeoutRule, TunnelOptions,
+    Daemon, DaemonRole, Encapsulation, Engine, Forwarding, OuterChecksum, ServerRule, ServiceKey,
+    ServiceRule, TimeoutRule, TunnelOptions,
 };
 use sim_core::wire::proto;
 use std::net::IpAddr;
@@ -195,8 +195,8 @@ fn every_other_command_is_read() {
         udp: Some(Span::from_secs(60)),
     };
     assert_eq!(change("--set 30 0 60"), Command::SetTimeouts(set));
-    assert_eq!(action("-Z"), Action::Zero(None));
-    assert_eq!(action("-Z -t vip:80"), Action::Zero(Some(web())));
+    assert_eq!(change("-Z"), Command::Zero(None));
+    assert_eq!(change("-Z -t vip:80"), Command::Zero(Some(web())));
     assert_eq!(action("-Sn"), Action::Save { numeric: true });
     assert_eq!(action("--save"), Action::Save { numeric: false });
     assert_eq!(action("-R"), Action::Restore);
@@ -204,7 +204,7 @@ fn every_other_command_is_read() {
     assert_eq!(action("--version"), Action::Version);
     assert_eq!(command(&[], Names::NONE), Ok(Action::List(Listing::default())));
     let daemon = Daemon {
-        role: Role::Master,
+        role: DaemonRole::Master,
         interface: "eth1".to_owned(),
         syncid: 1,
         group: Some(ip("224.0.0.90")),
@@ -213,13 +213,13 @@ fn every_other_command_is_read() {
         maxlen: None,
     };
     assert_eq!(
-        action(
+        change(
             "--start-daemon master --mcast-interface eth1 --syncid 1 --mcast-group 224.0.0.90 \
              --mcast-ttl 2"
         ),
-        Action::StartDaemon(daemon)
+        Command::StartDaemon(daemon)
     );
-    assert_eq!(action("--stop-daemon backup"), Action::StopDaemon(Role::Backup, 0));
+    assert_eq!(change("--stop-daemon backup"), Command::StopDaemon(DaemonRole::Backup));
 }
 
 #[test]

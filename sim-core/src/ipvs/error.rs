@@ -1,0 +1,155 @@
+//! What the kernel refuses.
+
+use super::rules::{DaemonRole, ServiceKey};
+use super::state::Timeouts;
+use crate::engine::Span;
+use crate::wire::proto;
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+
+/// Why a change was refused. Nothing was changed, unless a variant says otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IpvsError {
+    /// The service exists already.
+    ServiceExists(ServiceKey),
+    /// There is no such service.
+    NoService(ServiceKey),
+    /// The service has a destination with this address and port already.
+    ServerExists(ServiceKey, IpAddr, u16),
+    /// The service has no such destination.
+    NoServer(ServiceKey, IpAddr, u16),
+    /// The lower threshold is above the upper one.
+    Thresholds {
+        /// Service.
+        service: ServiceKey,
+        /// RIP.
+        rip: IpAddr,
+        /// Port.
+        port: u16,
+        /// `-y` as given.
+        lower: u32,
+        /// `-x` as given.
+        upper: u32,
+    },
+    /// A real server's address must be a unicast address.
+    Address(ServiceKey, IpAddr),
+    /// The service key itself is wrong; the text says what is allowed.
+    Key(ServiceKey, &'static str),
+    /// The `mh` table has fewer slots than the service has destinations. The destination was added,
+    /// the table was not changed.
+    TableFull(ServiceKey),
+    /// A timeout above [`Timeouts::MAX`].
+    Timeout(Span),
+    /// A setting has a value that it cannot have; the text names the setting.
+    Sysctl(&'static str),
+    /// Such a daemon runs already.
+    DaemonRuns(DaemonRole),
+    /// No such daemon runs.
+    NoDaemon(DaemonRole),
+    /// The scheduler refused for another reason.
+    Scheduler(ServiceKey, schedulers::Error),
+}
+
+impl IpvsError {
+    /// The name of the kernel's error number; `None` if the kernel would not refuse.
+    pub const fn errno(&self) -> Option<&'static str> {
+        match self {
+            Self::ServiceExists(_) | Self::ServerExists(..) | Self::DaemonRuns(_) => Some("EEXIST"),
+            Self::NoService(_) | Self::NoDaemon(_) => Some("ESRCH"),
+            Self::NoServer(..) => Some("ENOENT"),
+            Self::Thresholds { .. } => Some("ERANGE"),
+            Self::Address(..)
+            | Self::Key(..)
+            | Self::TableFull(_)
+            | Self::Timeout(_)
+            | Self::Sysctl(_) => Some("EINVAL"),
+            Self::Scheduler(..) => None,
+        }
+    }
+
+    /// What ipvsadm prints about it (libipvs `ipvs_strerror`).
+    pub const fn ipvsadm(&self) -> &'static str {
+        match self {
+            Self::ServiceExists(_) => "Service already exists",
+            Self::NoService(_) => "No such service",
+            Self::ServerExists(..) => "Destination already exists",
+            Self::NoServer(..) => "No such destination",
+            Self::Thresholds { .. } => "Numerical result out of range",
+            Self::DaemonRuns(_) => "Daemon has already run",
+            Self::NoDaemon(_) => "No daemon is running",
+            Self::Address(..)
+            | Self::Key(..)
+            | Self::TableFull(_)
+            | Self::Timeout(_)
+            | Self::Sysctl(_) => {
+                "Invalid operation.  Possibly wrong module version, address not unicast, ..."
+            }
+            Self::Scheduler(..) => "Memory allocation problem",
+        }
+    }
+}
+
+/// A service key for messages: `TCP 192.168.10.200:80`, `FWM 1`.
+struct Name<'a>(&'a ServiceKey);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self.0 {
+            ServiceKey::Address { protocol: proto::TCP, vip, port } => {
+                write!(f, "TCP {}", SocketAddr::new(vip, port))
+            }
+            ServiceKey::Address { protocol: proto::UDP, vip, port } => {
+                write!(f, "UDP {}", SocketAddr::new(vip, port))
+            }
+            ServiceKey::Address { protocol: proto::SCTP, vip, port } => {
+                write!(f, "SCTP {}", SocketAddr::new(vip, port))
+            }
+            ServiceKey::Address { protocol, vip, port } => {
+                write!(f, "protocol {protocol} {}", SocketAddr::new(vip, port))
+            }
+            ServiceKey::Fwmark { mark, v6: false } => write!(f, "FWM {mark}"),
+            ServiceKey::Fwmark { mark, v6: true } => write!(f, "FWM {mark} IPv6"),
+        }
+    }
+}
+
+impl fmt::Display for IpvsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServiceExists(key) => write!(f, "{}: the service exists already", Name(key)),
+            Self::NoService(key) => write!(f, "{}: no such service", Name(key)),
+            Self::ServerExists(key, rip, port) => {
+                let at = SocketAddr::new(*rip, *port);
+                write!(f, "{}: the destination {at} exists already", Name(key))
+            }
+            Self::NoServer(key, rip, port) => {
+                write!(f, "{}: no destination {}", Name(key), SocketAddr::new(*rip, *port))
+            }
+            Self::Thresholds { service, rip, port, lower, upper } => write!(
+                f,
+                "{}: destination {}: the lower threshold {lower} is above the upper threshold \
+                 {upper}",
+                Name(service),
+                SocketAddr::new(*rip, *port)
+            ),
+            Self::Address(key, rip) => {
+                write!(f, "{}: {rip} is not the address of a host", Name(key))
+            }
+            Self::Key(key, allowed) => write!(f, "{}: {allowed}", Name(key)),
+            Self::TableFull(key) => {
+                write!(f, "{}: more destinations than the mh table has slots", Name(key))
+            }
+            Self::Timeout(span) => {
+                write!(f, "a timeout of {span} is above the limit of {}", Timeouts::MAX)
+            }
+            Self::Sysctl(name) => {
+                write!(f, "net.ipv4.vs.{name} cannot have this value; modes are 0 to 3")
+            }
+            Self::DaemonRuns(role) => write!(f, "the {} daemon runs already", role.name()),
+            Self::NoDaemon(role) => write!(f, "no {} daemon is running", role.name()),
+            Self::Scheduler(key, error) => write!(f, "{}: {error}", Name(key)),
+        }
+    }
+}
+
+impl core::error::Error for IpvsError {}
