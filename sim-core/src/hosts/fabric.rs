@@ -277,10 +277,10 @@ pub struct Fabric {
     pub rows: Option<Vec<ConnectionRow>>,
     /// Which server application accepted the connection of a client address, if rows are kept.
     pub answered_by: FxMap<(Ip, u16), u32>,
-    /// What scripts and the servers led by hand say to each other.
-    pub talks: super::script::Talks,
     /// The same by the tag of the packets, for clients whose address was translated on the way.
     pub answered_tag: FxMap<u32, u32>,
+    /// What scripts and the servers led by hand say to each other.
+    pub talks: super::script::Talks,
     /// Frames that left the order of their link: direction and packet.
     late: Vec<(u32, PacketId)>,
     late_free: Vec<u32>,
@@ -315,8 +315,8 @@ impl Fabric {
             clients: Vec::new(),
             rows: None,
             answered_by: FxMap::default(),
-            talks: super::script::Talks::default(),
             answered_tag: FxMap::default(),
+            talks: super::script::Talks::default(),
             late: Vec::new(),
             late_free: Vec::new(),
         }

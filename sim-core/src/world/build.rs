@@ -144,7 +144,11 @@ impl Builder<'_> {
             sampler,
             warmup: Time::ZERO + config.warmup,
             duration,
-            look_at: duration.min(Time::ZERO + config.warmup),
+            look_at: match config.trace {
+                None => duration.min(Time::ZERO + config.warmup),
+                Some(_) => Time::ZERO,
+            },
+            watched: None,
             window: [None, None],
             end: duration + config.drain,
             events: 0,

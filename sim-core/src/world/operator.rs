@@ -106,22 +106,19 @@ fn look(
     fabric: &Fabric,
     (operation, connections): (usize, bool),
 ) -> Option<DirectorSnapshot> {
-    let name = host.name.clone();
+    let (name, now) = (host.name.clone(), fabric.now);
     let director = host.director_mut()?;
-    director.ipvs.estimate(fabric.now);
+    director.ipvs.estimate(now);
+    let ipvs = &director.ipvs;
     Some(DirectorSnapshot {
         operation,
         host: name,
-        time: fabric.now,
-        services: services(&director.ipvs),
-        connections: if connections {
-            table(&director.ipvs, &fabric.book, fabric.now)
-        } else {
-            Vec::new()
-        },
+        time: now,
+        services: services(ipvs),
+        connections: if connections { table(ipvs, &fabric.book, now) } else { Vec::new() },
         timeouts: [State::Established, State::FinWait, State::Udp]
-            .map(|state| director.ipvs.timeouts().get(state)),
-        daemons: director.ipvs.daemons().cloned().collect(),
+            .map(|state| ipvs.timeouts().get(state)),
+        daemons: ipvs.daemons().cloned().collect(),
     })
 }
 
