@@ -241,7 +241,9 @@ impl Host {
     #[cold]
     fn settle_slow(&mut self, fab: &mut Fabric) {
         loop {
-            if let Some(packet) = self.ip.loopback.pop() {
+            if !self.ip.loopback.is_empty() {
+                // what was sent first comes in first
+                let packet = self.ip.loopback.remove(0);
                 self.looped_input(fab, packet);
             } else if !self.ip.undeliverable.is_empty() {
                 // in the order in which they waited

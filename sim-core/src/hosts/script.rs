@@ -52,6 +52,8 @@ pub enum Act {
     ReceiveAll,
     /// Waits.
     Sleep(Span),
+    /// Waits until so long after the beginning of the script.
+    SleepUntil(Span),
     /// Closes.
     Close,
     /// Sends a datagram with a time to live, the usual one if absent.
@@ -128,6 +130,8 @@ pub struct Progress {
     tag: u32,
     /// The act in hand.
     next: usize,
+    /// When the script began.
+    begun: Time,
     /// The act in hand fails, or sleeps, until here.
     until: Time,
     /// Messages that came and were not received yet: bytes since the start.
@@ -251,6 +255,7 @@ impl Host {
             local,
             tag,
             next: 0,
+            begun: fab.now,
             until: Time::NEVER,
             messages: VecDeque::new(),
             received: 0,
@@ -274,7 +279,7 @@ impl Host {
             return;
         }
         p.until = Time::NEVER;
-        let slept = matches!(p.script.acts.get(p.next), Some(Act::Sleep(_)));
+        let slept = matches!(p.script.acts.get(p.next), Some(Act::Sleep(_) | Act::SleepUntil(_)));
         let outcome = if slept { Outcome::Done } else { Outcome::Failed(Error::TimedOut) };
         self.done(fab, number, outcome);
         self.go_on(fab, number);
@@ -304,8 +309,11 @@ impl Host {
     fn take_up(&mut self, fab: &mut Fabric, number: u32) {
         let p = &mut self.scripts.all[number as usize];
         let Some(&act) = p.script.acts.get(p.next) else { return };
-        let wait = if let Act::Sleep(span) = act { span } else { p.script.patience };
-        p.until = fab.now + wait;
+        p.until = match act {
+            Act::Sleep(span) => fab.now + span,
+            Act::SleepUntil(span) => fab.now.max(p.begun + span),
+            _ => fab.now + p.script.patience,
+        };
         fab.queue.push(p.until, Event::Script { host: self.number, script: number });
         let (local, target, tag) = (p.local, p.script.target, p.tag);
         match act {
@@ -468,7 +476,7 @@ impl Progress {
     fn result(&mut self, fab: &Fabric) -> Option<Outcome> {
         let act = *self.script.acts.get(self.next)?;
         match act {
-            Act::Sleep(_) => None,
+            Act::Sleep(_) | Act::SleepUntil(_) => None,
             Act::Close => Some(Outcome::Done),
             Act::Connect | Act::SendTo(..) => {
                 let failed = self.error.take().map(Outcome::Failed);

@@ -133,6 +133,8 @@ impl Bits {
     pub(super) const FRAGMENT: Self = Self(1 << 10);
     /// The application does not read.
     pub(super) const PAUSED: Self = Self(1 << 11);
+    /// The last segment was sent again as a probe.
+    pub(super) const PROBED: Self = Self(1 << 14);
     /// The end of a message is among what is not yet acknowledged.
     pub(super) const PUSHED: Self = Self(1 << 13);
     /// A SYN was sent more than once and no round trip was measured since.

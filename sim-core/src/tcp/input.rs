@@ -263,6 +263,7 @@ impl Block {
         self.nxt = self.nxt.max(self.una);
         self.tries = 0;
         self.bits.clear(Bits::SOFT_ERROR);
+        self.bits.clear(Bits::PROBED);
         cx.extras.drop_ends(&mut self.extra, self.una);
         self.take_timing(cx.now);
         if self.bits.has(Bits::OPTIONS) {

@@ -68,6 +68,13 @@ impl Block {
         if self.tries >= self.retry_limit(cx) {
             return self.give_up(cx);
         }
+        if self.probes_tail() {
+            // nothing is known to be lost yet: neither the window nor the next time-out changes
+            self.bits.set(Bits::PROBED);
+            self.resend_first(cx);
+            self.rto_at = cx.now + self.rto_now(cx.config);
+            return Fate::Live;
+        }
         cx.counters.timeouts += 1;
         self.on_timeout();
         self.tries += 1;
@@ -75,6 +82,17 @@ impl Block {
         self.resend_first(cx);
         self.rto_at = cx.now + self.rto_now(cx.config);
         Fate::Live
+    }
+
+    /// Whether the last segment, alone on its way, is sent again as a probe (Linux
+    /// `tcp_schedule_loss_probe`; RFC 8985, section 7). It is due when the retransmission is: twice the
+    /// round trip and 200 ms, at most the time-out.
+    fn probes_tail(&self) -> bool {
+        self.bits.has(Bits::OPTIONS)
+            && !self.bits.has(Bits::PROBED)
+            && !self.bits.has(Bits::RECOVERY)
+            && (self.backoff, self.tries, self.dupacks) == (0, 0, 0)
+            && self.max - self.una <= u64::from(self.mss)
     }
 
     /// The peer's window is still closed.

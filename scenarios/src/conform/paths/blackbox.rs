@@ -68,11 +68,6 @@ pub fn judge(case: &Case, host: &str, interfaces: &[String]) -> Outcome {
         Ok(config) => config,
         Err(why) => return Outcome::Skipped(why),
     };
-    let requests =
-        |r: &Request| !matches!(r, Request::Command(_) | Request::Wait(_) | Request::Join(_));
-    if case.steps.iter().any(|s| s.host == host && requests(&s.request)) {
-        return Outcome::Skipped(format!("{host}: makes requests itself"));
-    }
     match Bench::new(config, gue_ports(case)) {
         Ok(bench) => bench.compare(&Recorded::new(case, host, interfaces)),
         Err(why) => Outcome::Skipped(why),
@@ -87,6 +82,8 @@ struct Recorded<'a> {
     came: Vec<Input>,
     /// What left, by interface.
     left: Vec<Vec<Captured>>,
+    /// Whether applications on it speak TCP.
+    own: bool,
     /// Whether it answers ARP for others, which Linux does after a random time.
     proxies: bool,
     /// Time of the first frame of the case.
@@ -119,6 +116,7 @@ impl<'a> Recorded<'a> {
             interfaces,
             came: Vec::new(),
             left: Vec::new(),
+            own: speaks(case, host),
             proxies: case.typed_on(host).any(|c| c.contains("proxy_arp=1")),
             begin,
             end,
@@ -139,6 +137,15 @@ impl<'a> Recorded<'a> {
         recorded.came.extend(typed);
         recorded.came.sort_by_key(|input| input.at);
         recorded
+    }
+
+    /// Whether a recorded frame is what the host's own TCP said: nothing that came in went on as it.
+    fn is_own_tcp(&self, frame: &[u8]) -> bool {
+        let Some(said) = sequence(frame) else { return false };
+        !self.came.iter().any(|input| match &input.what {
+            Given::Frame(_, bytes) => sequence(bytes) == Some(said),
+            Given::Command(_) | Given::Ping(_) => false,
+        })
     }
 
     /// The commands that were typed on the host while the case went on. The first request made the first
@@ -189,6 +196,23 @@ impl<'a> Recorded<'a> {
     fn time(&self, at: u64) -> Time {
         BEGIN + Span::from_nanos(at.saturating_sub(self.begin))
     }
+}
+
+/// Whether applications on a host speak TCP: it answered, or asked. What they say, and when, is not
+/// the business of a director.
+fn speaks(case: &Case, host: &str) -> bool {
+    case.steps.iter().any(|s| {
+        let asks = matches!(s.request, Request::Tcp(..) | Request::Session(..));
+        asks && s.host == host || s.result["server"] == host
+    })
+}
+
+/// Sequence and acknowledgement number of an IPv4 frame that holds TCP, and its flags.
+fn sequence(frame: &[u8]) -> Option<&[u8]> {
+    let ip = frame.get(14..34)?;
+    (frame[12..14] == [8, 0] && ip[0] == 0x45 && ip[9] == proto::TCP)
+        .then(|| frame.get(38..48))
+        .flatten()
 }
 
 /// The UDP ports at which tunnel packets arrive.
@@ -366,7 +390,10 @@ impl Bench {
         number: usize,
         ours: Vec<(Time, Frame)>,
     ) -> Result<usize, String> {
-        let theirs = &recorded.left[number];
+        let is_own = |f: &Captured| recorded.own && recorded.is_own_tcp(&f.bytes);
+        let theirs: Vec<&Captured> = recorded.left[number].iter().filter(|f| !is_own(f)).collect();
+        let ours: Vec<_> =
+            ours.into_iter().filter(|o| !recorded.own || !self.is_own_tcp(o)).collect();
         let mut ours = ours.into_iter();
         // what timers sent earlier than the recorded ones did
         let mut early: Vec<(Time, Frame)> = Vec::new();
@@ -493,6 +520,11 @@ impl Bench {
         let above = encode::ETHERNET_HEADER + usize::from(quoted.header());
         let above = bytes.split_off(above.min(bytes.len()));
         frame.inside[0].tag = self.decoder.quote(quoted.proto, above);
+    }
+
+    /// Whether a frame is what the host's own TCP says.
+    fn is_own_tcp(&self, (_, frame): &(Time, Frame)) -> bool {
+        frame.packet.proto == proto::TCP && !self.is_recorded(&frame.packet)
     }
 
     /// Whether a packet is one that came in, perhaps translated.

@@ -29,8 +29,10 @@ const RESPONSE: u32 = 42;
 /// Time that the recording took after the last request to read the tables, about.
 const AFTERWARDS: u64 = 300;
 /// Since when before the end a table of neighbours may be the recorded one: the timer of a neighbour that
-/// was used runs after 5 s, late by up to an eighth of it, and the tables were read one after another.
+/// was used runs after 5 s, late by up to an eighth of it.
 const LATE_TABLES: Span = Span::from_millis(1200);
+/// How long after the end the recording may have read the last table of neighbours.
+const READ_LATER: Span = Span::from_millis(1500);
 /// Longest time that a request may take beyond the recorded one.
 const LONGEST: Span = Span::from_secs(30);
 /// First source port of requests whose port nobody recorded.
@@ -176,20 +178,40 @@ impl Drive<'_> {
         let mut running: Option<Running> = None;
         for (n, step) in self.case.steps.iter().enumerate() {
             let at = BEGIN + self.late + Span::from_millis(self.plan.starts[n]);
-            // the tables after a step were read before the next one
-            self.run_until(at);
-            self.finish(running.take())?;
-            if n > 0 {
-                self.connections_after(n - 1)?;
-            }
+            self.between(n, at, &mut running)?;
             running = self.begin(n, step, self.plan.ports[n])?;
         }
-        self.run_until(BEGIN + self.late + Span::from_millis(self.plan.end));
-        self.finish(running.take())?;
-        if !self.case.steps.is_empty() {
-            self.connections_after(self.case.steps.len() - 1)?;
-        }
+        let end = BEGIN + self.late + Span::from_millis(self.plan.end);
+        self.between(self.case.steps.len(), end, &mut running)?;
         self.tables()
+    }
+
+    /// Runs up to the step `next` at `until`. The connections after the step before were read some time
+    /// between the two.
+    fn between(
+        &mut self,
+        next: usize,
+        until: Time,
+        running: &mut Option<Running>,
+    ) -> Result<(), Stop> {
+        let done = next.checked_sub(1);
+        let begun = done.map_or(self.world.now(), |n| {
+            let took = self.case.steps[n].result["ms"].as_u64().unwrap_or(0);
+            BEGIN + self.late + Span::from_millis(self.plan.starts[n] + took)
+        });
+        let mut agreed = false;
+        let mut at = self.world.now().max(begun);
+        while let Some(n) = done.filter(|_| !agreed && at < until) {
+            self.run_until(at);
+            agreed = self.connections_after(n).is_ok();
+            at += Span::from_millis(20);
+        }
+        self.run_until(until);
+        self.finish(running.take())?;
+        match done {
+            Some(n) if !agreed => self.connections_after(n),
+            _ => Ok(()),
+        }
     }
 
     /// Runs up to a point, and remembers the tables of neighbours of the last second before the end: the
@@ -319,8 +341,25 @@ impl Drive<'_> {
     fn session(&mut self, step: &Step, to: (IpAddr, u16), port: u16, acts: &[Act]) -> Script {
         let mut script = self.script(step, to, port, 3000);
         script.gives_up = false;
-        script.acts = acts.iter().filter_map(act).collect();
+        // the recorded user woke up when the next act began
+        let begun = self.recorded_acts(step);
+        let acts = acts.iter().enumerate().filter_map(|(n, a)| match (a, begun.get(n + 1)) {
+            (Act::Sleep(_), Some(ms)) => Some(script::Act::SleepUntil(Span::from_millis(*ms))),
+            _ => act(a),
+        });
+        script.acts = acts.collect();
         script
+    }
+
+    /// When each act of a session began, in milliseconds since its start.
+    fn recorded_acts(&self, step: &Step) -> Vec<u64> {
+        let ends = |s: &&Step| match (&step.request, &s.request) {
+            (Request::Session(Some(name), ..), Request::Join(joined)) => name == joined,
+            (Request::Session(None, ..), _) => core::ptr::eq(*s, step),
+            _ => false,
+        };
+        let told = self.case.steps.iter().find(ends).and_then(|s| s.result["acts"].as_array());
+        told.map(|acts| acts.iter().filter_map(|a| a[0].as_u64()).collect()).unwrap_or_default()
     }
 
     /// Compares the result of a script that was in the foreground or is joined.
@@ -510,6 +549,8 @@ impl Drive<'_> {
                 self.judge(differs, &format!("{name}: table at the end"))?;
             }
         }
+        let later = self.world.now() + READ_LATER;
+        self.run_until(later);
         if let Some(hosts) = json["neigh_after"].as_object() {
             for (name, lines) in hosts {
                 let Ok(host) = self.host(name) else { continue };

@@ -72,16 +72,16 @@ fn an_orphan_waits_60_s_for_the_fin_of_its_peer() {
 }
 
 #[test]
-fn an_orphan_that_nobody_answers_gives_up_after_eight_retransmissions() {
+fn an_orphan_that_nobody_answers_gives_up_after_a_probe_and_eight_retransmissions() {
     let mut net = Net::linux();
     let (conn, _) = net.established();
     net.fate = Box::new(|_, _| Treatment::Lose);
     net.close(CLIENT, conn);
     net.run(secs(200));
-    assert_eq!(net.times(CLIENT, FIN_ACK).len(), 9);
+    assert_eq!(net.times(CLIENT, FIN_ACK).len(), 10);
     let (at, note) = net.finals(CLIENT)[0];
     assert_eq!(note, Note::TimedOut);
-    assert!((102_000..103_000).contains(&at), "200 ms x 511: {at}");
+    assert!((102_000..103_000).contains(&at), "200 ms x 512: {at}");
 }
 
 #[test]
