@@ -3,6 +3,7 @@
 use super::input::read;
 use super::output::Output;
 use super::{Answer, io};
+use crate::conform::paths::{self, Case, Outcome};
 use crate::conform::{self, Content, Verdict};
 use crate::diagnostic::{Sources, tidy};
 use crate::model::Failure;
@@ -16,6 +17,8 @@ struct Tally {
     all: usize,
     /// Something cannot be read.
     wrong: bool,
+    /// Cases of packet paths, and how many of them agree as a black box and end to end.
+    cases: [usize; 3],
 }
 
 pub(super) fn conform(paths: &[PathBuf], verbose: bool, out: &mut Output) -> io::Result<Answer> {
@@ -37,13 +40,26 @@ pub(super) fn conform(paths: &[PathBuf], verbose: bool, out: &mut Output) -> io:
             }
         }
     }
-    let Tally { agree, skipped, all, wrong } = tally;
+    let Tally { agree, skipped, all, wrong, cases } = tally;
+    let [cases, black_box, end_to_end] = cases;
+    if cases > 0 {
+        out.line(&format!(
+            "paths: black box {black_box} of {cases}, end to end {end_to_end} of {cases}"
+        ))?;
+    }
     out.line(&format!("conform: {agree} of {all} agree, {skipped} skipped"))?;
     Ok(if wrong { Answer::Wrong } else { Answer::of(agree == all && all > 0) })
 }
 
-/// The files below a folder, sorted.
+/// The file that makes a folder a case of packet paths.
+const CASE: &str = "case.json";
+
+/// The files below a folder, sorted; of a case only the one that makes it one.
 fn walk(folder: &Path) -> Result<Vec<PathBuf>, Box<Failure>> {
+    let case = folder.join(CASE);
+    if case.is_file() {
+        return Ok(vec![case]);
+    }
     let unreadable =
         |e: io::Error| Failure::nowhere(format!("cannot read `{}`: {e}", folder.display()));
     let entries = std::fs::read_dir(folder).map_err(unreadable)?;
@@ -71,6 +87,9 @@ fn one(
     tally: &mut Tally,
     out: &mut Output,
 ) -> io::Result<()> {
+    if path.file_name().is_some_and(|name| name == CASE) {
+        return case(path, verbose, tally, out);
+    }
     let shown = path.display();
     let claims = named || path.extension().is_some_and(|e| e == "jsonl");
     let text = match read(path) {
@@ -126,6 +145,45 @@ fn one(
             out.line(&format!("{shown}: skipped: {}", in_a_line(&why)))
         }
     }
+}
+
+/// Checks a case of packet paths, both ways.
+fn case(path: &Path, verbose: bool, tally: &mut Tally, out: &mut Output) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    let shown = folder.display();
+    tally.all += 1;
+    tally.cases[0] += 1;
+    let case = match Case::read(folder) {
+        Ok(case) => case,
+        Err(why) => {
+            tally.wrong = true;
+            return out.failure(&Failure::nowhere(format!("{shown}: {}", in_a_line(&why))));
+        }
+    };
+    let checks = [("black box", paths::black_box(&case)), ("end to end", paths::end_to_end(&case))];
+    let mut skipped = false;
+    let mut agree = 0;
+    for (n, (check, outcome)) in checks.into_iter().enumerate() {
+        let text = match outcome {
+            Outcome::Agrees(things) => {
+                agree += 1;
+                tally.cases[n + 1] += 1;
+                if !verbose {
+                    continue;
+                }
+                format!("agrees in {things} {}", ["frames", "results and entries"][n])
+            }
+            Outcome::Differs(text) => in_a_line(&text),
+            Outcome::Skipped(why) => {
+                skipped = true;
+                format!("skipped: {}", in_a_line(&why))
+            }
+        };
+        out.line(&format!("{shown}: {check}: {text}"))?;
+    }
+    tally.agree += usize::from(agree == 2);
+    tally.skipped += usize::from(skipped);
+    Ok(())
 }
 
 /// A text, parts of which come from a file, in one line.

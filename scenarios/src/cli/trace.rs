@@ -29,7 +29,7 @@ fn told(arguments: &TraceArguments, scenario: &Scenario) -> Result<String, Box<F
     let (variant, what) = wanted(arguments, scenario)?;
     let (report, _) = follow(variant, &what)?;
     if report.flow.is_none() {
-        return Err(unknown(&report, &what));
+        return Err(Box::new(unknown(&report, &what)));
     }
     let shown: Vec<&TraceLine> = report
         .lines
@@ -53,7 +53,7 @@ fn wanted<'a>(
     let variant = match &arguments.variant {
         None => scenario.variants.first(),
         Some(name) => {
-            wrong.name("--variant", "variant", name, variants().collect());
+            wrong.name("--variant", "variant", name, &variants().collect::<Vec<_>>());
             scenario.variants.iter().find(|v| v.name == *name)
         }
     };
@@ -61,7 +61,7 @@ fn wanted<'a>(
         None => TraceConfig::default(),
         Some((_, Ok(what))) => what,
         Some((text, Err(mistake))) => {
-            wrong.text("--flow", text, mistake.span, "this is no connection", mistake.allowed);
+            wrong.text("--flow", text, mistake.span, "this is no connection", &mistake.allowed);
             TraceConfig::default()
         }
     };
@@ -69,7 +69,7 @@ fn wanted<'a>(
         None => {}
         Some((_, Ok(span))) => what.until = Some(span),
         Some((text, Err(allowed))) => {
-            wrong.text("--until", text, 0..text.len(), "this is no time", allowed);
+            wrong.text("--until", text, 0..text.len(), "this is no time", &allowed);
         }
     }
     if let Some(variant) = variant {
@@ -81,13 +81,13 @@ fn wanted<'a>(
             known.extend(with_clients.flat_map(|h| &h.clients).map(|c| c.name.as_str()));
             known.sort_unstable();
             known.dedup();
-            wrong.name("--client", "client", client, known);
+            wrong.name("--client", "client", client, &known);
             what.client = Some(client.clone());
         }
         let places: Vec<&str> =
             hosts().chain(config.switches.iter().map(|s| s.name.as_str())).collect();
         for host in &arguments.hosts {
-            wrong.name("--hosts", "host or switch", host, places.clone());
+            wrong.name("--hosts", "host or switch", host, &places);
         }
     }
     match (variant, wrong.problems.is_empty()) {
@@ -111,7 +111,7 @@ impl Mistakes {
         text: &str,
         span: std::ops::Range<usize>,
         message: &str,
-        allowed: String,
+        allowed: &str,
     ) {
         let file = self.sources.add(option, text);
         let label = format!("expected {allowed}");
@@ -119,7 +119,7 @@ impl Mistakes {
     }
 
     /// A name must be one of those known.
-    fn name(&mut self, option: &str, thing: &str, name: &str, known: Vec<&str>) {
+    fn name(&mut self, option: &str, thing: &str, name: &str, known: &[&str]) {
         if known.contains(&name) {
             return;
         }
@@ -133,8 +133,8 @@ impl Mistakes {
 }
 
 /// No such connection started; which did.
-fn unknown(report: &TraceReport, what: &TraceConfig) -> Box<Failure> {
-    let mut failure = Failure::nowhere(match report.started {
+fn unknown(report: &TraceReport, what: &TraceConfig) -> Failure {
+    let mut failure = *Failure::nowhere(match report.started {
         0 => "no connection starts in this scenario".to_owned(),
         1 => "the only connection is another one".to_owned(),
         started if what.number > 1 => {

@@ -8,6 +8,7 @@
 
 mod director;
 mod line;
+pub mod paths;
 mod read;
 mod recording;
 mod replay;

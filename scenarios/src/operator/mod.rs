@@ -24,7 +24,6 @@ pub use save::{fresh, save};
 use crate::import::ipvsadm::{Action, Listing, Names, View};
 use sim_core::config::v4;
 use sim_core::ipvs::rules::Daemon;
-use sim_core::ipvs::{Command, IpvsError};
 use sim_core::observe::DirectorSnapshot;
 
 /// What ipvsadm prints for a command at a point of time; empty for a command that prints nothing.
@@ -57,17 +56,6 @@ fn daemon(daemon: &Daemon) -> String {
         role.name(),
         daemon.ttl.unwrap_or(1)
     )
-}
-
-/// What ipvsadm says when the kernel refuses a change (`ipvs_strerror`).
-pub const fn refusal(change: &Command, error: &IpvsError) -> &'static str {
-    match (change, error) {
-        (
-            Command::AddServer(..) | Command::EditServer(..) | Command::DeleteServer(..),
-            IpvsError::NoService(_),
-        ) => "Service not defined",
-        _ => error.ipvsadm(),
-    }
 }
 
 /// Whether a command needs the connections of a snapshot.

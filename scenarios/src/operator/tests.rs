@@ -6,11 +6,11 @@ use crate::import::ipvsadm::{self, Rules};
 use proptest::prelude::*;
 use schedulers::Algorithm;
 use sim_core::engine::Span;
-use sim_core::ipvs::Stats;
 use sim_core::ipvs::rules::{
     Encapsulation, Engine, Forwarding, OuterChecksum, ServerRule, ServiceKey, ServiceRule,
     TunnelOptions,
 };
+use sim_core::ipvs::{Command, Stats};
 use sim_core::observe::ConnectionState;
 use sim_core::wire::proto;
 use std::net::IpAddr;

@@ -3,7 +3,7 @@
 use super::Folder;
 use crate::import::ipvsadm::Action;
 use crate::model::{OperatorLine, names};
-use crate::operator::{output, refusal};
+use crate::operator::output;
 use crate::study::Outcome;
 use sim_core::engine::Time;
 use sim_core::observe::{DirectorSnapshot, Refusal};
@@ -66,7 +66,7 @@ pub fn refusals(outcome: &Outcome) -> Vec<String> {
 
 fn why(line: &OperatorLine, refused: &Refusal) -> Option<&'static str> {
     match &line.action {
-        Action::Change(change) => Some(refusal(change, &refused.error)),
+        Action::Change(change) => Some(refused.error.ipvsadm(change)),
         _ => None,
     }
 }

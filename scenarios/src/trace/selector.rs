@@ -158,8 +158,9 @@ mod tests {
             };
             let read = parse(&text(&flow)).unwrap();
             prop_assert_eq!(read.transport, Some(flow.transport));
-            prop_assert!(read.source == FlowEnd { address: Some(a), port: Some(ports.0) });
-            prop_assert!(read.target == FlowEnd { address: Some(b), port: Some(ports.1) });
+            let end = |address, port| FlowEnd { address: Some(address), port: Some(port) };
+            prop_assert_eq!(read.source, end(a, ports.0));
+            prop_assert_eq!(read.target, end(b, ports.1));
         }
     }
 }

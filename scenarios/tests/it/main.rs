@@ -12,9 +12,12 @@ mod conform;
 mod frames;
 #[cfg(test)]
 mod judgements;
+#[cfg(test)]
 mod mistakes;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod paths;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]

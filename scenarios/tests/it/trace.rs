@@ -49,6 +49,11 @@ forwarding = "{forwarding}"
         .unwrap_or_else(|f| panic!("{:?}", f.problems))
 }
 
+fn six() -> Scenario {
+    load("six.toml", SIX, &Embedded(&[]), &Settings::default())
+        .unwrap_or_else(|f| panic!("{:?}", f.problems))
+}
+
 fn path(scenario: &Scenario, number: u64) -> (TraceReport, Observations) {
     let what = TraceConfig { number, ..TraceConfig::default() };
     follow(&scenario.variants[0], &what).unwrap()
@@ -75,6 +80,7 @@ const PATHS: [&str; 8] = [
 fn following_a_connection_changes_nothing() {
     let mut all: Vec<Scenario> = PATHS.iter().map(|name| shipped(name, &[])).collect();
     all.extend(["NAT", "DR", "TUN"].map(rough));
+    all.push(six());
     for scenario in &all {
         let without = plain(scenario);
         for number in [1, 2, 1000] {
@@ -93,6 +99,7 @@ fn following_a_connection_changes_nothing() {
 fn what_goes_out_comes_in_or_is_dropped_on_the_way() {
     let mut all: Vec<Scenario> = PATHS.iter().map(|name| shipped(name, &[])).collect();
     all.extend(["NAT", "DR", "TUN"].map(rough));
+    all.push(six());
     all.push(shipped("path-nat-udp", &["client.request=3000B"]));
     let (mut frames, mut lost) = (0, 0);
     for scenario in &all {

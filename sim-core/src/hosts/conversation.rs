@@ -3,6 +3,7 @@
 use super::Host;
 use super::client::{self, Phase, Session};
 use super::fabric::{Event, Fabric};
+use super::script;
 use super::server::Reply;
 use crate::config::Transport;
 use crate::engine::{Span, Time};
@@ -66,7 +67,11 @@ impl Host {
             return;
         }
         let user = self.tcp.user(conn);
-        if user & CLIENT != 0 {
+        if user & script::CLIENT != 0 && user & (CLIENT | SERVER) == 0 {
+            self.script_note(fab, user & !script::CLIENT, note);
+        } else if user == script::SERVER {
+            self.server_by_hand(fab, conn, note);
+        } else if user & CLIENT != 0 {
             self.client_note(fab, user & !CLIENT, note);
         } else if user & SERVER != 0 {
             self.server_note(fab, user & !SERVER, conn, note);
@@ -76,6 +81,10 @@ impl Host {
     /// A connection waits to be accepted. An application accepts at once while it has room for
     /// connections; beyond that they wait in the backlog.
     fn accepted(&mut self, fab: &mut Fabric, conn: Conn, listener: u32) {
+        if self.scripts.owns_listener(listener) {
+            self.accepted_by_hand(conn, listener);
+            return;
+        }
         let visit = self.servers.arrive(listener, conn);
         self.tcp.set_user(conn, SERVER | visit);
         let application = self.servers.visit(visit).application;
@@ -149,7 +158,7 @@ impl Host {
                     }
                 }
                 Reply::Datagram { local, peer, bytes, tag } => {
-                    self.send_datagram(fab, local, peer, bytes, tag);
+                    self.send_datagram(fab, local, peer, bytes, (tag, None));
                 }
             }
         }

@@ -53,26 +53,26 @@ impl Host {
         session.left = 1;
         let slot = self.keep_session(fab, *session);
         self.sockets.open.insert(local, slot);
-        self.send_datagram(fab, local, target, bytes, tag);
+        self.send_datagram(fab, local, target, bytes, (tag, None));
         Ok(())
     }
 
     /// Sends a datagram, in pieces if it does not fit the path as far as it is known; DF is set if it
-    /// does (`ip_dont_fragment`).
+    /// does (`ip_dont_fragment`). `ttl` is the time to live, if it is not the usual one.
     pub(super) fn send_datagram(
         &mut self,
         fab: &mut Fabric,
         local: (Ip, u16),
         peer: (Ip, u16),
         bytes: u32,
-        tag: u32,
+        (tag, ttl): (u32, Option<u8>),
     ) {
         let largest = if peer.0.is_v6() { LARGEST_V6 } else { LARGEST };
         let mut p = Packet::ip(local.0, peer.0, proto::UDP, bytes.min(largest) as u16 + 8);
         p.sport = local.1;
         p.dport = peer.1;
         p.tag = tag;
-        p.ttl = self.ip.sysctl.default_ttl;
+        p.ttl = ttl.unwrap_or(self.ip.sysctl.default_ttl);
         let mtu = self.ip.mtu_towards(&fab.book, peer.0);
         if p.len <= mtu {
             p.set_dont_fragment();
@@ -90,6 +90,10 @@ impl Host {
         if let Some(&slot) = self.sockets.open.get(&local) {
             fab.deliver(packet);
             self.answered(fab, slot, &p);
+            return;
+        }
+        if self.datagram_by_hand(fab, &p) {
+            fab.deliver(packet);
             return;
         }
         let application =

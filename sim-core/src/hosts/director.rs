@@ -119,7 +119,11 @@ impl Host {
             Verdict::Answer { connection } => {
                 director.ipvs.rewrite_reply(connection, &mut fab.packets[packet]);
                 self.work_of(Forwarding::FullNat);
-                self.ip.output(fab, packet);
+                self.ip.untrack();
+                let p = &fab.packets[packet];
+                let service = (p.src, p.sport);
+                let target = self.ip.route(&fab.book, p, route::OWN);
+                self.ip.output_balanced(fab, target, packet, service, None);
                 true
             }
         }
@@ -151,6 +155,11 @@ impl Host {
             Target::Neighbour { .. } => self.ip.path_mtu(rip, target),
             Target::Local => {
                 if to.forwarding == Forwarding::Nat && !translated {
+                    if to.rip.0 >> 24 == 127 && hook == Hook::Input {
+                        // no stranger is let in to 127.0.0.1 (`ip_vs_nat_xmit`)
+                        fab.drop(Place::Host(self.number), Reason::NoRoute, packet);
+                        return;
+                    }
                     forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
                 }
                 self.ip.balanced(service, answers);
@@ -166,7 +175,7 @@ impl Host {
             }
         };
         let tunnel = (to.forwarding == Forwarding::Tun).then(|| Wrapping {
-            options: director.ipvs.tunnel_of(to.connection),
+            options: director.ipvs.tunnel(to.destination),
             v6: to.rip.is_v6(),
         });
         if let Err(refusal) = forwarding::check(&mut fab.packets[packet], mtu, tunnel, pmtu_disc) {
@@ -174,11 +183,12 @@ impl Host {
             return;
         }
         match tunnel {
-            None if to.forwarding == Forwarding::FullNat => {
+            None if to.forwarding == Forwarding::FullNat && !translated => {
                 let p = &mut fab.packets[packet];
                 director.ipvs.rewrite_request(to.connection, p, mtu);
                 p.ttl = p.ttl.saturating_add(1);
-                self.ip.output_to(fab, target, packet);
+                self.ip.untrack();
+                self.ip.output_balanced(fab, target, packet, service, None);
             }
             None => {
                 if to.forwarding == Forwarding::Nat && !translated {

@@ -206,7 +206,7 @@ impl Host {
         }
         match (p.proto, before.tcp, self.tcp_state(fab, &p)) {
             (proto::TCP, None, _) => {
-                texts.push(format!("TCP: neither connection nor listener for port {}", p.dport))
+                texts.push(format!("TCP: neither connection nor listener for port {}", p.dport));
             }
             (proto::TCP, Some(was), Some(is)) if was == is => texts.push(format!("TCP: {was}")),
             (proto::TCP, Some(was), is) => {

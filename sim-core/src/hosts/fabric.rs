@@ -85,6 +85,13 @@ pub enum Event {
         /// Session number.
         session: u32,
     },
+    /// A script wants attention: time-out, end of a sleep.
+    Script {
+        /// Host number.
+        host: u16,
+        /// Script number.
+        script: u32,
+    },
     /// A request has been served.
     Served {
         /// Host number.
@@ -272,6 +279,8 @@ pub struct Fabric {
     pub answered_by: FxMap<(Ip, u16), u32>,
     /// The same by the tag of the packets, for clients whose address was translated on the way.
     pub answered_tag: FxMap<u32, u32>,
+    /// What scripts and the servers led by hand say to each other.
+    pub talks: super::script::Talks,
     /// Frames that left the order of their link: direction and packet.
     late: Vec<(u32, PacketId)>,
     late_free: Vec<u32>,
@@ -307,6 +316,7 @@ impl Fabric {
             rows: None,
             answered_by: FxMap::default(),
             answered_tag: FxMap::default(),
+            talks: super::script::Talks::default(),
             late: Vec::new(),
             late_free: Vec::new(),
         }

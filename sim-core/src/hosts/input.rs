@@ -325,7 +325,7 @@ impl Host {
                     self.tunnel_error(fab, &error, &offending);
                 }
             } else {
-                self.local_error(fab, &offending, kind, code, info);
+                self.local_error(fab, &offending, (kind, code, info), offending.src);
             }
             return;
         }
@@ -391,20 +391,23 @@ impl Host {
             icmp::UNREACHABLE | icmp::TIME_EXCEEDED if p.body != PacketId::NONE => {
                 let quoted = fab.packets[p.body];
                 fab.deliver(packet);
-                self.local_error(fab, &quoted, kind, code, p.seq);
+                self.local_error(fab, &quoted, (kind, code, p.seq), p.src);
+            }
+            icmp::ECHO_REPLY => {
+                fab.deliver(packet);
+                self.echo_by_hand(fab, &p);
             }
             _ => fab.deliver(packet),
         }
     }
 
-    /// An error about a packet this host sent.
+    /// An error from `from` about a packet this host sent.
     pub(super) fn local_error(
         &mut self,
         fab: &mut Fabric,
         quoted: &Packet,
-        kind: u8,
-        code: u8,
-        info: u32,
+        (kind, code, info): (u8, u8, u32),
+        from: Ip,
     ) {
         let mtu = u16::try_from(info).unwrap_or(u16::MAX);
         if (kind, code) == (icmp::UNREACHABLE, icmp::FRAG_NEEDED) {
@@ -415,6 +418,7 @@ impl Host {
                 self.tcp.on_icmp_error(fab.now, quoted, kind, code, mtu, &mut fab.out);
                 self.tcp_output(fab);
             }
+            proto::UDP if self.error_by_hand(fab, quoted, (kind, code), from) => {}
             proto::UDP => self.datagram_error(fab, quoted, kind, code),
             _ => {}
         }

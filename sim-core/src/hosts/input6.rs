@@ -102,7 +102,7 @@ impl Host {
         let quoted = (p.body != PacketId::NONE).then(|| fab.packets[p.body]);
         fab.deliver(packet);
         if let (Some((kind, code)), Some(quoted)) = (errors::v4_meaning(kind, code), quoted) {
-            self.local_error(fab, &quoted, kind, code, p.seq);
+            self.local_error(fab, &quoted, (kind, code, p.seq), p.src);
         }
     }
 }

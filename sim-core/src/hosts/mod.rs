@@ -17,6 +17,7 @@ pub mod ip;
 mod ip6;
 pub mod netfilter;
 pub mod proxy;
+pub mod script;
 pub mod server;
 mod sharing;
 mod trace;
@@ -33,6 +34,7 @@ use director::Director;
 pub use explain::Before;
 use fabric::{Event, Fabric, NO_TAP, Place, Reason};
 use ip::IpStack;
+use script::Scripts;
 use server::{Reply, Servers};
 use tunnel::Tunnels;
 
@@ -67,6 +69,8 @@ pub struct Host {
     /// Conversations of the client applications.
     pub sessions: Vec<Session>,
     free_sessions: Vec<u32>,
+    /// What is led by hand.
+    pub scripts: Scripts,
     sockets: Sockets,
     plan: Plan,
     replies: Vec<Reply>,
@@ -90,6 +94,7 @@ impl Host {
             clients: Vec::new(),
             sessions: Vec::new(),
             free_sessions: Vec::new(),
+            scripts: Scripts::default(),
             sockets: Sockets::default(),
             plan,
             replies: Vec::new(),
@@ -203,6 +208,7 @@ impl Host {
             Event::Reassembly { .. } => self.reassembly_deadline(fab),
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),
+            Event::Script { script, .. } => self.script_wake(fab, script),
             Event::Served { job, .. } => {
                 let reply = self.servers.served(self.number, fab, job);
                 self.replies.extend(reply);
@@ -237,7 +243,9 @@ impl Host {
         loop {
             if let Some(packet) = self.ip.loopback.pop() {
                 self.looped_input(fab, packet);
-            } else if let Some((interface, packet)) = self.ip.undeliverable.pop() {
+            } else if !self.ip.undeliverable.is_empty() {
+                // in the order in which they waited
+                let (interface, packet) = self.ip.undeliverable.remove(0);
                 if interface == netfilter::REJECTED {
                     self.output_rejected(fab, packet);
                 } else {

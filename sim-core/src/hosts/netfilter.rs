@@ -411,6 +411,14 @@ impl IpStack {
         }
     }
 
+    /// Connection tracking leaves the packet in hand alone from here on.
+    #[inline]
+    pub(super) fn untrack(&mut self) {
+        if let Some(netfilter) = &mut self.netfilter {
+            netfilter.untrack();
+        }
+    }
+
     /// The packet in hand is an answer that IPVS knows: unless it takes part in connection tracking, no
     /// rule of the table nat sees the packet from here on.
     #[inline]

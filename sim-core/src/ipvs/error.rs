@@ -1,5 +1,6 @@
 //! What the kernel refuses.
 
+use super::admin::Command;
 use super::rules::{DaemonRole, ServiceKey};
 use super::state::Timeouts;
 use crate::engine::Span;
@@ -67,11 +68,16 @@ impl IpvsError {
         }
     }
 
-    /// What ipvsadm prints about it (libipvs `ipvs_strerror`).
-    pub const fn ipvsadm(&self) -> &'static str {
+    /// What ipvsadm prints when this became of `command` (libipvs `ipvs_strerror`).
+    pub const fn ipvsadm(&self, command: &Command) -> &'static str {
         match self {
             Self::ServiceExists(_) => "Service already exists",
-            Self::NoService(_) => "No such service",
+            Self::NoService(_) => match command {
+                Command::AddServer(..) | Command::EditServer(..) | Command::DeleteServer(..) => {
+                    "Service not defined"
+                }
+                _ => "No such service",
+            },
             Self::ServerExists(..) => "Destination already exists",
             Self::NoServer(..) => "No such destination",
             Self::Thresholds { .. } => "Numerical result out of range",

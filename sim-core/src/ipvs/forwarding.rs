@@ -4,8 +4,6 @@
 //! real server, calls [`check`] with the MTU of that route, then the function of the method, then
 //! sends. Source: kernel `net/netfilter/ipvs/ip_vs_xmit.c`.
 
-use super::connection::Slot;
-use super::director::Ipvs;
 use super::rules::{Encapsulation, OuterChecksum, TunnelOptions};
 use crate::net::route;
 use crate::wire::{Ip, Kind, Packet, PacketId, icmp, proto};
@@ -160,14 +158,6 @@ pub fn check(
         df_counts && pkt.dont_fragment() && pkt.proto != proto::ICMP
     };
     if refused { Err(Refusal::FragmentationNeeded { mtu: room }) } else { Ok(()) }
-}
-
-impl Ipvs {
-    /// How packets of a connection are wrapped for its real server.
-    pub fn tunnel_of(&self, connection: Slot) -> TunnelOptions {
-        let destination = self.table.get(connection).destination;
-        self.services.destination(destination).tunnel
-    }
 }
 
 /// NAT, client to real server: the destination becomes `rip`:`rport`.

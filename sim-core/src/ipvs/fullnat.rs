@@ -72,6 +72,8 @@ pub(super) struct FullNat {
     pools: FxMap<(Ip, u32), Pool>,
     moved: FxMap<Slot, Moved>,
     connections: u32,
+    /// Ports that were given back and wait.
+    ports_held: usize,
 }
 
 impl Default for FullNat {
@@ -81,6 +83,7 @@ impl Default for FullNat {
             pools: FxMap::default(),
             moved: FxMap::default(),
             connections: 0,
+            ports_held: 0,
         }
     }
 }
@@ -96,6 +99,13 @@ impl FullNat {
         self.connections > 0
     }
 
+    /// Bytes of memory held for ports and sequence numbers, about.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let ports = self.ports_held * size_of::<u16>();
+        let moved = self.moved.capacity() * (size_of::<(Slot, Moved)>() + 1) * 8 / 7;
+        ports + moved + self.pools.capacity() * size_of::<((Ip, u32), Pool)>()
+    }
+
     /// The entry has left the table.
     pub(super) fn release(&mut self, slot: Slot, entry: &Connection) {
         self.moved.remove(&slot);
@@ -108,6 +118,7 @@ impl FullNat {
         let (rip, rport) = entry.rip();
         if let Some(pool) = self.pools.get_mut(&(laddr, class(rip, rport))) {
             pool.returned.push_back(lport);
+            self.ports_held += 1;
         }
         self.connections -= 1;
     }
@@ -146,7 +157,10 @@ impl Ipvs {
             let step = if rotates && self.random.next_u32() % 100 < 5 { 2 } else { 1 };
             service.local.next = (service.local.next + step) % count;
             let pool = self.full_nat.pools.entry((laddr, class(rip, rport)));
-            if let Some(port) = pool.or_insert_with(Pool::new).take() {
+            let pool = pool.or_insert_with(Pool::new);
+            let held = pool.returned.len();
+            if let Some(port) = pool.take() {
+                self.full_nat.ports_held -= held - pool.returned.len();
                 (entry.extra, entry.lport) = (laddr.0, port);
                 self.full_nat.connections += 1;
                 return Ok(());

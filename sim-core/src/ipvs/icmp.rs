@@ -46,11 +46,17 @@ impl Ipvs {
         let entry = self.table.get_mut(slot);
         self.services.destination_mut(entry.destination).packet_in(outer.len);
         let (mut outer, mut quoted) = (*outer, *quoted);
-        if entry.forwarding == Forwarding::Nat {
-            outer.dst = entry.daddr;
-            (quoted.src, quoted.sport) = entry.rip();
-        } else {
-            entry.packets_in = entry.packets_in.wrapping_add(1);
+        match entry.forwarding {
+            Forwarding::Nat => {
+                outer.dst = entry.daddr;
+                (quoted.src, quoted.sport) = entry.rip();
+            }
+            Forwarding::FullNat => {
+                (outer.src, outer.dst) = (entry.local().0, entry.daddr);
+                (quoted.src, quoted.sport) = entry.rip();
+                (quoted.dst, quoted.dport) = entry.local();
+            }
+            _ => entry.packets_in = entry.packets_in.wrapping_add(1),
         }
         IcmpInVerdict::Transmit { transmit: transmit(slot, entry), outer, quoted }
     }
@@ -71,17 +77,20 @@ impl Ipvs {
             return IcmpOutVerdict::Pass;
         };
         let entry = self.table.get(connection);
-        let translated = entry.forwarding == Forwarding::Nat;
-        if translated && outer.kind == Kind::Ipv6 {
+        if entry.forwarding == Forwarding::Nat && outer.kind == Kind::Ipv6 {
             return IcmpOutVerdict::Drop(DropReason::Checksum);
         }
         self.services.destination_mut(entry.destination).packet_out(outer.len);
-        if !translated {
+        if !matches!(entry.forwarding, Forwarding::Nat | Forwarding::FullNat) {
             return IcmpOutVerdict::Counted { connection };
         }
         let (mut outer, mut quoted) = (*outer, *quoted);
         outer.src = entry.vaddr;
         (quoted.dst, quoted.dport) = entry.vip();
+        if entry.forwarding == Forwarding::FullNat {
+            outer.dst = entry.caddr;
+            (quoted.src, quoted.sport) = entry.client();
+        }
         IcmpOutVerdict::Translate { outer, quoted, connection }
     }
 
@@ -115,7 +124,7 @@ impl Ipvs {
     fn tunnelled(&self, quoted: &Packet, inner: &Packet) -> Option<Slot> {
         let slot = has_ports(inner).then(|| self.table.find_request(Tuple::of(inner)))??;
         let entry = self.table.get(slot);
-        let protocol = match self.tunnel_of(slot).kind {
+        let protocol = match self.tunnel(entry.destination).kind {
             Encapsulation::Ipip => proto::IPIP,
             Encapsulation::Gue => proto::UDP,
             Encapsulation::Gre => proto::GRE,

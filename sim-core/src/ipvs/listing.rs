@@ -260,10 +260,11 @@ impl Ipvs {
         self.daemons.iter()
     }
 
-    /// Bytes of memory held for connections (entries, look-up, timers), services and destinations.
-    /// The schedulers' own tables are not included.
+    /// Bytes of memory held for connections (entries, look-up, timers; ports and sequence numbers of
+    /// FULLNAT), services and destinations. The schedulers' own tables and the texts of Call-IDs are
+    /// not included.
     pub fn memory_bytes(&self) -> usize {
-        self.table.memory_bytes() + self.services.memory_bytes()
+        self.table.memory_bytes() + self.services.memory_bytes() + self.full_nat.memory_bytes()
     }
 }
 

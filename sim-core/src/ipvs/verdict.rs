@@ -111,7 +111,7 @@ pub enum IcmpInVerdict {
     /// Dropped without an answer.
     Drop(DropReason),
     /// To the real server that sent the quoted packet. `outer` and `quoted` are rewritten for NAT
-    /// and as received otherwise; the method is applied to `outer` as to a request, except that NAT
+    /// and FULLNAT, and as received otherwise; the method is applied to `outer` as to a request, except that NAT
     /// is done already.
     Transmit {
         /// Method, real server, connection.
@@ -130,7 +130,7 @@ pub enum IcmpOutVerdict {
     Pass,
     /// Dropped without an answer.
     Drop(DropReason),
-    /// Quotes a NAT request: both headers are rewritten, the source is the VIP. Forward it.
+    /// Quotes a NAT or FULLNAT request: both headers are rewritten, the source is the VIP. Forward it.
     Translate {
         /// The ICMP error to send.
         outer: Packet,

@@ -234,6 +234,17 @@ impl Table {
         None
     }
 
+    /// The administrator has an entry forgotten (`ip neigh flush`), unless it is permanent. Packets that
+    /// wait for it go on waiting.
+    pub fn flush(&mut self, ip: Ip) {
+        for e in &mut self.entries {
+            if e.ip == ip && e.state != State::Permanent && e.waiting.is_empty() {
+                (e.state, e.mac, e.updated) = (State::Failed, MacId::ZERO, Time::ZERO);
+                e.deadline = Time::NEVER;
+            }
+        }
+    }
+
     /// The address of the neighbour is wanted, by a packet from `source` or (if that is
     /// [`Ip::ANY`]) by none: it is asked for if it is not known.
     pub fn resolve(
@@ -288,8 +299,9 @@ impl Table {
             self.entry(interface, ip)
         } else {
             match self.index.get(&(interface, ip)) {
-                Some(&slot) => NeighbourId(slot),
-                None => return,
+                // an entry that a route only names is none to the kernel
+                Some(&slot) if self.entries[slot as usize].was_asked() => NeighbourId(slot),
+                _ => return,
             }
         };
         let e = &mut self.entries[id.0 as usize];
@@ -427,6 +439,11 @@ impl Table {
 }
 
 impl Neighbour {
+    /// Whether anything ever changed the entry: it was asked for, heard of, or set.
+    pub fn was_asked(&self) -> bool {
+        self.state != State::Failed || self.updated != Time::ZERO
+    }
+
     /// Sets the deadline; wakes are pushed only if none is armed early enough.
     fn set_deadline(&mut self, at: Time, id: NeighbourId, actions: &mut Vec<Action>) {
         self.deadline = at;

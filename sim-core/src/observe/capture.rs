@@ -9,8 +9,9 @@
 
 use crate::config::{CaptureConfig, WorldConfig};
 use crate::engine::Time;
+use crate::wire::decode::Frame;
 use crate::wire::encode::{self, Bodies};
-use crate::wire::{Mac, Packet};
+use crate::wire::{Mac, Packet, PacketId};
 
 /// Which way a frame passes an interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,10 +65,24 @@ pub fn selected(config: &WorldConfig) -> Vec<(usize, usize)> {
     found
 }
 
+/// A captured frame that was kept as packets, not written as bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Number of the captured interface.
+    pub index: usize,
+    /// When it passed.
+    pub at: Time,
+    /// Which way.
+    pub way: Direction,
+    /// The packet with all that is inside.
+    pub frame: Frame,
+}
+
 /// pcapng writers, one for each interface.
 #[derive(Debug)]
 pub struct Capture {
     files: Vec<File>,
+    kept: Option<Vec<Kept>>,
 }
 
 #[derive(Debug)]
@@ -88,7 +103,17 @@ impl Capture {
             interface_description(&mut bytes, &interface);
             File { interface, bytes, frames: 0 }
         };
-        Self { files: interfaces.into_iter().map(open).collect() }
+        Self { files: interfaces.into_iter().map(open).collect(), kept: None }
+    }
+
+    /// From now on frames are kept as packets, see [`Capture::take_kept`], and not written.
+    pub fn keep(&mut self) {
+        self.kept.get_or_insert_default();
+    }
+
+    /// The frames kept since the last call, in the order in which they passed.
+    pub fn take_kept(&mut self) -> Vec<Kept> {
+        self.kept.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
     /// The interfaces in order of their number.
@@ -111,6 +136,10 @@ impl Capture {
     ) {
         let Some(file) = self.files.get_mut(index) else { return };
         file.frames += 1;
+        if let Some(kept) = &mut self.kept {
+            kept.push(Kept { index, at: now, way: direction, frame: copied(packet, bodies) });
+            return;
+        }
         let flags: u32 = match direction {
             Direction::In => 1,
             Direction::Out => 2,
@@ -149,6 +178,25 @@ impl Capture {
     pub fn frames(&self, index: usize) -> u64 {
         self.files.get(index).map_or(0, |f| f.frames)
     }
+}
+
+/// A packet with copies of all that is inside it.
+fn copied<B: Bodies>(packet: &Packet, bodies: &B) -> Frame {
+    let mut frame = Frame { packet: *packet, inside: Vec::new() };
+    let mut body = packet.body;
+    // a chain: each packet holds at most one
+    while body != PacketId::NONE
+        && let Some(inner) = bodies.body(body)
+    {
+        let number = PacketId(frame.inside.len() as u32);
+        match frame.inside.last_mut() {
+            Some(last) => last.body = number,
+            None => frame.packet.body = number,
+        }
+        frame.inside.push(inner);
+        body = inner.body;
+    }
+    frame
 }
 
 mod block_type {

@@ -7,7 +7,7 @@ use super::words::{Sequences, Words};
 use crate::config::{TraceConfig, Transport};
 use crate::engine::{FxMap, Span, Time};
 use crate::wire::encode::Bodies;
-use crate::wire::{Ip, Kind, Mac, Packet, PacketId, icmpv6, proto};
+use crate::wire::{Flags, Ip, Kind, Mac, Packet, PacketId, icmpv6, proto};
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
@@ -286,10 +286,11 @@ impl Trace {
 
     /// Notes a packet that its host has made: whether the same was sent before.
     pub fn sends_again(&mut self, p: &Packet) -> bool {
-        if p.proto != proto::TCP || p.is_fragment() || (p.payload() == 0 && p.flags.0 & 3 == 0) {
+        let ends = p.flags.0 & (Flags::SYN.0 | Flags::FIN.0);
+        if p.proto != proto::TCP || p.is_fragment() || (p.payload() == 0 && ends == 0) {
             return false;
         }
-        let times = self.sent.entry((p.sport, p.seq, p.len, p.flags.0 & 3)).or_default();
+        let times = self.sent.entry((p.sport, p.seq, p.len, ends)).or_default();
         *times += 1;
         *times > 1
     }

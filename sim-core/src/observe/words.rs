@@ -104,7 +104,7 @@ impl<B: Bodies> Words<'_, B> {
             push(text, format_args!("{src} > {dst}: "));
         }
         if p.is_fragment() {
-            self.fragment(text, p);
+            fragment(text, p);
             return;
         }
         match p.proto {
@@ -140,21 +140,6 @@ impl<B: Bodies> Words<'_, B> {
             text.push_str(": ");
             self.network(text, &inner, depth + 1);
         }
-    }
-
-    /// `(frag ID:SIZE@OFFSET)`, with `+` if more follow.
-    fn fragment(&self, text: &mut String, p: &Packet) {
-        let name = match p.proto {
-            proto::TCP => "tcp",
-            proto::UDP => "udp",
-            proto::ICMP => "icmp",
-            proto::IPIP => "ipip",
-            _ => "ip",
-        };
-        let offset = u32::from(p.frag & Packet::OFFSET) * 8;
-        let size = p.len.saturating_sub(p.header());
-        let more = if p.frag & Packet::MF == 0 { "" } else { "+" };
-        push(text, format_args!("{name} (frag {}:{size}@{offset}{more})", p.id));
     }
 
     fn tcp(&self, text: &mut String, p: &Packet) {
@@ -248,6 +233,21 @@ impl<B: Bodies> Words<'_, B> {
             self.network(text, &quoted, MAX_DEPTH - 1);
         }
     }
+}
+
+/// `(frag ID:SIZE@OFFSET)`, with `+` if more follow.
+fn fragment(text: &mut String, p: &Packet) {
+    let name = match p.proto {
+        proto::TCP => "tcp",
+        proto::UDP => "udp",
+        proto::ICMP => "icmp",
+        proto::IPIP => "ipip",
+        _ => "ip",
+    };
+    let offset = u32::from(p.frag & Packet::OFFSET) * 8;
+    let size = p.len.saturating_sub(p.header());
+    let more = if p.frag & Packet::MF == 0 { "" } else { "+" };
+    push(text, format_args!("{name} (frag {}:{size}@{offset}{more})", p.id));
 }
 
 /// The letters of tcpdump: `S`, `S.`, `.`, `P.`, `F.`, `R`.

@@ -5,6 +5,7 @@
 //! header, ICMP, UDP and TCP with pseudo-header) is right.
 
 use super::addr::{AddressBook, Ip, Mac, MacId};
+use super::decode::Original;
 use super::packet::{Flags, Kind, Packet, PacketId, icmpv6, proto};
 use crate::engine::Time;
 use core::net::IpAddr;
@@ -40,6 +41,12 @@ pub trait Bodies {
     /// The packet of this number, if there is one. Never asked for [`PacketId::NONE`].
     fn body(&self, id: PacketId) -> Option<Packet>;
 
+    /// The bytes above IP that this packet was decoded from, if it was. Nothing else is known of a
+    /// payload, so without them it is filled with letters.
+    fn original(&self, _packet: &Packet) -> Option<&Original> {
+        None
+    }
+
     /// The address that the number `ip` stands for; without a book IPv6 addresses are `::`.
     fn address(&self, ip: Ip) -> IpAddr {
         AddressBook::new().address(ip)
@@ -64,7 +71,10 @@ impl<F: Fn(PacketId) -> Option<Packet>> Bodies for F {
 /// - The TCP window is scaled by [`WINDOW_SHIFT`] in segments with timestamps that are not a SYN,
 ///   and is at most 65535 on the wire.
 /// - ICMP errors quote the packet in `body`, as much as `len` leaves room for.
-/// - IPv6 has flow label 0. GUE is version 0 without options.
+/// - The options and the payload of a packet that was decoded from a frame are those of that frame
+///   ([`Bodies::original`]); its checksum is made anew, unless an ICMP error quoted it: nobody mends
+///   the checksum of a quoted packet.
+/// - IPv6 has flow label 0, unless the packet was decoded. GUE is version 0 without options.
 /// - A fragment is cut from the bytes of the whole datagram in `body`: the first one holds the
 ///   header of TCP or UDP, with the checksum of the whole.
 ///
@@ -145,11 +155,14 @@ impl<B: Bodies> Encoder<'_, B> {
         let start = out.len();
         let len = packet.len.max(Packet::IPV6_HEADER);
         let next = if packet.is_fragment() { FRAGMENT } else { packet.proto };
-        out.extend([0x60 | packet.tos >> 4, packet.tos << 4, 0, 0]);
+        let room = usize::from(len - Packet::IPV6_HEADER);
+        let [_, high, middle, low] =
+            self.original(packet, room).map_or(0, Original::label).to_be_bytes();
+        out.extend([0x60 | packet.tos >> 4, packet.tos << 4 | high, middle, low]);
         out.extend((len - Packet::IPV6_HEADER).to_be_bytes());
         out.extend([next, packet.ttl]);
         self.addresses(out, packet);
-        let mut room = usize::from(len - Packet::IPV6_HEADER);
+        let mut room = room;
         if packet.is_fragment() {
             let more = u16::from(packet.frag & Packet::MF != 0);
             out.extend([packet.proto, 0]);
@@ -211,6 +224,7 @@ impl<B: Bodies> Encoder<'_, B> {
     fn payload(&self, out: &mut Vec<u8>, packet: &Packet, room: usize, depth: u8) {
         let start = out.len();
         let end = start + room;
+        let original = self.original(packet, room);
         let checksum_at = match packet.proto {
             proto::TCP => {
                 self.tcp(out, packet);
@@ -250,7 +264,7 @@ impl<B: Bodies> Encoder<'_, B> {
                 out.extend(packet.seq.to_be_bytes());
                 if let Some(quoted) = self.inner(packet, depth) {
                     self.any(out, &quoted, depth + 1);
-                    if out.len() > end {
+                    if out.len() > end && self.bodies.original(&quoted).is_none() {
                         mend(&mut out[start..end], 8);
                     }
                 }
@@ -269,11 +283,17 @@ impl<B: Bodies> Encoder<'_, B> {
                 None
             }
         };
+        let kept = original.is_some_and(|o| o.restore(packet, &mut out[start..end]));
         // a header cut short by `len` has no room for its checksum
-        if let Some(at) = checksum_at.filter(|at| at + 2 <= end) {
+        if let Some(at) = checksum_at.filter(|at| !kept && at + 2 <= end) {
             let sum = self.sum(packet, &out[start..end]);
             put(out, at, sum);
         }
+    }
+
+    /// What the packet was decoded from, if it still is that packet.
+    fn original(&self, packet: &Packet, room: usize) -> Option<&Original> {
+        self.bodies.original(packet).filter(|o| o.is_of(packet, room))
     }
 
     /// Appends the GUE header (draft-ietf-intarea-gue, version 0) of `opt` bytes and what is inside.
@@ -318,7 +338,7 @@ impl<B: Bodies> Encoder<'_, B> {
             }
         } else if let Some(quoted) = self.inner(packet, depth) {
             self.any(out, &quoted, depth + 1);
-            if out.len() > start + room {
+            if out.len() > start + room && self.bodies.original(&quoted).is_none() {
                 mend(&mut out[start..start + room], 8);
             }
         }

@@ -29,7 +29,7 @@ use crate::observe::capture::{self, Capture, CaptureInterface};
 use crate::observe::trace::Trace;
 use crate::tcp::TcpStack;
 use crate::wire::addr::link_local;
-use crate::wire::{Mac, MacId, Prefix};
+use crate::wire::{AddressBook, Mac, MacId, Prefix};
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -144,7 +144,11 @@ impl Builder<'_> {
             sampler,
             warmup: Time::ZERO + config.warmup,
             duration,
-            look_at: duration.min(Time::ZERO + config.warmup),
+            look_at: match config.trace {
+                None => duration.min(Time::ZERO + config.warmup),
+                Some(_) => Time::ZERO,
+            },
+            watched: None,
             window: [None, None],
             end: duration + config.drain,
             events: 0,
@@ -351,13 +355,9 @@ impl Builder<'_> {
     }
 
     fn netfilter(&mut self, config: &HostConfig, ip: &mut IpStack) {
-        let tracked = config.ipvs.as_ref().is_some_and(|i| i.sysctl.conntrack);
-        if config.filters.is_empty() && !tracked {
-            return;
+        if let Some(netfilter) = netfilter(config, &mut self.fabric.book) {
+            ip.set_netfilter(netfilter);
         }
-        let numbers = |pattern: &str| interface_numbers(config, pattern);
-        let filter = Filter::new(&config.filters, &mut self.fabric.book, numbers);
-        ip.set_netfilter(Netfilter::new(filter, tracked));
     }
 
     fn policy(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {
@@ -631,4 +631,14 @@ fn effective(host: &HostConfig, own: &InterfaceSysctl) -> InterfaceSysctl {
         accept_local: all.accept_local || own.accept_local,
         arp_notify: all.arp_notify || own.arp_notify,
     }
+}
+
+/// Netfilter of a host, if it has rules or IPVS needs it.
+pub(super) fn netfilter(config: &HostConfig, book: &mut AddressBook) -> Option<Netfilter> {
+    let tracked = config.ipvs.as_ref().is_some_and(|i| i.sysctl.conntrack);
+    if config.filters.is_empty() && !tracked {
+        return None;
+    }
+    let numbers = |pattern: &str| interface_numbers(config, pattern);
+    Some(Netfilter::new(Filter::new(&config.filters, book, numbers), tracked))
 }

@@ -13,6 +13,7 @@ use core::net::IpAddr;
 
 /// Takes a world apart.
 pub(super) fn gather(mut world: World) -> Observations {
+    world.tell_watched();
     for host in &mut world.hosts {
         host.finish_all(&mut world.fabric);
     }

@@ -11,6 +11,7 @@
 //! # }
 //! ```
 
+mod bench;
 mod build;
 mod gather;
 mod operator;
@@ -59,8 +60,11 @@ pub struct World {
     warmup: Time,
     /// Starts of connections end here.
     duration: Time,
-    /// From here on the loop looks up: first for the window of rates, then for the end.
+    /// From here on the loop looks up: first for the window of rates, then for the end; with a trace
+    /// always.
     look_at: Time,
+    /// What is looked at again when the loop looks up next.
+    watched: Option<trace::Watch>,
     /// Counters at the ends of the window.
     window: [Option<window::Edge>; 2],
     /// The run ends here at the latest.
@@ -76,40 +80,39 @@ impl World {
     /// configuration), or, after `duration`, when every conversation has ended, no packet is on its way
     /// and no operator has anything to do; a trace with a limit ends it there.
     pub fn run(&mut self, max_events: u64) -> bool {
-        if self.fabric.traced() {
-            self.run_loop::<true>(max_events)
-        } else {
-            self.run_loop::<false>(max_events)
-        }
-    }
-
-    /// [`World::run`], with and without a connection that is followed.
-    fn run_loop<const TRACED: bool>(&mut self, max_events: u64) -> bool {
         for _ in 0..max_events {
             let Some((time, event)) = self.fabric.queue.pop() else { return false };
-            if time >= self.look_at && self.look(time) {
+            if time >= self.look_at && self.look(time, event) {
                 return false;
             }
             debug_assert!(time >= self.fabric.now, "time never goes back");
             self.fabric.now = time;
             self.events += 1;
             self.last = Some(event);
-            let watch = if TRACED { self.watch(event) } else { None };
             self.dispatch(event);
-            if TRACED {
-                watch.into_iter().for_each(|w| self.tell(w));
-                if self.is_told() {
-                    return false;
-                }
-            }
         }
         true
     }
 
+    /// Looks up from the work before `event`, which happens at `next`. Whether the run ends before that.
+    #[cold]
+    fn look(&mut self, next: Time, event: Event) -> bool {
+        if !self.fabric.traced() {
+            return self.look_at_clock(next);
+        }
+        self.tell_watched();
+        if self.look_at_clock(next) {
+            return true;
+        }
+        self.look_at = Time::ZERO;
+        self.fabric.now = next;
+        self.watched = self.watch(event);
+        self.is_told()
+    }
+
     /// Writes down the counters at the ends of the window, before what happens at `next`. Whether the
     /// run ends before that.
-    #[cold]
-    fn look(&mut self, next: Time) -> bool {
+    fn look_at_clock(&mut self, next: Time) -> bool {
         if self.window[0].is_none() && next >= self.warmup {
             self.window[0] = Some(self.edge(self.warmup));
         }
@@ -172,6 +175,7 @@ impl World {
             | Event::Reassembly { host }
             | Event::Client { host, .. }
             | Event::Session { host, .. }
+            | Event::Script { host, .. }
             | Event::Served { host, .. }
             | Event::Close { host, .. }
             | Event::Shared { host, .. } => {
@@ -275,6 +279,7 @@ impl World {
                 | Event::Reassembly { host }
                 | Event::Client { host, .. }
                 | Event::Session { host, .. }
+                | Event::Script { host, .. }
                 | Event::Served { host, .. }
                 | Event::Close { host, .. }
                 | Event::Shared { host, .. },

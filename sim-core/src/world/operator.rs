@@ -3,9 +3,12 @@
 use super::World;
 use crate::config::{Operation, OperatorTask, WorldConfig};
 use crate::engine::Time;
+use crate::hosts::Host;
 use crate::hosts::fabric::{Event, Fabric};
 use crate::ipvs::rules::{ServerRule, ServiceRule};
-use crate::ipvs::{ConnectionEntry, DestinationEntry, Ipvs, ServiceEntry, State};
+use crate::ipvs::{
+    Command, ConnectionEntry, DestinationEntry, Ipvs, IpvsError, ServiceEntry, State,
+};
 use crate::observe::{ConnectionState, DestinationState, DirectorSnapshot, Refusal, ServiceState};
 use crate::wire::AddressBook;
 
@@ -77,27 +80,46 @@ impl World {
                 }
             }
             OperatorTask::Snapshot { connections } => {
-                let (book, now) = (&self.fabric.book, self.fabric.now);
-                let Some(director) = host.director_mut() else { return };
-                director.ipvs.estimate(now);
-                let snapshot = DirectorSnapshot {
-                    operation: index,
-                    host: name.clone(),
-                    time: now,
-                    services: services(&director.ipvs),
-                    connections: if *connections {
-                        table(&director.ipvs, book, now)
-                    } else {
-                        Vec::new()
-                    },
-                    timeouts: [State::Established, State::FinWait, State::Udp]
-                        .map(|state| director.ipvs.timeouts().get(state)),
-                    daemons: director.ipvs.daemons().cloned().collect(),
-                };
-                snapshots.push(snapshot);
+                snapshots.extend(look(host, &self.fabric, (index, *connections)));
             }
         }
     }
+
+    /// The administrator of a host changes the rules of its director now; nothing happens if it is none.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn change_rules(&mut self, host: usize, command: &Command) -> Result<(), IpvsError> {
+        let Some(host) = self.hosts.get_mut(host) else { return Ok(()) };
+        host.administer(&mut self.fabric, command)
+    }
+
+    /// What the IPVS of a host holds now, with its connections; `None` if it is no director.
+    pub fn snapshot(&mut self, host: usize) -> Option<DirectorSnapshot> {
+        look(self.hosts.get_mut(host)?, &self.fabric, (0, true))
+    }
+}
+
+/// What the IPVS of a host holds.
+fn look(
+    host: &mut Host,
+    fabric: &Fabric,
+    (operation, connections): (usize, bool),
+) -> Option<DirectorSnapshot> {
+    let (name, now) = (host.name.clone(), fabric.now);
+    let director = host.director_mut()?;
+    director.ipvs.estimate(now);
+    let ipvs = &director.ipvs;
+    Some(DirectorSnapshot {
+        operation,
+        host: name,
+        time: now,
+        services: services(ipvs),
+        connections: if connections { table(ipvs, &fabric.book, now) } else { Vec::new() },
+        timeouts: [State::Established, State::FinWait, State::Udp]
+            .map(|state| ipvs.timeouts().get(state)),
+        daemons: ipvs.daemons().cloned().collect(),
+    })
 }
 
 /// Services with their destinations.

@@ -11,6 +11,7 @@ use crate::observe::trace::{Step, TracePlace, TraceReport};
 use crate::wire::PacketId;
 
 /// What is looked at again after an event.
+#[derive(Debug)]
 pub(super) struct Watch {
     host: u16,
     before: Option<Before>,
@@ -56,9 +57,10 @@ impl World {
     }
 
     /// Looks again and tells what has happened.
-    #[cold]
-    pub(super) fn tell(&mut self, watch: Watch) {
-        self.hosts[watch.host as usize].tell(&mut self.fabric, watch.before);
+    pub(super) fn tell_watched(&mut self) {
+        if let Some(watch) = self.watched.take() {
+            self.hosts[watch.host as usize].tell(&mut self.fabric, watch.before);
+        }
     }
 
     /// A switch decides the same when it is asked twice.

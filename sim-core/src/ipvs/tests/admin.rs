@@ -46,6 +46,16 @@ fn the_kernels_errors() {
     ] {
         assert_eq!(ipvs.apply(at(0), &command, &mut AddressBook::new()), Err(error), "{command:?}");
         assert_eq!(error.errno(), Some(errno));
+        let said = match (errno, &command) {
+            ("ESRCH", Command::EditService(_) | Command::DeleteService(_)) => "No such service",
+            ("ESRCH", _) => "Service not defined",
+            ("EEXIST", Command::AddService(_)) => "Service already exists",
+            ("EEXIST", _) => "Destination already exists",
+            ("ENOENT", _) => "No such destination",
+            ("ERANGE", _) => "Numerical result out of range",
+            _ => "Invalid operation.  Possibly wrong module version, address not unicast, ...",
+        };
+        assert_eq!(error.ipvsadm(&command), said);
         assert!(!error.to_string().is_empty());
     }
     assert_eq!(ipvs.destinations().collect::<Vec<_>>(), before);

@@ -1,7 +1,7 @@
 //! FULLNAT: local addresses, their ports, and what the packets look like.
 
 use super::*;
-use crate::ipvs::{Command, DropReason};
+use crate::ipvs::{Command, DropReason, IcmpInVerdict, IcmpOutVerdict};
 
 /// The web service by FULLNAT with these local addresses.
 fn full_nat(local: &[u8]) -> Ipvs {
@@ -157,4 +157,32 @@ fn without_local_addresses_nothing_can_be_sent() {
     let mut ipvs = full_nat(&[]);
     let none = Verdict::Drop(DropReason::NoLocalPort);
     assert_eq!(ipvs.request(at(0), &tcp(1, SYN), &mut AddressBook::new()), none);
+}
+
+#[test]
+fn errors_are_translated_at_both_ends() {
+    let mut ipvs = full_nat(&[101]);
+    let there = forwarded(&mut ipvs, at(0), &tcp(40_000, SYN));
+    let router = Ip::new(10, 1, 1, 1);
+    let mut about_request = Packet::ipv4(router, rip(101), proto::ICMP, 56);
+    (about_request.sport, about_request.dport) = (3, 1);
+    match ipvs.icmp_out(at(0), &about_request, &there) {
+        IcmpOutVerdict::Translate { outer, quoted, .. } => {
+            assert_eq!((outer.src, outer.dst), (VIP, CLIENT));
+            assert_eq!((quoted.src, quoted.sport), (CLIENT, 40_000));
+            assert_eq!((quoted.dst, quoted.dport), (VIP, 80));
+        }
+        other => panic!("{other:?}"),
+    }
+    let about_reply = Packet { dst: VIP, ..about_request };
+    let mut reply = Packet::ipv4(VIP, CLIENT, proto::TCP, 1500);
+    (reply.sport, reply.dport) = (80, 40_000);
+    match ipvs.icmp_in(at(0), &about_reply, &reply, &mut AddressBook::new()) {
+        IcmpInVerdict::Transmit { outer, quoted, .. } => {
+            assert_eq!((outer.src, outer.dst), (rip(101), rip(11)));
+            assert_eq!((quoted.src, quoted.sport), (rip(11), 8080));
+            assert_eq!((quoted.dst, quoted.dport), (there.src, there.sport));
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -199,11 +199,12 @@ fn only_a_backup_leaves_packets_alone() {
     assert_eq!(ipvs.daemons().map(|d| d.role).collect::<Vec<_>>(), [master, backup]);
     let mut apply = |command| ipvs.apply(at(0), &command, &mut AddressBook::new());
     let again = apply(Command::StartDaemon(daemon(master))).unwrap_err();
-    assert_eq!((again.errno(), again.ipvsadm()), (Some("EEXIST"), "Daemon has already run"));
+    let start = Command::StartDaemon(daemon(master));
+    assert_eq!((again.errno(), again.ipvsadm(&start)), (Some("EEXIST"), "Daemon has already run"));
     assert_eq!(apply(Command::StopDaemon(master)), Ok(()));
     let gone = apply(Command::StopDaemon(master)).unwrap_err();
     assert_eq!((gone, gone.errno()), (IpvsError::NoDaemon(master), Some("ESRCH")));
-    assert_eq!(gone.ipvsadm(), "No daemon is running");
+    assert_eq!(gone.ipvsadm(&Command::StopDaemon(master)), "No daemon is running");
 }
 
 #[test]
@@ -267,7 +268,7 @@ fn an_icmp_error_of_an_unknown_connection_is_scheduled_if_asked() {
                     "it is there now"
                 );
             }
-            other => panic!("{other:?}"),
+            other @ IcmpInVerdict::Drop(_) => panic!("{other:?}"),
         }
         let nobody = Packet { sport: 81, ..quoted };
         assert_eq!(ipvs.icmp_in(at(0), &error, &nobody, &mut book), IcmpInVerdict::Accept);
