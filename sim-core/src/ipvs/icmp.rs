@@ -77,12 +77,11 @@ impl Ipvs {
             return IcmpOutVerdict::Pass;
         };
         let entry = self.table.get(connection);
-        let translated = matches!(entry.forwarding, Forwarding::Nat | Forwarding::FullNat);
         if entry.forwarding == Forwarding::Nat && outer.kind == Kind::Ipv6 {
             return IcmpOutVerdict::Drop(DropReason::Checksum);
         }
         self.services.destination_mut(entry.destination).packet_out(outer.len);
-        if !translated {
+        if !matches!(entry.forwarding, Forwarding::Nat | Forwarding::FullNat) {
             return IcmpOutVerdict::Counted { connection };
         }
         let (mut outer, mut quoted) = (*outer, *quoted);

@@ -314,7 +314,7 @@ mod tests {
         assert!(said(&outer, &[syn], Sequences::default()).contains("GREv0, length 40: IP 172"));
 
         let mut part = Packet::ipv4(A, B, proto::UDP, 1500);
-        (part.id, part.frag) = (77, Packet::MF | 185);
+        (part.id, part.frag) = (77, Packet::MF | 0xb9);
         let text = said(&part, &[], Sequences::default());
         assert_eq!(text, "IP 172.16.0.10 > 192.168.10.200: udp (frag 77:1480@1480+)");
 
