@@ -72,8 +72,8 @@ fn end(text: &str, start: usize) -> Result<FlowEnd, Mistake> {
         return Ok(FlowEnd { address: Some(address), port: None });
     }
     let at = match text.rfind(']') {
-        Some(close) if close + 1 == text.len() => None,
-        Some(close) => Some(close + 1),
+        // only a colon begins a port; anything else is a part of what is no address
+        Some(close) => text[close + 1..].starts_with(':').then_some(close + 1),
         None => text.find(':'),
     };
     let (host, port) = match at {

@@ -242,6 +242,18 @@ fn netfilter_and_neighbour_discovery_are_told() {
 }
 
 #[test]
+fn a_template_chooses_instead_of_the_scheduler() {
+    let s = Scratch::new("template");
+    let entry = CATALOGUE.iter().find(|e| e.name == "path-nat-basic").unwrap();
+    s.write("persistent.toml", &entry.text().replace("-s rr", "-s rr -p 300"));
+    let told = |flow| s.lvsim(&["trace", "persistent.toml", "--flow", flow]).1;
+    assert!(told("1").contains("scheduler rr chose 192.168.10.12:80"));
+    let second = told("2");
+    assert!(second.contains("to 192.168.10.12:80 by the persistence template"), "{second}");
+    assert!(!second.contains("chose"), "{second}");
+}
+
+#[test]
 fn a_line_of_json_is_one_step() {
     let s = Scratch::new("json");
     let arguments = ["trace", "path-nat-basic", "--json", "--flow", "tcp/:80"];

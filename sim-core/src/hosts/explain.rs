@@ -37,6 +37,7 @@ pub struct Before {
 struct Balancing {
     request: Option<(Slot, Connection)>,
     reply: Option<(Slot, Connection)>,
+    templates: Vec<Slot>,
     destinations: Vec<DestinationEntry>,
 }
 
@@ -50,6 +51,10 @@ impl Balancing {
         Self {
             request: newest(Connection::tuple),
             reply: newest(Connection::reply_tuple),
+            templates: ipvs
+                .connections()
+                .filter_map(|(slot, c)| c.is_template().then_some(slot))
+                .collect(),
             destinations: ipvs.destinations().collect(),
         }
     }
@@ -265,7 +270,7 @@ impl Host {
                     let state = old.state().name();
                     texts.push(format!("IPVS: the old entry in {state} ends"));
                 }
-                texts.push(chosen(ipvs, was, &c));
+                texts.push(chosen(fab, ipvs, was, &c));
                 let (state, left) = (c.state().name(), lasting(c.remaining(fab.now)));
                 texts.push(format!("IPVS: entry {}: {state}, expires in {left}", entry(fab, &c)));
                 texts.push(method(&c, fab));
@@ -398,7 +403,14 @@ fn service_name(key: &ServiceKey) -> String {
 }
 
 /// Which service chose which real server, among which.
-fn chosen(ipvs: &Ipvs, was: &Balancing, c: &Connection) -> String {
+fn chosen(fab: &Fabric, ipvs: &Ipvs, was: &Balancing, c: &Connection) -> String {
+    if let Some(slot) = c.controller().filter(|slot| was.templates.contains(slot))
+        && let Some(template) = ipvs.connection(slot)
+    {
+        let client = fab.end_in_words(template.client());
+        let rip = fab.end_in_words(c.rip());
+        return format!("IPVS: new connection, to {rip} by the persistence template of {client}");
+    }
     let found = was.destinations.iter().find(|d| d.id == c.destination());
     let Some(to) = found else { return "IPVS: a new connection".to_owned() };
     let scheduler = ipvs

@@ -64,8 +64,8 @@ impl Ipvs {
     /// An ICMP error `outer` that quotes `quoted`, a packet for a real server: sent by the real
     /// server, or by a router on the way to it. Hooks `FORWARD`, `LOCAL_IN` and `LOCAL_OUT`.
     ///
-    /// One of IPv6 is dropped: the kernel tests its checksum without the pseudo header, so the test
-    /// always fails.
+    /// One of IPv6 about a NAT request is dropped: the kernel tests its checksum without the pseudo
+    /// header, so the test always fails (`handle_response_icmp`; of other methods it is not tested).
     pub fn icmp_out(&mut self, now: Time, outer: &Packet, quoted: &Packet) -> IcmpOutVerdict {
         let Some(tuple) = self.quoted_tuple(outer, quoted, true) else {
             return IcmpOutVerdict::Pass;
@@ -76,12 +76,13 @@ impl Ipvs {
         let Some(connection) = self.table.find_reply(tuple.reversed()) else {
             return IcmpOutVerdict::Pass;
         };
-        if outer.kind == Kind::Ipv6 {
+        let entry = self.table.get(connection);
+        let translated = matches!(entry.forwarding, Forwarding::Nat | Forwarding::FullNat);
+        if entry.forwarding == Forwarding::Nat && outer.kind == Kind::Ipv6 {
             return IcmpOutVerdict::Drop(DropReason::Checksum);
         }
-        let entry = self.table.get(connection);
         self.services.destination_mut(entry.destination).packet_out(outer.len);
-        if !matches!(entry.forwarding, Forwarding::Nat | Forwarding::FullNat) {
+        if !translated {
             return IcmpOutVerdict::Counted { connection };
         }
         let (mut outer, mut quoted) = (*outer, *quoted);

@@ -232,6 +232,39 @@ fn a_large_datagram_is_cut_by_its_source_and_by_nobody_else() {
     assert_eq!(o.clients[0].bytes_received, 5000);
 }
 
+#[test]
+fn a_director_puts_fragments_together_and_cuts_them_again() {
+    for forwarding in [Forwarding::Nat, Forwarding::Dr, Forwarding::Tun] {
+        let mut config = cluster6(forwarding, Transport::Udp, 53);
+        config.hosts[2].deprecated.push(ip(VIP6));
+        config.hosts[0].clients[0].request = Dist::Constant(3000.0);
+        for rs in &mut config.hosts[3..] {
+            rs.servers[0].response = Dist::Constant(4000.0);
+        }
+        let (o, frames) = watch(&config, "rs2");
+        assert_eq!(answers(&o), ["rs2", "rs1"], "{forwarding}");
+        let parts = texts(&frames, |f| !f.out && f.text.contains("frag"));
+        // the tunnel packet is cut, not what is inside
+        let last = if forwarding == Forwarding::Tun { 152 } else { 112 };
+        assert_eq!(parts.len(), 3);
+        assert!(parts[2].ends_with(&format!("frag 2896+{last}")), "{parts:?}");
+        assert_eq!(o.clients[0].bytes_received, 8000);
+    }
+}
+
+#[test]
+fn a_real_server_that_is_gone_is_told_from_the_director() {
+    let mut config = cluster6(Forwarding::Dr, Transport::Tcp, 80);
+    config.links.retain(|l| l.name != "rs2:eth0--sw");
+    config.hosts[0].clients[0].limit = 1;
+    config.hosts[0].clients[0].timeout = Some(Span::from_secs(10));
+    let (o, frames) = watch(&config, "client");
+    assert_eq!(answers(&o), ["unreachable"]);
+    let errors = texts(&frames, |f| f.text.contains("icmp6"));
+    // one for every SYN that waited; the VIP is the newer of two equal sources
+    assert_eq!(errors, ["2001:db8:10::200 > 2001:db8:1::10 icmp6 1/3 0"; 3]);
+}
+
 /// Client, router, server, with a narrow link behind the router.
 fn narrow(transport: Transport, at: &[u64], mtu: u16) -> WorldConfig {
     let mut config = pair6(transport, at);

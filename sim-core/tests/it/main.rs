@@ -2,6 +2,7 @@
 
 mod applications;
 mod arp;
+mod balancing;
 mod conservation;
 mod director;
 mod filter;

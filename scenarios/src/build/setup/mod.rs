@@ -167,8 +167,6 @@ fn configured(
     host.routes.extend(setup.routes.iter().filter_map(|r| route(r, setup, findings)));
     policies(&mut host, setup, findings);
     neighbours(&mut host, setup, findings);
-    let all = setup.interfaces.iter().flat_map(|i| &i.addresses);
-    host.deprecated.extend(all.filter(|a| a.deprecated).map(|a| a.net.address));
     host.fou.extend(setup.fou.iter().map(|f| FouConfig {
         port: f.port,
         protocol: f.protocol,

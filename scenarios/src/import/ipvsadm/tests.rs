@@ -5,6 +5,7 @@ mod lines;
 use super::*;
 use schedulers::Algorithm;
 use sim_core::engine::Span;
+use sim_core::ipvs::rules::DaemonRole;
 use sim_core::ipvs::rules::Forwarding;
 
 fn rules(text: &str) -> (Rules, Vec<Problem>) {
@@ -118,9 +119,11 @@ fn a_wrong_line_says_what_ipvsadm_would_say() {
 }
 
 #[test]
-fn what_cannot_be_played_yet_is_named() {
-    let message = message("--start-daemon master");
-    assert_eq!(message, "connection synchronisation: not simulated yet");
+fn a_daemon_is_a_part_of_the_rules() {
+    let (rules, problems) = rules("--start-daemon backup --mcast-interface eth0 --syncid 3\n");
+    assert_eq!(problems, []);
+    let daemon = &rules.config.daemons[0];
+    assert_eq!((daemon.role, &*daemon.interface, daemon.syncid), (DaemonRole::Backup, "eth0", 3));
 }
 
 #[test]

@@ -303,6 +303,18 @@ fn an_icmpv6_error_of_a_real_server_is_lost() {
     assert_eq!(ipvs.icmp_out(at(0), &error, &query), lost);
     error.sport = 128;
     assert_eq!(ipvs.icmp_out(at(0), &error, &query), IcmpOutVerdict::Pass, "an echo request");
+    // of another method it is only counted
+    let rs = ServerRule {
+        forwarding: Forwarding::Dr,
+        ..ServerRule::new("fd00:10::1".parse().unwrap(), 53)
+    };
+    let config = IpvsConfig { services: vec![service(key, vec![rs])], ..IpvsConfig::default() };
+    let mut ipvs = Ipvs::new(&config, Stream::new(1, "d", "ipvs"), &mut book).expect("good rules");
+    query.dst = book.number(vip);
+    let Verdict::Transmit(_) = ipvs.request(at(0), &query, &mut book) else { panic!("sent") };
+    error.sport = 1;
+    let counted = ipvs.icmp_out(at(0), &error, &query);
+    assert!(matches!(counted, IcmpOutVerdict::Counted { .. }), "{counted:?}");
 }
 
 #[test]
