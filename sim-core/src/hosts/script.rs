@@ -510,3 +510,133 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::topology::sample;
+    use crate::world::World;
+
+    /// Two hosts on a cable; the second one is led by hand.
+    fn pair() -> (World, Ip) {
+        let mut config = sample::dr();
+        for host in &mut config.hosts {
+            host.clients.clear();
+            host.servers.clear();
+            host.ipvs = None;
+        }
+        let mut world = World::build(&config).unwrap();
+        let to = first_address(&world, 2);
+        world.at_host(2, |h, _| h.serve_by_hand(&[80, 81], &[53]));
+        (world, to)
+    }
+
+    fn first_address(world: &World, host: usize) -> Ip {
+        world.hosts()[host].ip.interfaces[0].addresses[0].ip
+    }
+
+    fn play(world: &mut World, script: Script) -> Progress {
+        let number = world.at_host(0, |h, fab| h.begin_script(fab, script)).unwrap();
+        world.run_until(world.now() + Span::from_secs(20));
+        world.hosts()[0].scripts.get(number).unwrap().clone()
+    }
+
+    fn script(to: (Ip, u16), acts: Vec<Act>) -> Script {
+        let patience = Span::from_secs(2);
+        Script { target: to, source: None, port: 40_000, patience, acts, gives_up: false }
+    }
+
+    fn outcomes(progress: &Progress) -> Vec<Outcome> {
+        assert!(progress.is_finished());
+        progress.results.iter().map(|r| r.1).collect()
+    }
+
+    fn answered(host: u16, bytes: u64) -> Outcome {
+        Outcome::Received { host: Some(host), bytes }
+    }
+
+    #[test]
+    fn a_server_does_what_the_client_wishes() {
+        let (mut world, to) = pair();
+        let keep = Wish { answer: 4, then: Then::Keep };
+        let close = Wish { answer: 3000, then: Then::Close };
+        let acts = vec![
+            Act::Connect,
+            Act::Send(8, keep),
+            Act::Receive,
+            Act::Sleep(Span::from_millis(50)),
+            Act::SleepUntil(Span::from_millis(500)),
+            Act::Send(8, close),
+            Act::ReceiveAll,
+            Act::Close,
+        ];
+        let progress = play(&mut world, script((to, 80), acts));
+        let done = Outcome::Done;
+        let all = [done, done, answered(2, 4), done, done, done, answered(2, 3004), done];
+        assert_eq!(outcomes(&progress), all);
+        assert_eq!(progress.results[4].0, Time::ZERO + Span::from_millis(500));
+        assert_eq!(progress.local(), (first_address(&world, 0), 40_000));
+    }
+
+    #[test]
+    fn a_reset_is_learned_once_and_then_the_pipe_is_broken() {
+        let (mut world, to) = pair();
+        let reset = Wish { answer: 0, then: Then::Reset };
+        let acts = vec![
+            Act::Connect,
+            Act::Send(5, reset),
+            Act::Receive,
+            Act::Send(5, reset),
+            Act::Receive,
+        ];
+        let progress = play(&mut world, script((to, 81), acts));
+        let failed = Outcome::Failed;
+        let all = [Outcome::Done, Outcome::Done, failed(Error::Reset)];
+        assert_eq!(outcomes(&progress)[..3], all);
+        assert_eq!(outcomes(&progress)[3..], [failed(Error::BrokenPipe), Outcome::EndOfFile]);
+    }
+
+    #[test]
+    fn failures_have_the_names_that_sockets_give_them() {
+        let (mut world, to) = pair();
+        let wish = Wish { answer: 5, then: Then::Keep };
+        let mut ask = |to: (Ip, u16), acts: Vec<Act>| {
+            let script = Script { gives_up: true, ..script(to, acts) };
+            let progress = play(&mut world, script);
+            (outcomes(&progress)[0], progress.results.len(), progress.icmp)
+        };
+        let connect = || vec![Act::Connect, Act::Send(1, wish), Act::Close];
+        let refused = Outcome::Failed(Error::Refused);
+        assert_eq!(ask((to, 9), connect()), (refused, 2, None));
+        let nobody = Ip(to.0 + 90);
+        assert_eq!(ask((nobody, 80), connect()).0, Outcome::Failed(Error::TimedOut));
+        let beyond = Ip::new(203, 0, 113, 9);
+        assert_eq!(ask((beyond, 80), connect()).0, Outcome::Failed(Error::NetUnreachable));
+        let datagram = |ttl| vec![Act::SendTo(1, ttl, wish), Act::ReceiveFrom, Act::Close];
+        assert_eq!(ask((to, 53), datagram(None)), (Outcome::Done, 3, None));
+    }
+
+    #[test]
+    fn an_icmp_error_about_a_datagram_is_told_with_its_sender() {
+        let (mut world, to) = pair();
+        let wish = Wish { answer: 5, then: Then::Keep };
+        let acts = vec![Act::SendTo(1, None, wish), Act::ReceiveFrom];
+        let closed = play(&mut world, script((to, 54), acts.clone()));
+        assert_eq!(outcomes(&closed)[1], Outcome::Failed(Error::Refused));
+        assert_eq!(closed.icmp, Some((icmp::UNREACHABLE, icmp::PORT, to)));
+        let open = play(&mut world, script((to, 53), acts));
+        assert_eq!(outcomes(&open), [Outcome::Done, answered(2, 5)]);
+    }
+
+    #[test]
+    fn an_echo_is_answered_or_not() {
+        let (mut world, to) = pair();
+        let echoes = vec![Act::Echo(56), Act::Echo(56)];
+        let came = |bytes| Outcome::Received { host: None, bytes };
+        let progress = play(&mut world, script((to, 7), echoes));
+        assert_eq!(outcomes(&progress), [came(84), came(168)]);
+        let nobody = Ip(to.0 + 90);
+        let silence = play(&mut world, script((nobody, 7), vec![Act::Echo(56)]));
+        assert_eq!(outcomes(&silence), [Outcome::Failed(Error::TimedOut)]);
+    }
+}

@@ -672,6 +672,111 @@ mod tests {
         }
     }
 
+    /// A frame with the addresses that its numbers stand for.
+    struct Addressed<'a>(&'a Frame, &'a Decoder, &'a AddressBook);
+
+    impl Bodies for Addressed<'_> {
+        fn body(&self, id: PacketId) -> Option<Packet> {
+            self.0.body(id)
+        }
+        fn original(&self, packet: &Packet) -> Option<&Original> {
+            self.1.original(packet.tag)
+        }
+        fn address(&self, ip: Ip) -> core::net::IpAddr {
+            self.2.address(ip)
+        }
+    }
+
+    /// Encodes, decodes and encodes again; what was decoded, without tags.
+    fn there_and_back(frame: &Frame, book: &mut AddressBook) -> Frame {
+        let mut decoder = Decoder::default();
+        decoder.unwrap_gue(5555);
+        let mut wire = Vec::new();
+        let known = Addressed(frame, &decoder, book);
+        encode::frame(&mut wire, Time::ZERO, &frame.packet, &known, &macs());
+        let decoded = decoder.frame(&wire, &mut macs(), book).unwrap();
+        let mut again = Vec::new();
+        let known = Addressed(&decoded, &decoder, book);
+        encode::frame(&mut again, Time::ZERO, &decoded.packet, &known, &macs());
+        assert_eq!(again, wire);
+        untagged(decoded)
+    }
+
+    #[test]
+    fn ipv6_and_its_neighbour_discovery_are_read() {
+        let mut book = AddressBook::new();
+        let [a, b] = ["fd00::1", "fd00::2"].map(|t| book.number(t.parse().unwrap()));
+        let made = |protocol, above| {
+            let mut p = Packet::ip(a, b, protocol, above);
+            (p.src_mac, p.dst_mac, p.tos, p.ttl) = (MacId(0), MacId(1), 0xb8, 255);
+            p
+        };
+        let mut segment = made(proto::TCP, 40 + 9);
+        (segment.sport, segment.dport, segment.seq, segment.window) = (40_000, 80, 7, 64_240);
+        (segment.flags, segment.opt, segment.mss) = (Flags::SYN, 20, 1440);
+        let mut asks = made(proto::ICMPV6, 32);
+        (asks.sport, asks.ack, asks.window) = (135, b.0, 0);
+        asks.dst_mac = MacId::of_group("ff02::1:ff00:2".parse().unwrap());
+        let mut bare = made(proto::ICMPV6, 24);
+        (bare.sport, bare.seq, bare.ack, bare.window) = (136, 0x6000_0000, a.0, MacId::ZERO.0);
+        let mut echo = made(proto::ICMPV6, 8 + 56);
+        (echo.sport, echo.seq) = (128, 0x0007_0001);
+        for packet in [segment, asks, bare, echo] {
+            let frame = Frame { packet, inside: Vec::new() };
+            assert_eq!(there_and_back(&frame, &mut book), frame);
+        }
+        let mut error = made(proto::ICMPV6, 8 + segment.len);
+        (error.sport, error.dport, error.body) = (1, 4, PacketId(0));
+        let quoted = Packet { src_mac: MacId::ZERO, dst_mac: MacId::ZERO, ..segment };
+        let frame = Frame { packet: error, inside: vec![quoted] };
+        assert_eq!(there_and_back(&frame, &mut book), frame);
+    }
+
+    #[test]
+    fn every_tunnel_is_looked_into() {
+        let mut book = AddressBook::new();
+        let [a, b] = ["fd00::1", "fd00::2"].map(|t| book.number(t.parse().unwrap()));
+        for (src, dst) in [(CLIENT, VIP), (a, b)] {
+            let mut inner = Packet::ip(src, dst, proto::UDP, 8 + 5);
+            (inner.sport, inner.dport) = (4000, 4001);
+            let v6 = inner.kind == Kind::Ipv6;
+            let ip = if v6 { proto::IPV6 } else { proto::IPIP };
+            for (protocol, header, checked) in [
+                (ip, 0, 0),
+                (proto::GRE, 4, 0),
+                (proto::GRE, 8, 1),
+                (proto::UDP, 12, 0),
+                (proto::UDP, 12, 1),
+            ] {
+                let mut outer = packet(protocol, 20 + header + inner.len);
+                (outer.sport, outer.dport) = (0, 0);
+                (outer.body, outer.seq) = (PacketId(0), checked);
+                if protocol == proto::UDP {
+                    (outer.sport, outer.dport, outer.opt) = (50_000, 5555, 4);
+                }
+                let frame = Frame { packet: outer, inside: vec![inner] };
+                assert_eq!(there_and_back(&frame, &mut book), frame, "{protocol} {checked}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flow_label_goes_on_with_the_packet() {
+        let mut book = AddressBook::new();
+        let [a, b] = ["fd00::1", "fd00::2"].map(|t| book.number(t.parse().unwrap()));
+        let packet = Packet::ip(a, b, proto::UDP, 8);
+        let frame = Frame { packet, inside: Vec::new() };
+        let mut decoder = Decoder::default();
+        let mut wire = Vec::new();
+        encode::frame(&mut wire, Time::ZERO, &packet, &Addressed(&frame, &decoder, &book), &[]);
+        wire[15..18].copy_from_slice(&[0x0a, 0xbc, 0xde]);
+        let decoded = decoder.frame(&wire, &mut macs(), &mut book).unwrap();
+        let mut out = Vec::new();
+        let known = Addressed(&decoded, &decoder, &book);
+        encode::frame(&mut out, Time::ZERO, &decoded.packet, &known, &[]);
+        assert_eq!(out, wire);
+    }
+
     #[test]
     fn what_is_no_packet_is_refused_with_a_reason() {
         let mut decoder = Decoder::default();
@@ -687,7 +792,7 @@ mod tests {
         };
         assert_eq!(read(&with(12, 0x88)), Unreadable::EtherType(0x8800));
         assert_eq!(read(&with(14, 0x75)), Unreadable::Version(7));
-        assert_eq!(read(&with(14, 0x65)[..52]), Unreadable::Short, "an IPv6 header is longer");
+        assert_eq!(read(&with(14, 0x65)[..50]), Unreadable::Short, "an IPv6 header is longer");
         assert_eq!(read(&with(14, 0x46)), Unreadable::Options);
         assert_eq!(read(&with(13, 0x06)), Unreadable::Arp);
     }
