@@ -11,6 +11,7 @@ use sim_core::ipvs::rules::{ServerRule, ServiceKey};
 use sim_core::observe::Observations;
 use sim_core::wire::proto;
 use sim_core::world::World;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 /// A cluster that is set up right: router, director, two real servers, one client.
@@ -200,7 +201,9 @@ fn direct_routing_cannot_map_ports() {
         }
         let director = host(w, "director");
         let servers = &mut director.ipvs.as_mut().unwrap().services[0].servers;
-        servers.iter_mut().for_each(|s| s.port = 8080);
+        for server in servers {
+            server.port = 8080;
+        }
     });
     harmed(&outcome, 0.0);
 }
@@ -220,7 +223,7 @@ fn weights_that_fill_the_table_of_sh_starve_the_servers_added_first() {
     let rules = |w: u32| {
         let mut rules = "-A -t 192.168.10.200:80 -s sh\n".to_owned();
         for n in 11..=15 {
-            rules += &format!("-a -t 192.168.10.200:80 -r 192.168.10.{n}:80 -g -w {w}\n");
+            writeln!(rules, "-a -t 192.168.10.200:80 -r 192.168.10.{n}:80 -g -w {w}").unwrap();
         }
         rules
     };
