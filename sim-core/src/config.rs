@@ -3,12 +3,19 @@
 //! A [`WorldConfig`] is complete and resolved: no defaults are looked up later, no file is read.
 //! It is checked when a world is built from it.
 
+mod filter;
+mod net;
+
+pub use filter::{
+    FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, RejectWith,
+};
+pub use net::{Net, v4};
+
 use crate::engine::{Dist, Span};
 use crate::ipvs::Command;
 use crate::ipvs::rules::{Daemon, ServerRule, ServiceRule, TimeoutRule};
 use crate::wire::Mac;
-use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 mod trace;
 
@@ -144,90 +151,6 @@ pub struct InterfaceConfig {
     pub sysctl: InterfaceSysctl,
 }
 
-/// The IPv4 address `a.b.c.d`.
-pub const fn v4(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
-}
-
-/// An address with a prefix length: an address on an interface with its connected prefix, or a block of
-/// addresses.
-///
-/// ```
-/// use sim_core::config::{Net, v4};
-///
-/// let net = Net::new(v4(192, 168, 10, 77), 24);
-/// assert!(net.contains(v4(192, 168, 10, 255)) && !net.contains(v4(192, 168, 11, 0)));
-/// assert_eq!(net.network().to_string(), "192.168.10.0/24");
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Net {
-    /// The address.
-    pub addr: IpAddr,
-    /// Leading bits of the prefix: at most 32 for IPv4 and 128 for IPv6; all of them for a VIP.
-    pub len: u8,
-}
-
-impl Net {
-    /// Every IPv4 address.
-    pub const ALL: Self = Self { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), len: 0 };
-    /// Every IPv6 address.
-    pub const ALL_V6: Self = Self { addr: IpAddr::V6(Ipv6Addr::UNSPECIFIED), len: 0 };
-
-    /// An address with a prefix length, which is cut to the bits of the address.
-    pub const fn new(addr: IpAddr, len: u8) -> Self {
-        let bits = Self::bits(addr);
-        Self { addr, len: if len > bits { bits } else { len } }
-    }
-
-    /// An address alone: /32 or /128.
-    pub const fn host(addr: IpAddr) -> Self {
-        Self { addr, len: Self::bits(addr) }
-    }
-
-    const fn bits(addr: IpAddr) -> u8 {
-        if addr.is_ipv4() { 32 } else { 128 }
-    }
-
-    /// Whether the prefix holds nothing but the address.
-    pub const fn is_host(&self) -> bool {
-        self.len == Self::bits(self.addr)
-    }
-
-    /// The address with the bits beyond the prefix set to zero.
-    #[must_use]
-    pub const fn network(&self) -> Self {
-        let addr = match self.addr {
-            IpAddr::V4(a) => {
-                let mask = if self.len == 0 { 0 } else { u32::MAX << (32 - self.len) };
-                IpAddr::V4(Ipv4Addr::from_bits(a.to_bits() & mask))
-            }
-            IpAddr::V6(a) => {
-                let mask = if self.len == 0 { 0 } else { u128::MAX << (128 - self.len) };
-                IpAddr::V6(Ipv6Addr::from_bits(a.to_bits() & mask))
-            }
-        };
-        Self { addr, len: self.len }
-    }
-
-    /// Whether `addr` is of this family and has the same leading bits.
-    pub fn contains(&self, addr: IpAddr) -> bool {
-        addr.is_ipv4() == self.addr.is_ipv4()
-            && Self { addr, len: self.len }.network() == self.network()
-    }
-}
-
-impl fmt::Display for Net {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.addr, self.len)
-    }
-}
-
-impl fmt::Debug for Net {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 /// What a tunnel device unwraps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TunnelKind {
@@ -312,146 +235,6 @@ pub struct PolicyConfig {
 
 /// The routing table `main` of Linux.
 pub const MAIN_TABLE: u32 = 254;
-
-/// A table of netfilter.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum FilterTable {
-    /// `raw`: before connection tracking.
-    Raw,
-    /// `mangle`: marks.
-    Mangle,
-    /// `nat`: address translation of new connections.
-    Nat,
-    /// `filter`: accept or drop.
-    Filter,
-}
-
-/// A chain of netfilter.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum FilterChain {
-    /// Everything that comes in, before it is routed.
-    Prerouting,
-    /// For this host.
-    Input,
-    /// Passing through.
-    Forward,
-    /// Made by this host.
-    Output,
-    /// Everything that goes out, after it was routed.
-    Postrouting,
-}
-
-/// What a netfilter rule looks for. Everything stated must agree; `not` turns a condition round.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FilterMatch {
-    /// `!` before the condition.
-    pub not: bool,
-    /// The condition.
-    pub what: FilterCondition,
-}
-
-/// A condition of a netfilter rule.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum FilterCondition {
-    /// `-s`.
-    Source(Net),
-    /// `-d`.
-    Destination(Net),
-    /// `-p`.
-    Protocol(u8),
-    /// `-i`; a name that ends in `+` is a prefix.
-    Input(String),
-    /// `-o`.
-    Output(String),
-    /// `--sport`, `-m multiport --sports`: ranges, ends included.
-    SourcePorts(Vec<(u16, u16)>),
-    /// `--dport`, `-m multiport --dports`.
-    DestinationPorts(Vec<(u16, u16)>),
-    /// `-m multiport --ports`: either port.
-    Ports(Vec<(u16, u16)>),
-    /// `-m mark --mark value/mask`.
-    Mark(u32, u32),
-    /// `--syn`: SYN set, ACK, RST and FIN not.
-    Syn,
-    /// `--tcp-flags mask set`: of the flags in the mask these are set and no others; bits as on the wire.
-    TcpFlags(u8, u8),
-    /// `-m iprange --src-range`: first and last address.
-    SourceRange(IpAddr, IpAddr),
-    /// `-m iprange --dst-range`.
-    DestinationRange(IpAddr, IpAddr),
-    /// `-m addrtype --dst-type LOCAL`: an own address.
-    DestinationLocal,
-    /// `--icmp-type type/code`.
-    Icmp(u8, Option<u8>),
-    /// `-m conntrack --ctstate`: new, established, related, invalid.
-    State {
-        /// NEW.
-        new: bool,
-        /// ESTABLISHED.
-        established: bool,
-        /// RELATED.
-        related: bool,
-        /// INVALID.
-        invalid: bool,
-    },
-    /// `-m ipvs --vport` and `--ipvs`: the packet belongs to IPVS; with the port of its virtual service.
-    Ipvs(Option<u16>),
-    /// `-m ipvs --vaddr`: the packet belongs to IPVS, and its virtual address is one of these.
-    VirtualAddress(Net),
-}
-
-/// What a netfilter rule does.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum FilterTarget {
-    /// `ACCEPT`.
-    Accept,
-    /// `DROP`.
-    Drop,
-    /// `REJECT` with an ICMP type 3 code, or by RST.
-    Reject(RejectWith),
-    /// `RETURN`: the policy of the chain decides.
-    Return,
-    /// `MARK --set-xmark value/mask`: clears the bits of the mask, then XORs the value.
-    Mark(u32, u32),
-    /// `CONNMARK --save-mark`.
-    SaveMark,
-    /// `CONNMARK --restore-mark`.
-    RestoreMark,
-    /// `SNAT --to-source`: address and, if stated, port.
-    SourceNat(IpAddr, Option<u16>),
-    /// `MASQUERADE`: the address of the outgoing interface.
-    Masquerade,
-    /// `DNAT --to-destination`.
-    DestinationNat(IpAddr, Option<u16>),
-    /// `REDIRECT --to-ports`: to the host itself.
-    Redirect(Option<u16>),
-    /// `NOTRACK`, `CT --notrack`.
-    NoTrack,
-}
-
-/// How a netfilter rule rejects.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RejectWith {
-    /// ICMP destination unreachable with this code.
-    Unreachable(u8),
-    /// A TCP RST.
-    Reset,
-}
-
-/// A rule of netfilter, or the policy of a chain: a rule without conditions at the end.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FilterConfig {
-    /// `ip6tables`.
-    pub v6: bool,
-    /// Table.
-    pub table: FilterTable,
-    /// Chain.
-    pub chain: FilterChain,
-    /// Conditions.
-    pub matches: Vec<FilterMatch>,
-    /// What to do if all agree.
-    pub target: FilterTarget,
-}
 
 /// A static route. Several `hops` share the flows by a hash (ECMP).
 #[derive(Clone, PartialEq, Eq, Debug)]
