@@ -10,6 +10,7 @@ pub mod endtoend;
 mod fields;
 mod operate;
 pub mod pcap;
+mod plan;
 mod setup;
 mod tables;
 
