@@ -228,7 +228,9 @@ fn direct_routing_cannot_map_ports() {
         }
         let director = host(w, "director");
         let servers = &mut director.ipvs.as_mut().unwrap().services[0].servers;
-        servers.iter_mut().for_each(|s| s.port = 8080);
+        for server in servers {
+            server.port = 8080;
+        }
     });
     harmed(&outcome, 0.0);
 }
@@ -246,11 +248,8 @@ fn a_port_without_a_service_is_refused_by_the_director() {
 #[test]
 fn weights_that_fill_the_table_of_sh_starve_the_servers_added_first() {
     let rules = |w: u32| {
-        let mut rules = "-A -t 192.168.10.200:80 -s sh\n".to_owned();
-        for n in 11..=15 {
-            rules += &format!("-a -t 192.168.10.200:80 -r 192.168.10.{n}:80 -g -w {w}\n");
-        }
-        rules
+        let server = |n: u32| format!("-a -t 192.168.10.200:80 -r 192.168.10.{n}:80 -g -w {w}\n");
+        format!("-A -t 192.168.10.200:80 -s sh\n{}", (11..=15).map(server).collect::<String>())
     };
     let load = "load = \"constant(200/s)\"\nsources = \"172.16.0.10-172.16.0.250\"";
     let sound = cluster(&rules(1), load);
