@@ -6,14 +6,17 @@ use super::cluster::{
     sources, takes, vips,
 };
 use core::net::IpAddr;
-use sim_core::config::{HostConfig, TunnelKind};
+use sim_core::config::{HostConfig, Net, TunnelKind};
 use sim_core::ipvs::rules::{Encapsulation, Forwarding, ServiceKey};
 use sim_core::wire::proto;
 
 pub(super) fn judge(cluster: &Cluster<'_>, found: &mut Vec<Judgement>) {
     for member in cluster.members() {
         match member.rule.forwarding {
-            Forwarding::Nat => nat(cluster, &member, found),
+            Forwarding::Nat => {
+                nat(cluster, &member, found);
+                redirects(cluster, &member, found);
+            }
             Forwarding::Dr => {
                 direct(cluster, &member, found);
                 virtual_address(cluster, &member, found);
@@ -196,6 +199,54 @@ fn nat(cluster: &Cluster<'_>, m: &Member<'_>, found: &mut Vec<Judgement>) {
             }
         }
     }
+}
+
+/// NAT in one network: the director forwards answers by the interface they came in by, and must not tell
+/// the real servers about the shorter way.
+fn redirects(cluster: &Cluster<'_>, m: &Member<'_>, found: &mut Vec<Judgement>) {
+    let (director, host) = (m.director, m.host);
+    if m.rule.rip.is_ipv6() || !director.sysctl.ip_forward {
+        return;
+    }
+    for source in cluster.clients_of(director, m.service).flat_map(|c| sources(&c)) {
+        let Hop::Out { via: Some(via), .. } = next_hop(host, source) else { continue };
+        let Hop::Out { via: onward, .. } = next_hop(director, source) else { continue };
+        let onward = onward.unwrap_or(source);
+        let both = |a: &Net| !a.is_host() && a.contains(m.rule.rip) && a.contains(onward);
+        let Some(shared) = director.interfaces.iter().find(|i| i.addresses.iter().any(both)) else {
+            continue;
+        };
+        let (all, own) = (director.sysctl.all.send_redirects, shared.sysctl.send_redirects);
+        if !holds(director, via) || !(all || own) || !obeys_redirects(host, via) {
+            continue;
+        }
+        let settings = [("all", all), (shared.name.as_str(), own)];
+        let off = settings.iter().filter(|(_, on)| *on);
+        let off = off.map(|(name, _)| format!(" net.ipv4.conf.{name}.send_redirects=0"));
+        found.push(Judgement {
+            name: "redirects-to-servers",
+            place: director.name.clone(),
+            message: format!(
+                "{} tells {} by ICMP redirects that {onward} is the shorter way to the client: the \
+                 answers then go past the director, with {} as source, and the client resets them",
+                director.name, host.name, m.rule.rip
+            ),
+            reason: "who forwards a packet by the interface it came in by tells a sender of that \
+                     network the next hop, if send_redirects of conf.all or of the interface is on \
+                     (ip_forward, ip_rt_send_redirect), and the sender takes it (__ip_do_redirect)",
+            help: format!("missing on {}: sysctl -w{}", director.name, off.collect::<String>()),
+        });
+        return;
+    }
+}
+
+/// Whether a host believes an ICMP redirect from a gateway (`IN_DEV_RX_REDIRECTS`).
+fn obeys_redirects(host: &HostConfig, gateway: IpAddr) -> bool {
+    let Some((name, _)) = neighbour_of(host, gateway) else { return false };
+    let own = host.interfaces.iter().find(|i| i.name == name);
+    let own = own.is_some_and(|i| i.sysctl.accept_redirects);
+    let all = host.sysctl.all.accept_redirects;
+    if host.sysctl.ip_forward { all && own } else { all || own }
 }
 
 /// The address by which a real server knows its director.

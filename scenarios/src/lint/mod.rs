@@ -50,6 +50,7 @@ pub const NAMES: &[&str] = &[
     "one-destination-address",
     "port-mapping",
     "quiesced-persistence",
+    "redirects-to-servers",
     "servers-without-slots",
     "threshold-full-of-closed",
     "tunnel-filtered",

@@ -137,6 +137,34 @@ fn a_nat_director_must_forward() {
 }
 
 #[test]
+fn a_nat_director_in_the_network_of_its_servers_must_not_redirect_them() {
+    for (all, own) in [(true, true), (true, false), (false, true)] {
+        let outcome = judged(&web("-m"), "redirects-to-servers", |w| {
+            let director = host(w, "director");
+            director.sysctl.all.send_redirects = all;
+            director.interfaces[0].sysctl.send_redirects = own;
+        });
+        // the first answers of each server come through, and bring the redirects
+        harmed(&outcome, 0.1);
+        let setting = |name: &str| format!(" net.ipv4.conf.{name}.send_redirects=0");
+        let wanted = [("all", all), ("eth0", own)].map(|(n, on)| on.then(|| setting(n)));
+        let wanted: String = wanted.into_iter().flatten().collect();
+        assert_eq!(outcome.0.help, format!("missing on director: sysctl -w{wanted}"));
+    }
+    // servers that do not listen to redirects keep to their gateway
+    let mut deaf = web("-m");
+    host(&mut deaf, "director").sysctl.all.send_redirects = true;
+    for name in ["rs1", "rs2"] {
+        let rs = host(&mut deaf, name);
+        rs.sysctl.all.accept_redirects = false;
+        rs.interfaces.iter_mut().for_each(|i| i.sysctl.accept_redirects = false);
+    }
+    assert_eq!(lint::judge(&deaf), []);
+    let (good, offered) = served(&run(&deaf));
+    assert!(good == offered && offered > 50, "{good} of {offered}");
+}
+
+#[test]
 fn a_client_beside_a_nat_server_is_answered_past_the_director() {
     // the client of the cluster moves to a host in the network of the real servers
     let outcome = judged(&web("-m"), "client-beside-server", |w| {
@@ -221,11 +249,8 @@ fn a_port_without_a_service_is_refused_by_the_director() {
 #[test]
 fn weights_that_fill_the_table_of_sh_starve_the_servers_added_first() {
     let rules = |w: u32| {
-        let mut rules = "-A -t 192.168.10.200:80 -s sh\n".to_owned();
-        for n in 11..=15 {
-            writeln!(rules, "-a -t 192.168.10.200:80 -r 192.168.10.{n}:80 -g -w {w}").unwrap();
-        }
-        rules
+        let server = |n: u32| format!("-a -t 192.168.10.200:80 -r 192.168.10.{n}:80 -g -w {w}\n");
+        format!("-A -t 192.168.10.200:80 -s sh\n{}", (11..=15).map(server).collect::<String>())
     };
     let load = "load = \"constant(200/s)\"\nsources = \"172.16.0.10-172.16.0.250\"";
     let sound = cluster(&rules(1), load);

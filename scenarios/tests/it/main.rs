@@ -11,6 +11,8 @@ mod conform;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod howtos;
+#[cfg(test)]
 mod judgements;
 #[cfg(test)]
 mod mistakes;
