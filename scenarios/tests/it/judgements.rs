@@ -11,7 +11,6 @@ use sim_core::ipvs::rules::{ServerRule, ServiceKey};
 use sim_core::observe::Observations;
 use sim_core::wire::proto;
 use sim_core::world::World;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 /// A cluster that is set up right: router, director, two real servers, one client.
