@@ -67,14 +67,14 @@ impl Host {
             return;
         }
         let user = self.tcp.user(conn);
-        if user & script::CLIENT != 0 && user & (CLIENT | SERVER) == 0 {
-            self.script_note(fab, user & !script::CLIENT, note);
-        } else if user == script::SERVER {
-            self.server_by_hand(fab, conn, note);
-        } else if user & CLIENT != 0 {
+        if user & CLIENT != 0 {
             self.client_note(fab, user & !CLIENT, note);
         } else if user & SERVER != 0 {
             self.server_note(fab, user & !SERVER, conn, note);
+        } else if user & script::CLIENT != 0 {
+            self.script_note(fab, user & !script::CLIENT, note);
+        } else if user == script::SERVER {
+            self.server_by_hand(fab, conn, note);
         }
     }
 

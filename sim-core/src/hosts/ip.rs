@@ -209,8 +209,12 @@ impl IpStack {
     /// Where a packet goes that came in by an interface ([`route::OWN`] for own packets).
     #[inline]
     pub fn route(&mut self, book: &AddressBook, packet: &Packet, input: u16) -> Target {
-        if self.routes.is_plain() {
-            return self.target(book, packet.dst, || route::flow_hash(packet));
+        // with policy rules that look at more than the destination nothing is cached
+        let cached = &self.cache[self.cache_slot(packet.dst)];
+        if cached.key == packet.dst
+            && let Some(target) = cached.target
+        {
+            return target;
         }
         self.look_up(book, &Query::of(packet, input), || route::flow_hash(packet))
     }
@@ -453,7 +457,7 @@ impl IpStack {
         if self.filters {
             self.output_filtered(fab, target, packet);
         } else {
-            self.output_to(fab, target, packet);
+            self.leave(fab, target, packet);
         }
     }
 
@@ -463,6 +467,12 @@ impl IpStack {
         if self.filters && !self.postrouting(fab, target, packet) {
             return;
         }
+        self.leave(fab, target, packet);
+    }
+
+    /// Sends a packet that no rule holds up.
+    #[inline]
+    fn leave(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
         if let Target::Neighbour { interface, neighbour, mtu } = target
             && fab.packets[packet].len <= mtu
         {
