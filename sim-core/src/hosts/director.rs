@@ -71,7 +71,12 @@ impl Host {
             director.armed = Time::NEVER;
         }
         director.ipvs.on_deadline(fab.now);
-        director.arm(fab, self.number);
+        if director.ipvs.is_master() {
+            self.send_messages(fab);
+        }
+        if let Some(director) = &mut self.director {
+            director.arm(fab, self.number);
+        }
     }
 
     /// Changes the rules.

@@ -15,7 +15,7 @@ use crate::wire::{AddressBook, Ip, Kind, Packet, PacketId, icmp, proto};
 pub(super) fn is_wrapped(p: &Packet) -> bool {
     match p.proto {
         proto::IPIP | proto::IPV6 | proto::GRE => true,
-        proto::UDP => p.body != PacketId::NONE,
+        proto::UDP => p.body.is_packet(),
         _ => false,
     }
 }

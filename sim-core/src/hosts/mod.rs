@@ -20,6 +20,7 @@ pub mod proxy;
 pub mod script;
 pub mod server;
 mod sharing;
+mod sync;
 mod trace;
 pub mod tunnel;
 

@@ -82,6 +82,8 @@ pub(super) struct Table {
     without_client_port: u32,
     /// When due timers run.
     clock: Clock,
+    /// Entries that live on because they control others, if somebody wants to know.
+    extended: Option<Vec<Slot>>,
 }
 
 impl Table {
@@ -98,11 +100,22 @@ impl Table {
             births: 0,
             without_client_port: 0,
             clock: Clock::Exact,
+            extended: None,
         }
     }
 
     pub(super) const fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
+    }
+
+    /// Whether [`Table::take_extended`] will be asked.
+    pub(super) fn note_extended(&mut self, wanted: bool) {
+        self.extended = wanted.then(Vec::new);
+    }
+
+    /// Entries whose life was extended since the last call.
+    pub(super) fn take_extended(&mut self) -> Vec<Slot> {
+        self.extended.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
     /// The entry at `slot`, which the table gave out.
@@ -343,6 +356,9 @@ impl Table {
         entry.expires = expires;
         if entry.is_template() {
             entry.set_template_timeout(CONTROL_EXTENSION);
+        }
+        if let Some(extended) = &mut self.extended {
+            extended.push(slot);
         }
         self.arm(slot, expires);
     }

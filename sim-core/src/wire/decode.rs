@@ -24,11 +24,17 @@ pub struct Frame {
     pub packet: Packet,
     /// What it holds: [`Packet::body`] is an index.
     pub inside: Vec<Packet>,
+    /// Payloads by number ([`PacketId::of_payload`]). A frame that was decoded has none: see [`Original`].
+    pub payloads: Vec<Vec<u8>>,
 }
 
 impl Bodies for Frame {
     fn body(&self, id: PacketId) -> Option<Packet> {
         self.inside.get(id.0 as usize).copied()
+    }
+
+    fn payload(&self, id: PacketId) -> Option<&[u8]> {
+        self.payloads.get(id.payload()? as usize).map(Vec::as_slice)
     }
 }
 
@@ -259,7 +265,7 @@ impl Decoder {
         };
         packet.dst_mac = number(mac(frame, 0), context.macs);
         packet.src_mac = number(mac(frame, 6), context.macs);
-        Ok(Frame { packet, inside: context.inside })
+        Ok(Frame { packet, inside: context.inside, payloads: Vec::new() })
     }
 
     fn ip(
@@ -526,6 +532,9 @@ pub fn number(mac: Mac, macs: &mut Vec<Mac>) -> MacId {
             let low = u32::from_be_bytes([first, a, b, c]);
             MacId::of_group(Ipv6Addr::from_bits(0xff02 << 112 | u128::from(low)))
         }
+        [1, 0, 0x5e, a @ 0..0x80, b, c] => {
+            MacId::of_group_v4(Ip(u32::from_be_bytes([224, a, b, c])))
+        }
         _ => {
             let known = macs.iter().position(|m| *m == mac);
             MacId(known.unwrap_or_else(|| {
@@ -612,7 +621,7 @@ mod tests {
 
     #[test]
     fn a_translated_packet_keeps_its_payload_and_gets_a_new_checksum() {
-        let sent = Frame { packet: packet(proto::TCP, 60), inside: vec![] };
+        let sent = Frame { packet: packet(proto::TCP, 60), inside: vec![], payloads: Vec::new() };
         let mut wire = bytes(&sent, &macs());
         let end = wire.len();
         // a payload that no encoder makes, with the checksum it needs
@@ -637,7 +646,7 @@ mod tests {
         let quoted = packet(proto::UDP, 40);
         let mut error = packet(proto::ICMP, 68);
         (error.sport, error.dport, error.body) = (3, 3, PacketId(0));
-        let wire = bytes(&Frame { packet: error, inside: vec![quoted] }, &macs());
+        let wire = bytes(&Frame { packet: error, inside: vec![quoted], payloads: Vec::new() }, &macs());
         let mut decoder = Decoder::default();
         let mut frame = decoder.frame(&wire, &mut macs(), &mut AddressBook::new()).unwrap();
         frame.inside[0].sport = 81;
@@ -655,7 +664,7 @@ mod tests {
         let frames: Vec<_> = [(Packet::MF, 1500), (Packet::MF | 0xb9, 1500), (0x172, 68)]
             .into_iter()
             .map(|(frag, len)| Packet { frag, len, body: PacketId(0), ..whole })
-            .map(|packet| bytes(&Frame { packet, inside: vec![whole] }, &macs()))
+            .map(|packet| bytes(&Frame { packet, inside: vec![whole], payloads: Vec::new() }, &macs()))
             .collect();
         let alone = decoder.frame(&frames[1], &mut macs(), &mut AddressBook::new()).unwrap();
         assert_eq!(alone.packet.body, PacketId::NONE);
@@ -722,13 +731,13 @@ mod tests {
         let mut echo = made(proto::ICMPV6, 8 + 56);
         (echo.sport, echo.seq) = (128, 0x0007_0001);
         for packet in [segment, asks, bare, echo] {
-            let frame = Frame { packet, inside: Vec::new() };
+            let frame = Frame { packet, inside: Vec::new(), payloads: Vec::new() };
             assert_eq!(there_and_back(&frame, &mut book), frame);
         }
         let mut error = made(proto::ICMPV6, 8 + segment.len);
         (error.sport, error.dport, error.body) = (1, 4, PacketId(0));
         let quoted = Packet { src_mac: MacId::ZERO, dst_mac: MacId::ZERO, ..segment };
-        let frame = Frame { packet: error, inside: vec![quoted] };
+        let frame = Frame { packet: error, inside: vec![quoted], payloads: Vec::new() };
         assert_eq!(there_and_back(&frame, &mut book), frame);
     }
 
@@ -754,7 +763,7 @@ mod tests {
                 if protocol == proto::UDP {
                     (outer.sport, outer.dport, outer.opt) = (50_000, 5555, 4);
                 }
-                let frame = Frame { packet: outer, inside: vec![inner] };
+                let frame = Frame { packet: outer, inside: vec![inner], payloads: Vec::new() };
                 assert_eq!(there_and_back(&frame, &mut book), frame, "{protocol} {checked}");
             }
         }
@@ -765,7 +774,7 @@ mod tests {
         let mut book = AddressBook::new();
         let [a, b] = ["fd00::1", "fd00::2"].map(|t| book.number(t.parse().unwrap()));
         let packet = Packet::ip(a, b, proto::UDP, 8);
-        let frame = Frame { packet, inside: Vec::new() };
+        let frame = Frame { packet, inside: Vec::new(), payloads: Vec::new() };
         let mut decoder = Decoder::default();
         let mut wire = Vec::new();
         encode::frame(&mut wire, Time::ZERO, &packet, &Addressed(&frame, &decoder, &book), &[]);
@@ -783,7 +792,7 @@ mod tests {
         let mut read =
             |bytes: &[u8]| decoder.frame(bytes, &mut macs(), &mut AddressBook::new()).unwrap_err();
         assert_eq!(read(&[0; 13]), Unreadable::Short);
-        let good = bytes(&Frame { packet: packet(proto::UDP, 40), inside: vec![] }, &macs());
+        let good = bytes(&Frame { packet: packet(proto::UDP, 40), inside: vec![], payloads: Vec::new() }, &macs());
         assert_eq!(read(&good[..40]), Unreadable::Short);
         let with = |at: usize, value: u8| {
             let mut bytes = good.clone();
@@ -843,7 +852,7 @@ mod tests {
                 outer.len = held.len + if protocol == proto::ICMP { 28 } else { 20 };
                 inside.push(held);
             }
-            let frame = Frame { packet: outer, inside };
+            let frame = Frame { packet: outer, inside, payloads: Vec::new() };
             let wire = bytes(&frame, &macs());
             let mut decoder = Decoder::default();
             let mut known = macs();

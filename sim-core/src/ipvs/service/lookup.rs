@@ -137,6 +137,14 @@ impl ServiceTable {
         service.is_some_and(|service| service.parameters.one_packet)
     }
 
+    /// The mark of the fwmark service that a destination belongs to.
+    pub(in crate::ipvs) fn mark_of(&self, id: DestinationId) -> Option<u32> {
+        match self.services.get(self.destination(id).service as usize)?.key {
+            ServiceKey::Fwmark { mark, .. } => Some(mark),
+            ServiceKey::Address { .. } => None,
+        }
+    }
+
     /// Live services in the order they were added.
     pub(in crate::ipvs) fn iter(&self) -> impl Iterator<Item = &Service> {
         self.order.iter().map(|&index| self.service(index))
