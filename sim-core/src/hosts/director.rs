@@ -44,7 +44,7 @@ impl Director {
 
     /// Asks to be woken for the next deadline of the table, if no earlier wake-up is set.
     #[inline]
-    fn arm(&mut self, fab: &mut Fabric, host: u16) {
+    pub(super) fn arm(&mut self, fab: &mut Fabric, host: u16) {
         if let Some(at) = self.ipvs.next_deadline()
             && at < self.armed
         {

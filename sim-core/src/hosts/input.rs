@@ -46,7 +46,7 @@ impl Host {
 
     /// `fib_validate_source`: no own address as a source, and the reverse path filter.
     #[cold]
-    fn refuse_source(
+    pub(super) fn refuse_source(
         &mut self,
         book: &AddressBook,
         interface: u16,

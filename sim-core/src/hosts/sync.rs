@@ -1,10 +1,10 @@
 //! Connection synchronisation at a host: the multicast datagrams of the daemons.
 
 use super::Host;
-use super::fabric::Fabric;
+use super::fabric::{Fabric, Place, Reason};
 use crate::ipvs::sync::Message;
 use crate::net::fragment;
-use crate::wire::{Ip, MacId, Packet, proto};
+use crate::wire::{AddressBook, Ip, MacId, Packet, PacketId, proto};
 use core::net::IpAddr;
 
 /// Ephemeral ports begin here (`net.ipv4.ip_local_port_range`).
@@ -58,6 +58,50 @@ impl Host {
             let part = fab.packets.insert(part);
             self.ip.emit(fab, interface as u16, part);
         }
+        fab.deliver(packet);
+    }
+
+    /// Whether the backup daemon listens to a group on an interface.
+    pub(super) fn listens(&self, book: &AddressBook, interface: u16, group: Ip) -> bool {
+        let listens_to = self.director.as_ref().and_then(|d| d.ipvs.listens_to());
+        listens_to.is_some_and(|(name, to, _)| {
+            self.ip.interfaces[usize::from(interface)].name == name && book.address(group) == to
+        })
+    }
+
+    /// A packet to an IPv4 multicast group that this host is a member of.
+    #[cold]
+    pub(super) fn group_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let mut packet = packet;
+        if self.ip.filters {
+            let Some(goes_on) = self.prerouting(fab, interface, packet) else { return };
+            packet = goes_on;
+        }
+        let p = &fab.packets[packet];
+        let ends = (p.src, p.dst);
+        match self.refuse_source(&fab.book, interface, ends) {
+            Some(reason) => fab.drop(Place::Host(self.number), reason, packet),
+            None => self.local_input(fab, packet),
+        }
+    }
+
+    /// A datagram to a multicast group: the backup daemon takes those to its port. Nobody is told of
+    /// others.
+    #[cold]
+    pub(super) fn message_input(&mut self, fab: &mut Fabric, packet: PacketId) {
+        let p = fab.packets[packet];
+        let group = fab.book.address(p.dst);
+        let taken = self.director.as_mut().filter(|d| {
+            d.ipvs.listens_to().is_some_and(|(_, to, port)| (to, port) == (group, p.dport))
+        });
+        let Some(director) = taken else {
+            fab.drop(Place::Host(self.number), Reason::NoSocket, packet);
+            return;
+        };
+        if let Some(bytes) = fab.packets.payload(p.body) {
+            director.ipvs.receive_message(fab.now, bytes, &mut fab.book);
+        }
+        director.arm(fab, self.number);
         fab.deliver(packet);
     }
 }

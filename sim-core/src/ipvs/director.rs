@@ -346,7 +346,7 @@ impl Ipvs {
 
     /// Lets time pass until `now`: connections expire, deleted destinations are forgotten, defences
     /// begin and end. Calling it early, late or twice does no harm; late calls find entries where
-    /// they should be gone. Where a master daemon may run, [`Ipvs::take_messages`] has to follow.
+    /// they should be gone. Where a master daemon may run, [`Ipvs::take_messages`] should follow.
     pub fn on_deadline(&mut self, now: Time) {
         if self.flush_at <= now {
             self.flush_at = Time::NEVER;
@@ -359,6 +359,9 @@ impl Ipvs {
             self.defend(now);
         }
         self.services.work(now);
+        if let Some(master) = &mut self.master {
+            master.work(now);
+        }
     }
 
     /// An entry has left the table.

@@ -68,6 +68,8 @@ pub(super) struct Master {
     asleep: Time,
     /// When it is woken for `queue`; [`Time::NEVER`] if that is empty.
     wake: Time,
+    /// What it has sent.
+    sent: Vec<Message>,
 }
 
 impl Master {
@@ -82,6 +84,7 @@ impl Master {
             queued: Time::NEVER,
             asleep: now,
             wake: Time::NEVER,
+            sent: Vec::new(),
         }
     }
 
@@ -139,10 +142,10 @@ impl Master {
         }
     }
 
-    /// What is to be sent at `now`.
-    fn due(&mut self, now: Time) -> Vec<Message> {
+    /// Sends what is to be sent at `now`.
+    pub(super) fn work(&mut self, now: Time) {
         if now < self.next() {
-            return Vec::new();
+            return;
         }
         let mut due = core::mem::take(&mut self.queue);
         due.extend(self.current.take_if(|b| now >= b.since + FLUSH).map(|b| b.bytes));
@@ -154,7 +157,7 @@ impl Master {
             port: port(&self.daemon),
             ttl: self.daemon.ttl.unwrap_or(1),
         };
-        due.into_iter().map(message).collect()
+        self.sent.extend(due.into_iter().map(message));
     }
 }
 
@@ -274,8 +277,8 @@ impl Ipvs {
         self.master.is_some()
     }
 
-    /// The messages of the master daemon that are to be sent at `now`, the oldest first. To be called
-    /// after [`Ipvs::on_deadline`].
+    /// The messages that the master daemon has sent since the last call, the oldest first. It sends in
+    /// [`Ipvs::on_deadline`].
     pub fn take_messages(&mut self, now: Time, book: &AddressBook) -> Vec<Message> {
         if self.master.is_none() {
             return Vec::new();
@@ -286,10 +289,10 @@ impl Ipvs {
                 self.tell(now, slot, threshold, book);
             }
         }
-        self.master.as_mut().map_or_else(Vec::new, |master| master.due(now))
+        self.master.as_mut().map_or_else(Vec::new, |master| core::mem::take(&mut master.sent))
     }
 
-    /// When [`Ipvs::take_messages`] has something.
+    /// When the master daemon sends something.
     #[inline]
     pub(super) fn messages_at(&self) -> Time {
         self.master.as_ref().map_or(Time::NEVER, |master| master.next())

@@ -5,7 +5,8 @@
 //! Replies of DR and TUN need no hash of their own: their tuple is the reverse of the client's.
 
 use super::clock::Clock;
-use super::connection::{Connection, Slot, Tuple, flag};
+use super::connection::{Connection, DestinationId, Slot, Tuple, flag};
+use super::rules::Forwarding;
 use super::state::{State, Timeouts};
 use crate::engine::{Queue, Span, Time};
 use hashbrown::HashTable;
@@ -258,6 +259,27 @@ impl Table {
         entry.flags &= !(flag::NO_CPORT | flag::SHADOWED);
         entry.older = Slot::NONE;
         let entry = *entry;
+        self.link(slot, &entry);
+    }
+
+    /// An entry without a destination gets one, and its forwarding method. Whether the real server has
+    /// answered is not known then.
+    pub(super) fn bind(&mut self, slot: Slot, id: DestinationId, method: Forwarding) {
+        let before = *self.get(slot);
+        let mut entry = before;
+        (entry.destination, entry.forwarding) = (id, method);
+        entry.flags &= !flag::NO_OUTPUT;
+        if method != Forwarding::Nat {
+            entry.flags |= flag::NO_OUTPUT;
+        }
+        if entry.reply_tuple() == before.reply_tuple() {
+            *self.get_mut(slot) = entry;
+            return;
+        }
+        self.unlink(slot, &before);
+        entry.flags &= !flag::SHADOWED;
+        entry.older = Slot::NONE;
+        *self.get_mut(slot) = entry;
         self.link(slot, &entry);
     }
 

@@ -8,6 +8,7 @@ use crate::hosts::Host;
 use crate::hosts::fabric::{Fabric, Place, Reason, Tally};
 use crate::observe::capture::Kept;
 use crate::wire::decode::{Decoder, Frame, Unreadable};
+use crate::wire::encode::Bodies;
 use crate::wire::{AddressBook, Mac, PacketId};
 
 impl World {

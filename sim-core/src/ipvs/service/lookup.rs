@@ -137,6 +137,20 @@ impl ServiceTable {
         service.is_some_and(|service| service.parameters.one_packet)
     }
 
+    /// The listed destination of a service at this address and port.
+    pub(in crate::ipvs) fn destination_at(
+        &self,
+        service: u32,
+        rip: IpAddr,
+        port: u16,
+    ) -> Option<DestinationId> {
+        let listed = &self.service(service).order;
+        listed.iter().copied().find(|&id| {
+            let destination = self.destination(id);
+            (destination.address, destination.port) == (rip, port)
+        })
+    }
+
     /// The mark of the fwmark service that a destination belongs to.
     pub(in crate::ipvs) fn mark_of(&self, id: DestinationId) -> Option<u32> {
         match self.services.get(self.destination(id).service as usize)?.key {
