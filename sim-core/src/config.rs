@@ -599,6 +599,20 @@ pub struct IpvsSysctl {
     pub sloppy_tcp: bool,
     /// Tunnels copy DF and learn the path MTU.
     pub pmtu_disc: bool,
+    /// Only templates are synchronised, not the connections that belong to them.
+    pub sync_persist_mode: bool,
+    /// Messages that may wait for the master daemon. By default a 32nd of the free pages; here those of a
+    /// gibibyte.
+    pub sync_qlen_max: u32,
+    /// A connection is synchronised again if its timer has moved by this much; 0: not for that reason.
+    pub sync_refresh_period: Span,
+    /// Messages of such a refresh that follow at an eighth of the period, 0 to 3.
+    pub sync_retries: u8,
+    /// `T P`: the `T`th packet of every `P` from the client is a reason to synchronise a connection; with `P`
+    /// 0 only the `T`th.
+    pub sync_threshold: (u32, u32),
+    /// Format of the messages sent, 0 or 1.
+    pub sync_version: u8,
 }
 
 impl Default for IpvsSysctl {
@@ -625,6 +639,12 @@ impl Default for IpvsSysctl {
             sloppy_tcp: false,
             sloppy_sctp: false,
             snat_reroute: true,
+            sync_persist_mode: false,
+            sync_qlen_max: 8_192,
+            sync_refresh_period: Span::ZERO,
+            sync_retries: 0,
+            sync_threshold: (3, 50),
+            sync_version: 1,
         }
     }
 }

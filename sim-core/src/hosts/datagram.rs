@@ -86,6 +86,10 @@ impl Host {
     /// A datagram for this host.
     pub(super) fn datagram_input(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = fab.packets[packet];
+        if p.dst_mac.is_group() {
+            self.message_input(fab, packet);
+            return;
+        }
         let local = (p.dst, p.dport);
         if let Some(&slot) = self.sockets.open.get(&local) {
             fab.deliver(packet);

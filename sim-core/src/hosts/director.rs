@@ -44,7 +44,7 @@ impl Director {
 
     /// Asks to be woken for the next deadline of the table, if no earlier wake-up is set.
     #[inline]
-    fn arm(&mut self, fab: &mut Fabric, host: u16) {
+    pub(super) fn arm(&mut self, fab: &mut Fabric, host: u16) {
         if let Some(at) = self.ipvs.next_deadline()
             && at < self.armed
         {
@@ -71,7 +71,12 @@ impl Host {
             director.armed = Time::NEVER;
         }
         director.ipvs.on_deadline(fab.now);
-        director.arm(fab, self.number);
+        if director.ipvs.is_master() {
+            self.send_messages(fab);
+        }
+        if let Some(director) = &mut self.director {
+            director.arm(fab, self.number);
+        }
     }
 
     /// Changes the rules.

@@ -447,6 +447,10 @@ impl Bodies for Inside<'_> {
         self.packets.get(id).copied()
     }
 
+    fn payload(&self, id: PacketId) -> Option<&[u8]> {
+        self.packets.payload(id)
+    }
+
     fn address(&self, ip: Ip) -> IpAddr {
         self.book.address(ip)
     }

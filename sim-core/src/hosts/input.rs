@@ -15,7 +15,7 @@ use crate::wire::{AddressBook, Ip, Kind, Packet, PacketId, icmp, proto};
 pub(super) fn is_wrapped(p: &Packet) -> bool {
     match p.proto {
         proto::IPIP | proto::IPV6 | proto::GRE => true,
-        proto::UDP => p.body != PacketId::NONE,
+        proto::UDP => p.body.is_packet(),
         _ => false,
     }
 }
@@ -46,7 +46,7 @@ impl Host {
 
     /// `fib_validate_source`: no own address as a source, and the reverse path filter.
     #[cold]
-    fn refuse_source(
+    pub(super) fn refuse_source(
         &mut self,
         book: &AddressBook,
         interface: u16,

@@ -20,6 +20,7 @@ pub mod proxy;
 pub mod script;
 pub mod server;
 mod sharing;
+mod sync;
 mod trace;
 pub mod tunnel;
 
@@ -153,7 +154,11 @@ impl Host {
             fab.tap(i.tap, crate::observe::capture::Direction::In, packet);
         }
         let p = &fab.packets[packet];
-        let member = || p.dst_mac.is_group() && self.ip.is_member(&fab.book, interface, p.dst);
+        let member = || {
+            p.dst_mac.is_group()
+                && (self.ip.is_member(&fab.book, interface, p.dst)
+                    || self.listens(&fab.book, interface, p.dst))
+        };
         if p.dst_mac != i.mac && p.dst_mac != MacId::BROADCAST && !member() {
             fab.drop(Place::Host(self.number), Reason::OtherHost, packet);
             return;
@@ -177,6 +182,8 @@ impl Host {
     fn any_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         if fab.packets[packet].kind == Kind::Ipv6 {
             self.ip6_input(fab, interface, packet);
+        } else if fab.packets[packet].dst_mac.is_group() {
+            self.group_input(fab, interface, packet);
         } else {
             self.ip_input(fab, interface, packet);
         }

@@ -83,7 +83,7 @@ impl Host {
     fn fou_input_slow(&mut self, fab: &mut Fabric, packet: PacketId) -> bool {
         let p = fab.packets[packet];
         let Some(port) = self.tunnels.port(&p) else { return false };
-        let inner = (p.body != PacketId::NONE).then(|| fab.packets[p.body].kind);
+        let inner = p.body.is_packet().then(|| fab.packets[p.body].kind);
         let generic = port.protocol.is_none();
         match inner {
             Some(inner) if generic == (p.opt >= 4) => {
@@ -99,7 +99,7 @@ impl Host {
     /// Takes a packet of protocol `protocol` apart, or answers that nobody does.
     fn decapsulate(&mut self, fab: &mut Fabric, packet: PacketId, protocol: u8) {
         let outer = fab.packets[packet];
-        let inside = (outer.body != PacketId::NONE).then(|| fab.packets[outer.body].kind);
+        let inside = outer.body.is_packet().then(|| fab.packets[outer.body].kind);
         let device = inside.and_then(|kind| self.tunnels.device(&outer, protocol, kind));
         let Some(device) = device else {
             // as Linux, tunnels without a device answer as closed ports do

@@ -7,6 +7,7 @@ use super::rules::{
 };
 use super::service::Refused;
 use super::statistics::next_estimate;
+use super::sync::Master;
 use crate::config::{IpvsConfig, IpvsSysctl};
 use crate::engine::Time;
 use crate::wire::{AddressBook, proto};
@@ -56,7 +57,7 @@ impl Ipvs {
         }
         self.start_estimates(Time::ZERO);
         for daemon in &config.daemons {
-            errors.extend(self.start_daemon(daemon).err());
+            errors.extend(self.start_daemon(Time::ZERO, daemon).err());
         }
         for rule in &config.services {
             if let Err(error) = self.add_service(Time::ZERO, rule, book) {
@@ -136,9 +137,13 @@ impl Ipvs {
             Command::Zero(Some(key)) => {
                 self.services.zero(*key).map_err(|e| about_service(*key, e))
             }
-            Command::StartDaemon(daemon) => self.start_daemon(daemon),
+            Command::StartDaemon(daemon) => self.start_daemon(now, daemon),
             Command::StopDaemon(role) => {
                 if self.daemons.stop(*role) {
+                    if *role == DaemonRole::Master {
+                        self.master = None;
+                        self.table.note_extended(false);
+                    }
                     Ok(())
                 } else {
                     Err(IpvsError::NoDaemon(*role))
@@ -147,9 +152,15 @@ impl Ipvs {
         }
     }
 
-    fn start_daemon(&mut self, daemon: &Daemon) -> Result<(), IpvsError> {
-        let started = self.daemons.start(daemon);
-        if started { Ok(()) } else { Err(IpvsError::DaemonRuns(daemon.role)) }
+    fn start_daemon(&mut self, now: Time, daemon: &Daemon) -> Result<(), IpvsError> {
+        if !self.daemons.start(daemon) {
+            return Err(IpvsError::DaemonRuns(daemon.role));
+        }
+        if daemon.role == DaemonRole::Master {
+            self.master = Some(Box::new(Master::new(daemon, now)));
+            self.table.note_extended(true);
+        }
+        Ok(())
     }
 
     fn set_sysctl(&mut self, now: Time, sysctl: &IpvsSysctl) -> Result<(), IpvsError> {
@@ -208,7 +219,14 @@ fn check_sysctl(sysctl: &IpvsSysctl) -> Result<(), IpvsError> {
         ("drop_packet", sysctl.drop_packet),
         ("secure_tcp", sysctl.secure_tcp),
     ];
-    match modes.into_iter().find(|&(_, mode)| mode > 3) {
+    let (threshold, period) = sysctl.sync_threshold;
+    let synchronisation = [
+        ("sync_version", sysctl.sync_version > 1),
+        ("sync_retries", sysctl.sync_retries > 3),
+        ("sync_threshold", period != 0 && threshold >= period),
+    ];
+    let wrong = modes.into_iter().map(|(name, mode)| (name, mode > 3)).chain(synchronisation);
+    match wrong.into_iter().find(|&(_, wrong)| wrong) {
         Some((name, _)) => Err(IpvsError::Sysctl(name)),
         None => Ok(()),
     }

@@ -1,7 +1,5 @@
-//! Which connection synchronisation daemons run.
-//!
-//! Connections are not synchronised here; what matters is `backup_only`: a director that is nothing
-//! but a backup leaves packets alone.
+//! Which connection synchronisation daemons run. With `backup_only` a director that is nothing but a
+//! backup leaves packets alone.
 
 use super::rules::{Daemon, DaemonRole};
 

@@ -12,6 +12,7 @@ use super::rules::Forwarding;
 use super::service::ServiceTable;
 use super::state::{self, Direction, Event, State, Timeouts};
 use super::statistics::{PERIOD, next_estimate};
+use super::sync::{Master, Memory};
 use super::table::Table;
 use super::verdict::{DropReason, ReplyVerdict, Transmit, Verdict};
 use crate::config::{IpvsConfig, IpvsSysctl};
@@ -45,6 +46,9 @@ pub struct Ipvs {
     pub(super) random: Draws,
     pub(super) defence: Defence,
     pub(super) daemons: Daemons,
+    /// The master daemon, if it runs.
+    pub(super) master: Option<Box<Master>>,
+    pub(super) sync: Memory,
     pub(super) calls: Calls,
     pub(super) full_nat: FullNat,
     /// FTP control connections whose client asked for a passive data connection.
@@ -101,6 +105,8 @@ impl Ipvs {
             random: Draws(random),
             defence: Defence::default(),
             daemons: Daemons::default(),
+            master: None,
+            sync: Memory::default(),
             calls: Calls::default(),
             full_nat: FullNat::default(),
             passive: FxMap::default(),
@@ -179,6 +185,9 @@ impl Ipvs {
         entry.packets_in = entry.packets_in.wrapping_add(1);
         let verdict = Verdict::Transmit(transmit(slot, entry));
         self.advance(now, slot, pkt, Direction::Input);
+        if self.master.is_some() {
+            self.synchronise(now, slot, book);
+        }
         verdict
     }
 
@@ -330,14 +339,14 @@ impl Ipvs {
     /// `None`: never, nothing is pending.
     #[inline]
     pub fn next_deadline(&self) -> Option<Time> {
-        let next =
-            self.table.next().min(self.flush_at).min(self.services.work_at()).min(self.defence.at);
+        let next = self.table.next().min(self.flush_at).min(self.services.work_at());
+        let next = next.min(self.defence.at).min(self.messages_at());
         (next != Time::NEVER).then_some(next)
     }
 
     /// Lets time pass until `now`: connections expire, deleted destinations are forgotten, defences
     /// begin and end. Calling it early, late or twice does no harm; late calls find entries where
-    /// they should be gone.
+    /// they should be gone. Where a master daemon may run, [`Ipvs::take_messages`] should follow.
     pub fn on_deadline(&mut self, now: Time) {
         if self.flush_at <= now {
             self.flush_at = Time::NEVER;
@@ -350,11 +359,15 @@ impl Ipvs {
             self.defend(now);
         }
         self.services.work(now);
+        if let Some(master) = &mut self.master {
+            master.work(now);
+        }
     }
 
     /// An entry has left the table.
     fn ended(&mut self, slot: Slot, entry: &Connection) {
         self.services.end(entry.destination, entry.counting());
+        self.sync.forget(slot);
         if entry.has(flag::ENGINE) {
             self.calls.forget(slot, entry.tuple());
             self.calls.remove(slot);

@@ -149,7 +149,7 @@ impl fmt::Display for IpvsError {
                 write!(f, "a timeout of {span} is above the limit of {}", Timeouts::MAX)
             }
             Self::Sysctl(name) => {
-                write!(f, "net.ipv4.vs.{name} cannot have this value; modes are 0 to 3")
+                write!(f, "net.ipv4.vs.{name} cannot have this value")
             }
             Self::DaemonRuns(role) => write!(f, "the {} daemon runs already", role.name()),
             Self::NoDaemon(role) => write!(f, "no {} daemon is running", role.name()),

@@ -58,6 +58,7 @@ mod schedule;
 mod service;
 pub mod state;
 mod statistics;
+pub mod sync;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -65,7 +65,11 @@ impl Ipvs {
         let vport = asking.tuple.to().1;
         let mapped = self.services.destination(destination).port;
         let port = if self.is_the_port_of(asking) && mapped != 0 { mapped } else { vport };
-        let template = if self.is_one_packet(asking) { Slot::NONE } else { template };
+        let one_packet = self.is_one_packet(asking);
+        if one_packet && self.master.is_some() {
+            self.synchronise_template(now, template, book);
+        }
+        let template = if one_packet { Slot::NONE } else { template };
         Ok(Some(Bound { destination, port, template }))
     }
 

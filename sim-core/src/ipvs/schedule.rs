@@ -54,7 +54,7 @@ impl Ipvs {
         };
         let asking = Asking { tuple, pkt, quoted: false, service };
         match self.new_connection(now, &asking, book) {
-            Ok(entry) => self.begin(now, &asking, entry),
+            Ok(entry) => self.begin(now, &asking, entry, book),
             Err(verdict) => verdict,
         }
     }
@@ -158,7 +158,13 @@ impl Ipvs {
 
     /// Counts a new connection, puts its first packet on it, and lists it unless it is for one packet
     /// only.
-    fn begin(&mut self, now: Time, asking: &Asking<'_>, mut entry: Connection) -> Verdict {
+    fn begin(
+        &mut self,
+        now: Time,
+        asking: &Asking<'_>,
+        mut entry: Connection,
+        book: &AddressBook,
+    ) -> Verdict {
         let pkt = asking.pkt;
         let id = entry.destination;
         self.services.begin(id);
@@ -172,6 +178,9 @@ impl Ipvs {
             return Verdict::Transmit(transmit(Slot::NONE, &entry));
         }
         let slot = self.enter(now, pkt, entry);
+        if self.master.is_some() {
+            self.synchronise(now, slot, book);
+        }
         Verdict::Transmit(transmit(slot, self.table.get(slot)))
     }
 
@@ -208,7 +217,7 @@ impl Ipvs {
         let key = self.services.service(asking.service).key;
         let by_mark = matches!(key, ServiceKey::Fwmark { .. });
         if self.sysctl.cache_bypass && by_mark && !asking.quoted && self.is_elsewhere(vip, book) {
-            return self.bypass(now, asking);
+            return self.bypass(now, asking, book);
         }
         if matches!(key, ServiceKey::Address { port: FTP, .. }) && vport != FTP {
             return Verdict::Accept;
@@ -233,7 +242,7 @@ impl Ipvs {
     }
 
     /// A connection without a real server.
-    fn bypass(&mut self, now: Time, asking: &Asking<'_>) -> Verdict {
+    fn bypass(&mut self, now: Time, asking: &Asking<'_>, book: &AddressBook) -> Verdict {
         let (tuple, pkt) = (asking.tuple, asking.pkt);
         let state = State::first(tuple.protocol());
         let nobody = DestinationId::NOBODY;
@@ -241,6 +250,9 @@ impl Ipvs {
         entry.packets_in = 1;
         let slot =
             if self.is_one_packet(asking) { Slot::NONE } else { self.enter(now, pkt, entry) };
+        if self.master.is_some() {
+            self.synchronise(now, slot, book);
+        }
         Verdict::Transmit(transmit(slot, &entry))
     }
 }

@@ -5,7 +5,8 @@
 //! Replies of DR and TUN need no hash of their own: their tuple is the reverse of the client's.
 
 use super::clock::Clock;
-use super::connection::{Connection, Slot, Tuple, flag};
+use super::connection::{Connection, DestinationId, Slot, Tuple, flag};
+use super::rules::Forwarding;
 use super::state::{State, Timeouts};
 use crate::engine::{Queue, Span, Time};
 use hashbrown::HashTable;
@@ -82,6 +83,8 @@ pub(super) struct Table {
     without_client_port: u32,
     /// When due timers run.
     clock: Clock,
+    /// Entries that live on because they control others, if somebody wants to know.
+    extended: Option<Vec<Slot>>,
 }
 
 impl Table {
@@ -98,11 +101,22 @@ impl Table {
             births: 0,
             without_client_port: 0,
             clock: Clock::Exact,
+            extended: None,
         }
     }
 
     pub(super) const fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
+    }
+
+    /// Whether [`Table::take_extended`] will be asked.
+    pub(super) fn note_extended(&mut self, wanted: bool) {
+        self.extended = wanted.then(Vec::new);
+    }
+
+    /// Entries whose life was extended since the last call.
+    pub(super) fn take_extended(&mut self) -> Vec<Slot> {
+        self.extended.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
     /// The entry at `slot`, which the table gave out.
@@ -248,6 +262,27 @@ impl Table {
         self.link(slot, &entry);
     }
 
+    /// An entry without a destination gets one, and its forwarding method. Whether the real server has
+    /// answered is not known then.
+    pub(super) fn bind(&mut self, slot: Slot, id: DestinationId, method: Forwarding) {
+        let before = *self.get(slot);
+        let mut entry = before;
+        (entry.destination, entry.forwarding) = (id, method);
+        entry.flags &= !flag::NO_OUTPUT;
+        if method != Forwarding::Nat {
+            entry.flags |= flag::NO_OUTPUT;
+        }
+        if entry.reply_tuple() == before.reply_tuple() {
+            *self.get_mut(slot) = entry;
+            return;
+        }
+        self.unlink(slot, &before);
+        entry.flags &= !flag::SHADOWED;
+        entry.older = Slot::NONE;
+        *self.get_mut(slot) = entry;
+        self.link(slot, &entry);
+    }
+
     /// A template is not valid any more: never found again, it ends by its own timer
     /// (`ip_vs_check_template`).
     pub(super) fn retire_template(&mut self, slot: Slot) {
@@ -343,6 +378,9 @@ impl Table {
         entry.expires = expires;
         if entry.is_template() {
             entry.set_template_timeout(CONTROL_EXTENSION);
+        }
+        if let Some(extended) = &mut self.extended {
+            extended.push(slot);
         }
         self.arm(slot, expires);
     }

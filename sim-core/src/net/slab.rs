@@ -4,12 +4,15 @@ use crate::wire::{Packet, PacketId};
 use core::ops::{Index, IndexMut};
 
 /// Packets by number. A packet has one owner at a time (a link, a queue, a host at work), who frees
-/// it or hands it on; a body ([`Packet::body`]) is owned by the packet that names it.
+/// it or hands it on; a body ([`Packet::body`]), be it a packet or a payload, is owned by the packet that
+/// names it.
 #[derive(Debug, Default)]
 pub struct PacketSlab {
     packets: Vec<Packet>,
     free: Vec<PacketId>,
     created: u64,
+    payloads: Vec<Vec<u8>>,
+    free_payloads: Vec<u32>,
 }
 
 impl PacketSlab {
@@ -27,7 +30,7 @@ impl PacketSlab {
             return id;
         }
         let id = PacketId(self.packets.len() as u32);
-        assert!(id != PacketId::NONE, "fewer than 2^32 - 1 packets live at a time");
+        assert!(id.is_packet(), "fewer than 2^31 packets live at a time");
         self.packets.push(packet);
         id
     }
@@ -37,14 +40,44 @@ impl PacketSlab {
     pub fn free(&mut self, id: PacketId) -> u64 {
         let mut freed = 0;
         let mut next = id;
-        while next != PacketId::NONE {
+        while next.is_packet() {
             let p = &mut self.packets[next.0 as usize];
             let body = core::mem::replace(&mut p.body, PacketId::NONE);
             self.free.push(next);
             freed += 1;
             next = body;
         }
+        if next != PacketId::NONE {
+            self.free_payload(next);
+        }
         freed
+    }
+
+    /// Stores the payload of a datagram. It is owned, and freed with, the packet that names it.
+    pub fn insert_payload(&mut self, bytes: Vec<u8>) -> PacketId {
+        if let Some(number) = self.free_payloads.pop() {
+            self.payloads[number as usize] = bytes;
+            return PacketId::of_payload(number);
+        }
+        self.payloads.push(bytes);
+        PacketId::of_payload(self.payloads.len() as u32 - 1)
+    }
+
+    /// The payload that a packet names as its body.
+    pub fn payload(&self, id: PacketId) -> Option<&[u8]> {
+        self.payloads.get(id.payload()? as usize).map(Vec::as_slice)
+    }
+
+    #[cold]
+    fn free_payload(&mut self, id: PacketId) {
+        let Some(number) = id.payload() else { return };
+        self.payloads[number as usize] = Vec::new();
+        self.free_payloads.push(number);
+    }
+
+    /// Payloads alive now.
+    pub fn live_payloads(&self) -> usize {
+        self.payloads.len() - self.free_payloads.len()
     }
 
     /// Frees a packet but not its body, which the caller now owns.
@@ -57,8 +90,10 @@ impl PacketSlab {
     /// A copy of a packet and of everything inside it.
     pub fn duplicate(&mut self, id: PacketId) -> PacketId {
         let mut copy = self[id];
-        if copy.body != PacketId::NONE {
+        if copy.body.is_packet() {
             copy.body = self.duplicate(copy.body);
+        } else if let Some(bytes) = self.payload(copy.body) {
+            copy.body = self.insert_payload(bytes.to_vec());
         }
         self.insert(copy)
     }
@@ -119,5 +154,24 @@ mod tests {
         assert_eq!(slab[inner].proto, proto::TCP);
         slab.free(inner);
         assert_eq!(slab.live(), 0);
+    }
+
+    #[test]
+    fn a_payload_lives_and_dies_with_its_packet() {
+        let mut slab = PacketSlab::new();
+        let mut packet = Packet::ipv4(Ip(1), Ip(2), proto::UDP, 31);
+        packet.body = slab.insert_payload(vec![1, 2, 3]);
+        let one = slab.insert(packet);
+        let mut outer = Packet::ipv4(Ip(3), Ip(4), proto::IPIP, 51);
+        outer.body = slab.duplicate(one);
+        let two = slab.insert(outer);
+        assert_eq!((slab.live(), slab.live_payloads()), (3, 2));
+        assert_eq!(slab.free(one), 1);
+        let inner = slab[two].body;
+        assert_eq!(slab.payload(slab[inner].body), Some(&[1, 2, 3][..]));
+        assert_eq!(slab.payload(inner), None);
+        assert_eq!(slab.free(two), 2);
+        assert_eq!((slab.live(), slab.live_payloads()), (0, 0));
+        assert_eq!(slab.insert_payload(vec![4]), PacketId::of_payload(0));
     }
 }

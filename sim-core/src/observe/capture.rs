@@ -182,10 +182,10 @@ impl Capture {
 
 /// A packet with copies of all that is inside it.
 fn copied<B: Bodies>(packet: &Packet, bodies: &B) -> Frame {
-    let mut frame = Frame { packet: *packet, inside: Vec::new() };
+    let mut frame = Frame { packet: *packet, inside: Vec::new(), payloads: Vec::new() };
     let mut body = packet.body;
     // a chain: each packet holds at most one
-    while body != PacketId::NONE
+    while body.is_packet()
         && let Some(inner) = bodies.body(body)
     {
         let number = PacketId(frame.inside.len() as u32);
@@ -195,6 +195,10 @@ fn copied<B: Bodies>(packet: &Packet, bodies: &B) -> Frame {
         }
         frame.inside.push(inner);
         body = inner.body;
+    }
+    if let Some(bytes) = bodies.payload(body) {
+        frame.payloads.push(bytes.to_vec());
+        frame.inside.last_mut().unwrap_or(&mut frame.packet).body = PacketId::of_payload(0);
     }
     frame
 }

@@ -30,12 +30,20 @@ impl MacId {
         Self(Self::GROUP | solicited | low & 0x00ff_ffff)
     }
 
+    /// The Ethernet address of an IPv4 multicast group (RFC 1112, section 6.4): its low 23 bits.
+    pub const fn of_group_v4(group: Ip) -> Self {
+        Self(Self::GROUP_V4 | group.0 & 0x007f_ffff)
+    }
+
     /// The address as it stands on the wire, if this is a group.
     pub const fn group(self) -> Option<Mac> {
         if !self.is_group() {
             return None;
         }
         let [_, a, b, c] = self.0.to_be_bytes();
+        if self.0 >> 25 == Self::GROUP_V4 >> 25 {
+            return Some(Mac([0x01, 0x00, 0x5e, a, b, c]));
+        }
         let first = if self.0 & Self::SOLICITED != 0 { 0xff } else { 0 };
         Some(Mac([0x33, 0x33, first, a, b, c]))
     }
@@ -43,10 +51,11 @@ impl MacId {
     /// Whether this is the address of a multicast group.
     #[inline]
     pub const fn is_group(self) -> bool {
-        self.0 >> 25 == Self::GROUP >> 25
+        self.0 >> 26 == Self::GROUP >> 26
     }
 
     const GROUP: u32 = 0x8000_0000;
+    const GROUP_V4: u32 = 0x8200_0000;
     const SOLICITED: u32 = 0x0100_0000;
 }
 
@@ -272,6 +281,9 @@ mod tests {
         assert_eq!(mac.group().unwrap().to_string(), "33:33:ff:01:22:00");
         let all_nodes = MacId::of_group("ff02::1".parse().unwrap());
         assert_eq!(all_nodes.group().unwrap().to_string(), "33:33:00:00:00:01");
+        let sync = MacId::of_group_v4(Ip::new(224, 0, 0, 81));
+        assert_eq!(sync.group().unwrap().to_string(), "01:00:5e:00:00:51");
+        assert_eq!(MacId::of_group_v4(Ip::new(239, 128, 0, 81)), sync, "23 bits of 28");
         for single in [MacId(0), MacId(77), MacId::BROADCAST, MacId::ZERO] {
             assert_eq!(single.group(), None);
         }

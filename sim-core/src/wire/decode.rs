@@ -27,11 +27,17 @@ pub struct Frame {
     pub packet: Packet,
     /// What it holds: [`Packet::body`] is an index.
     pub inside: Vec<Packet>,
+    /// Payloads by number ([`PacketId::of_payload`]). A frame that was decoded has none: see [`Original`].
+    pub payloads: Vec<Vec<u8>>,
 }
 
 impl Bodies for Frame {
     fn body(&self, id: PacketId) -> Option<Packet> {
         self.inside.get(id.0 as usize).copied()
+    }
+
+    fn payload(&self, id: PacketId) -> Option<&[u8]> {
+        self.payloads.get(id.payload()? as usize).map(Vec::as_slice)
     }
 }
 
@@ -262,7 +268,7 @@ impl Decoder {
         };
         packet.dst_mac = number(mac(frame, 0), context.macs);
         packet.src_mac = number(mac(frame, 6), context.macs);
-        Ok(Frame { packet, inside: context.inside })
+        Ok(Frame { packet, inside: context.inside, payloads: Vec::new() })
     }
 
     fn ip(
@@ -528,6 +534,9 @@ pub fn number(mac: Mac, macs: &mut Vec<Mac>) -> MacId {
         [0x33, 0x33, first @ (0 | 0xff), a, b, c] => {
             let low = u32::from_be_bytes([first, a, b, c]);
             MacId::of_group(Ipv6Addr::from_bits(0xff02 << 112 | u128::from(low)))
+        }
+        [1, 0, 0x5e, a @ 0..0x80, b, c] => {
+            MacId::of_group_v4(Ip(u32::from_be_bytes([224, a, b, c])))
         }
         _ => {
             let known = macs.iter().position(|m| *m == mac);

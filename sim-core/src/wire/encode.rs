@@ -47,6 +47,11 @@ pub trait Bodies {
         None
     }
 
+    /// The bytes of a payload ([`PacketId::of_payload`]); without them it is filled with letters.
+    fn payload(&self, _id: PacketId) -> Option<&[u8]> {
+        None
+    }
+
     /// The address that the number `ip` stands for; without a book IPv6 addresses are `::`.
     fn address(&self, ip: Ip) -> IpAddr {
         AddressBook::new().address(ip)
@@ -236,8 +241,10 @@ impl<B: Bodies> Encoder<'_, B> {
                 out.extend(packet.dport.to_be_bytes());
                 out.extend((room as u16).to_be_bytes());
                 out.extend([0, 0]);
-                if packet.body != PacketId::NONE {
+                if packet.body.is_packet() {
                     self.wrapped(out, packet, depth);
+                } else if let Some(bytes) = self.bodies.payload(packet.body) {
+                    out.extend_from_slice(bytes);
                 } else if packet.sport == DNS || packet.dport == DNS {
                     // recursion desired; or a response, recursion available
                     let flags = if packet.dport == DNS { [0x01, 0x00] } else { [0x81, 0x80] };
@@ -247,7 +254,7 @@ impl<B: Bodies> Encoder<'_, B> {
                 }
                 fill(out, end, 0);
                 // a tunnel says whether its datagrams have a checksum
-                (packet.body == PacketId::NONE || packet.seq != 0).then_some(start + 6)
+                (!packet.body.is_packet() || packet.seq != 0).then_some(start + 6)
             }
             proto::GRE => {
                 self.gre(out, packet, depth);
@@ -345,7 +352,7 @@ impl<B: Bodies> Encoder<'_, B> {
     }
 
     fn inner(&self, packet: &Packet, depth: u8) -> Option<Packet> {
-        if packet.body == PacketId::NONE || depth >= MAX_DEPTH {
+        if !packet.body.is_packet() || depth >= MAX_DEPTH {
             return None;
         }
         self.bodies.body(packet.body)

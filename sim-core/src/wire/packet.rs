@@ -1,6 +1,7 @@
 //! The packet: every header field a host, switch or director decides by, in one cache line.
 //!
-//! A packet is `Copy` and lives in the world's slab. Payload is a length, not bytes. One layout
+//! A packet is `Copy` and lives in the world's slab. Payload is a length, not bytes, but for the few
+//! datagrams whose bytes somebody reads: those lie beside the packets, see [`PacketId::of_payload`]. One layout
 //! serves ARP, ICMP, UDP, TCP and tunnels; the field comments say what a field means where.
 //!
 //! - **ICMPv6** errors are laid out as those of ICMP. A neighbour solicitation or advertisement has its
@@ -122,6 +123,33 @@ pub struct PacketId(pub u32);
 impl PacketId {
     /// No packet.
     pub const NONE: Self = Self(u32::MAX);
+    /// Numbers from here on are those of payloads.
+    const PAYLOADS: u32 = 1 << 31;
+
+    /// The payload of this number, in the place where packets have a packet inside.
+    ///
+    /// # Panics
+    /// If there are 2^31 - 1 payloads before it.
+    pub const fn of_payload(number: u32) -> Self {
+        assert!(number < u32::MAX - Self::PAYLOADS, "fewer than 2^31 - 1 payloads live at a time");
+        Self(Self::PAYLOADS + number)
+    }
+
+    /// Whether this is a packet, not a payload and not [`PacketId::NONE`].
+    #[inline]
+    pub const fn is_packet(self) -> bool {
+        self.0 < Self::PAYLOADS
+    }
+
+    /// The number of the payload that this stands for.
+    #[inline]
+    pub const fn payload(self) -> Option<u32> {
+        if self.is_packet() || self.0 == Self::NONE.0 {
+            None
+        } else {
+            Some(self.0 - Self::PAYLOADS)
+        }
+    }
 }
 
 /// What follows the Ethernet header.
@@ -221,7 +249,8 @@ pub struct Packet {
     /// TCP window in bytes, after scaling.
     pub window: u32,
     /// The inner packet of a tunnel, the packet quoted by an ICMP error, the whole datagram of a
-    /// fragment; [`PacketId::NONE`] otherwise. The packet owns it.
+    /// fragment; the payload of a datagram whose bytes matter ([`PacketId::of_payload`]);
+    /// [`PacketId::NONE`] otherwise. The packet owns it.
     pub body: PacketId,
     /// Which connection of which client this belongs to, for observers; never decides anything.
     pub tag: u32,

@@ -8,6 +8,7 @@ use crate::hosts::Host;
 use crate::hosts::fabric::{Fabric, Place, Reason, Tally};
 use crate::observe::capture::Kept;
 use crate::wire::decode::{Decoder, Frame, Unreadable};
+use crate::wire::encode::Bodies;
 use crate::wire::{AddressBook, Mac, PacketId};
 
 impl World {
@@ -113,7 +114,10 @@ fn store(
     let inner = frame.inside.get(packet.body.0 as usize).copied();
     packet.body = match inner {
         Some(inner) if depth > 0 => store(fabric, frame, inner, depth - 1),
-        _ => PacketId::NONE,
+        _ => match frame.payload(packet.body) {
+            Some(bytes) => fabric.packets.insert_payload(bytes.to_vec()),
+            None => PacketId::NONE,
+        },
     };
     fabric.packets.insert(packet)
 }
@@ -147,12 +151,12 @@ mod tests {
         (packet.seq, packet.ack) = (number.0, MacId::ZERO.0);
         (packet.src_mac, packet.dst_mac) = (number, MacId::BROADCAST);
         world.take_kept();
-        world.inject(1, 0, &Frame { packet, inside: Vec::new() });
+        world.inject(1, 0, &Frame { packet, inside: Vec::new(), payloads: Vec::new() });
         let kept = world.take_kept();
         let ways: Vec<_> = kept.iter().map(|k| (k.way, k.frame.packet.kind)).collect();
         assert_eq!(ways, [(Direction::In, Kind::ArpRequest), (Direction::Out, Kind::ArpReply)]);
         assert_eq!((kept[1].frame.packet.seq, kept[1].frame.packet.dst_mac), (mac.0, number));
-        world.inject(1, 9, &Frame { packet, inside: Vec::new() });
+        world.inject(1, 9, &Frame { packet, inside: Vec::new(), payloads: Vec::new() });
         assert!(world.take_kept().is_empty(), "there is no such interface");
         assert!(world.next_event().is_some(), "the answer is on its way");
     }

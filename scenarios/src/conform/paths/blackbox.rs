@@ -2,8 +2,9 @@
 //! by the same commands, and the frames that it sends must be the recorded ones, byte for byte.
 //!
 //! What the kernel is free to choose is taken over from the recording before the bytes are compared:
-//! the IP identification of packets that the host makes itself, and the source port of GUE, which is a
-//! hash with a secret.
+//! the IP identification of packets that the host makes itself, the source port of GUE, which is a
+//! hash with a secret, and for a synchronisation daemon its source port and when in a second it looks for
+//! work.
 
 use super::case::{Case, End, Request};
 use super::fields::{difference, summary};
@@ -15,6 +16,7 @@ use sim_core::config::{
 };
 use sim_core::engine::{Span, Time};
 use sim_core::ipvs::rules::Forwarding;
+use sim_core::ipvs::sync::PORT;
 use sim_core::observe::capture::Direction;
 use sim_core::wire::decode::{Decoder, Frame, Original};
 use sim_core::wire::encode::{self, Bodies};
@@ -215,6 +217,11 @@ fn sequence(frame: &[u8]) -> Option<&[u8]> {
         .flatten()
 }
 
+/// Whether a frame is a message of a synchronisation daemon to the usual group and port.
+fn is_message(frame: &[u8]) -> bool {
+    frame.get(30..38).is_some_and(|b| b[..4] == [224, 0, 0, 81] && b[6..] == PORT.to_be_bytes())
+}
+
 /// The UDP ports at which tunnel packets arrive.
 fn gue_ports(case: &Case) -> Vec<u16> {
     let of = |command: &str| {
@@ -333,6 +340,7 @@ impl Bench {
                 self.inputs.push(recorded.time(input.at));
             }
         }
+        self.adopt_poll(recorded);
         for input in &recorded.came {
             self.world.run_until(recorded.time(input.at));
             if let Err(why) = self.give(&input.what) {
@@ -357,6 +365,17 @@ impl Bench {
             }
         }
         Outcome::Agrees(compared)
+    }
+
+    /// A master daemon looks once a second at what it has to send; when in the second is the kernel's choice.
+    fn adopt_poll(&mut self, recorded: &Recorded<'_>) {
+        let sent = recorded.left.iter().flatten().find(|f| is_message(&f.bytes));
+        let Some(at) = sent.map(|f| recorded.time(f.at)) else { return };
+        self.world.at_host(0, |host, _| {
+            if let Some(director) = host.director_mut() {
+                director.ipvs.set_sync_poll(at);
+            }
+        });
     }
 
     /// Lets something happen to the host.
@@ -513,7 +532,7 @@ impl Bench {
         let Some((dst, dport)) = entry.map(sim_core::ipvs::Connection::rip) else { return };
         let book = self.world.book().clone();
         let translated = Packet { dst, dport, body: PacketId::NONE, ..quoted };
-        let alone = Frame { packet: translated, inside: Vec::new() };
+        let alone = Frame { packet: translated, inside: Vec::new(), payloads: Vec::new() };
         let known = Known { frame: &alone, decoder: &self.decoder, book: &book };
         let mut bytes = Vec::new();
         encode::frame(&mut bytes, time, &translated, &known, self.world.macs());
@@ -553,6 +572,10 @@ struct Known<'a> {
 impl Bodies for Known<'_> {
     fn body(&self, id: PacketId) -> Option<Packet> {
         self.frame.body(id)
+    }
+
+    fn payload(&self, id: PacketId) -> Option<&[u8]> {
+        self.frame.payload(id)
     }
 
     fn original(&self, packet: &Packet) -> Option<&Original> {

@@ -137,6 +137,28 @@ impl ServiceTable {
         service.is_some_and(|service| service.parameters.one_packet)
     }
 
+    /// The listed destination of a service at this address and port.
+    pub(in crate::ipvs) fn destination_at(
+        &self,
+        service: u32,
+        rip: IpAddr,
+        port: u16,
+    ) -> Option<DestinationId> {
+        let listed = &self.service(service).order;
+        listed.iter().copied().find(|&id| {
+            let destination = self.destination(id);
+            (destination.address, destination.port) == (rip, port)
+        })
+    }
+
+    /// The mark of the fwmark service that a destination belongs to.
+    pub(in crate::ipvs) fn mark_of(&self, id: DestinationId) -> Option<u32> {
+        match self.services.get(self.destination(id).service as usize)?.key {
+            ServiceKey::Fwmark { mark, .. } => Some(mark),
+            ServiceKey::Address { .. } => None,
+        }
+    }
+
     /// Live services in the order they were added.
     pub(in crate::ipvs) fn iter(&self) -> impl Iterator<Item = &Service> {
         self.order.iter().map(|&index| self.service(index))

@@ -43,7 +43,7 @@ fn untagged(mut frame: Frame) -> Frame {
 
 #[test]
 fn a_translated_packet_keeps_its_payload_and_gets_a_new_checksum() {
-    let sent = Frame { packet: packet(proto::TCP, 60), inside: vec![] };
+    let sent = Frame { packet: packet(proto::TCP, 60), inside: vec![], payloads: Vec::new() };
     let mut wire = bytes(&sent, &macs());
     let end = wire.len();
     // a payload that no encoder makes, with the checksum it needs
@@ -68,7 +68,7 @@ fn a_quoted_packet_keeps_the_checksum_it_was_quoted_with() {
     let quoted = packet(proto::UDP, 40);
     let mut error = packet(proto::ICMP, 68);
     (error.sport, error.dport, error.body) = (3, 3, PacketId(0));
-    let wire = bytes(&Frame { packet: error, inside: vec![quoted] }, &macs());
+    let wire = bytes(&Frame { packet: error, inside: vec![quoted], payloads: Vec::new() }, &macs());
     let mut decoder = Decoder::default();
     let mut frame = decoder.frame(&wire, &mut macs(), &mut AddressBook::new()).unwrap();
     frame.inside[0].sport = 81;
@@ -86,7 +86,7 @@ fn fragments_find_the_datagram_they_are_parts_of() {
     let frames: Vec<_> = [(Packet::MF, 1500), (Packet::MF | 0xb9, 1500), (0x172, 68)]
         .into_iter()
         .map(|(frag, len)| Packet { frag, len, body: PacketId(0), ..whole })
-        .map(|packet| bytes(&Frame { packet, inside: vec![whole] }, &macs()))
+        .map(|packet| bytes(&Frame { packet, inside: vec![whole], payloads: Vec::new() }, &macs()))
         .collect();
     let alone = decoder.frame(&frames[1], &mut macs(), &mut AddressBook::new()).unwrap();
     assert_eq!(alone.packet.body, PacketId::NONE);
@@ -153,13 +153,13 @@ fn ipv6_and_its_neighbour_discovery_are_read() {
     let mut echo = made(proto::ICMPV6, 8 + 56);
     (echo.sport, echo.seq) = (128, 0x0007_0001);
     for packet in [segment, asks, bare, echo] {
-        let frame = Frame { packet, inside: Vec::new() };
+        let frame = Frame { packet, inside: Vec::new(), payloads: Vec::new() };
         assert_eq!(there_and_back(&frame, &mut book), frame);
     }
     let mut error = made(proto::ICMPV6, 8 + segment.len);
     (error.sport, error.dport, error.body) = (1, 4, PacketId(0));
     let quoted = Packet { src_mac: MacId::ZERO, dst_mac: MacId::ZERO, ..segment };
-    let frame = Frame { packet: error, inside: vec![quoted] };
+    let frame = Frame { packet: error, inside: vec![quoted], payloads: Vec::new() };
     assert_eq!(there_and_back(&frame, &mut book), frame);
 }
 
@@ -185,7 +185,7 @@ fn every_tunnel_is_looked_into() {
             if protocol == proto::UDP {
                 (outer.sport, outer.dport, outer.opt) = (50_000, 5555, 4);
             }
-            let frame = Frame { packet: outer, inside: vec![inner] };
+            let frame = Frame { packet: outer, inside: vec![inner], payloads: Vec::new() };
             assert_eq!(there_and_back(&frame, &mut book), frame, "{protocol} {checked}");
         }
     }
@@ -196,7 +196,7 @@ fn a_flow_label_goes_on_with_the_packet() {
     let mut book = AddressBook::new();
     let [a, b] = ["fd00::1", "fd00::2"].map(|t| book.number(t.parse().unwrap()));
     let packet = Packet::ip(a, b, proto::UDP, 8);
-    let frame = Frame { packet, inside: Vec::new() };
+    let frame = Frame { packet, inside: Vec::new(), payloads: Vec::new() };
     let mut decoder = Decoder::default();
     let mut wire = Vec::new();
     encode::frame(&mut wire, Time::ZERO, &packet, &Addressed(&frame, &decoder, &book), &[]);
@@ -214,7 +214,10 @@ fn what_is_no_packet_is_refused_with_a_reason() {
     let mut read =
         |bytes: &[u8]| decoder.frame(bytes, &mut macs(), &mut AddressBook::new()).unwrap_err();
     assert_eq!(read(&[0; 13]), Unreadable::Short);
-    let good = bytes(&Frame { packet: packet(proto::UDP, 40), inside: vec![] }, &macs());
+    let good = bytes(
+        &Frame { packet: packet(proto::UDP, 40), inside: vec![], payloads: Vec::new() },
+        &macs(),
+    );
     assert_eq!(read(&good[..40]), Unreadable::Short);
     let with = |at: usize, value: u8| {
         let mut bytes = good.clone();
@@ -274,7 +277,7 @@ proptest! {
             outer.len = held.len + if protocol == proto::ICMP { 28 } else { 20 };
             inside.push(held);
         }
-        let frame = Frame { packet: outer, inside };
+        let frame = Frame { packet: outer, inside, payloads: Vec::new() };
         let wire = bytes(&frame, &macs());
         let mut decoder = Decoder::default();
         let mut known = macs();
