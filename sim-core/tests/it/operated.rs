@@ -25,11 +25,16 @@ fn key(transport: Transport) -> ServiceKey {
     ServiceKey::Address { protocol, vip: VIP, port: 80 }
 }
 
-/// What an operator may do, apart from what moves clients to other servers.
-fn gentle(transport: Transport, forwarding: Forwarding) -> impl Strategy<Value = Command> {
+/// What an operator may do, apart from what moves clients to other servers. A service that is
+/// persistent stays so, with this netmask.
+fn gentle(
+    transport: Transport,
+    forwarding: Forwarding,
+    netmask_len: u8,
+) -> impl Strategy<Value = Command> {
     let server = (1..=2_u8, 0..4_u16, 0..6_u32);
     let scheduler = prop::sample::select(&Algorithm::ALL[..]);
-    (0..8_u8, server, scheduler, 1..900_u64).prop_map(move |(what, server, scheduler, seconds)| {
+    (0..8_u8, server, scheduler, 60..900_u64).prop_map(move |(what, server, scheduler, seconds)| {
         let (n, weight, upper_threshold) = server;
         let server =
             ServerRule { forwarding, weight, upper_threshold, ..ServerRule::new(rip(n), 80) };
@@ -38,6 +43,7 @@ fn gentle(transport: Transport, forwarding: Forwarding) -> impl Strategy<Value =
             5 => Command::EditService(ServiceRule {
                 scheduler,
                 persistent: Some(Span::from_secs(seconds)),
+                netmask_len,
                 ..ServiceRule::new(key(transport))
             }),
             6 => Command::Zero(Some(key(transport))),
@@ -65,7 +71,7 @@ fn rough(transport: Transport, forwarding: Forwarding) -> impl Strategy<Value = 
         },
     );
     prop_oneof![
-        4 => gentle(transport, forwarding),
+        4 => gentle(transport, forwarding, 32),
         3 => (1..=2_u8).prop_map(move |n| Command::DeleteServer(key, rip(n), 80)),
         3 => (1..=2_u8).prop_map(add),
         1 => Just(Command::DeleteService(key)),
@@ -151,6 +157,44 @@ fn any_operated() -> impl Strategy<Value = WorldConfig> {
     })
 }
 
+/// A NAT cluster without losses whose operators do anything. Servers and the service may go; their entries
+/// stay, as `expire_nodest_conn` is off. Another service keeps the hooks of IPVS registered: without any, replies
+/// pass as they are.
+fn nat_operated() -> impl Strategy<Value = WorldConfig> {
+    (transport(), rates()).prop_flat_map(|(transport, (gap, _, seed))| {
+        let command =
+            rough(transport, Forwarding::Nat).prop_filter("hooks", |c| *c != Command::Clear);
+        prop::collection::vec((0..DURATION + 500, command), 1..12).prop_map(move |commands| {
+            let mut world = traffic(Forwarding::Nat, transport, (gap, 0.0, seed));
+            let rules = world.hosts[2].ipvs.as_mut().expect("a director");
+            let protocol = if transport == Transport::Tcp { proto::TCP } else { proto::UDP };
+            let other = ServiceKey::Address { protocol, vip: VIP, port: 81 };
+            rules.services.push(ServiceRule::new(other));
+            operate(&mut world, commands);
+            world
+        })
+    })
+}
+
+/// A persistent service, four client addresses in two halves of a network.
+fn persistent_operated() -> impl Strategy<Value = WorldConfig> {
+    let shape = (method(), transport(), rates(), 24..=32_u8);
+    shape.prop_flat_map(|(forwarding, transport, rates, netmask_len)| {
+        let command = gentle(transport, forwarding, netmask_len);
+        prop::collection::vec((0..DURATION, command), 1..12).prop_map(move |commands| {
+            let mut world = traffic(forwarding, transport, rates);
+            let client = &mut world.hosts[0];
+            let addresses = [10, 11, 177, 178].map(|host| v4(172, 16, 0, host));
+            client.interfaces[0].addresses = addresses.map(|a| Net::new(a, 24)).to_vec();
+            client.clients[0].sources = addresses.to_vec();
+            let rule = &mut world.hosts[2].ipvs.as_mut().expect("a director").services[0];
+            (rule.persistent, rule.netmask_len) = (Some(Span::from_secs(100)), netmask_len);
+            operate(&mut world, commands);
+            world
+        })
+    })
+}
+
 /// Counters of a snapshot equal its table.
 fn consistent(snapshot: &DirectorSnapshot) {
     let templates = |c: &&sim_core::observe::ConnectionState| c.client.1 == 0;
@@ -182,7 +226,7 @@ fn un_translated() -> FilterConfig {
     }
 }
 
-/// Clients with addresses of their own, and the servers that answered each.
+/// Addresses of clients, and the servers that answered each.
 fn servers_of_clients(o: &Observations) -> BTreeMap<String, Vec<u32>> {
     let mut found: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for row in &o.connections {
@@ -201,7 +245,9 @@ proptest! {
         let p = o.packets;
         prop_assert_eq!(p.created, p.delivered + p.dropped + p.in_flight);
         prop_assert_eq!(p.in_flight, 0, "the network is empty when it is quiet");
-        prop_assert_eq!(p.dropped, o.drops.iter().map(|d| d.packets).sum::<u64>());
+        // what an error quotes and what a tunnel wraps go with the packet
+        let named: u64 = o.drops.iter().map(|d| d.packets).sum();
+        prop_assert!(named <= p.dropped && p.dropped <= 3 * named, "{} of {}", named, p.dropped);
         let c = &o.clients[0];
         let failed: u64 = c.connections_failed.iter().sum();
         prop_assert_eq!(c.connections_offered, c.connections_served + failed);
@@ -228,35 +274,38 @@ proptest! {
     }
 
     #[test]
-    fn no_reply_is_lost_by_nat_while_its_entry_lives(
-        (transport, rates) in (transport(), rates()),
-        commands in prop::collection::vec((0..DURATION + 500, rough(Transport::Tcp, Forwarding::Nat)), 1..12),
-    ) {
-        // Servers and services may go; their entries stay, as `expire_nodest_conn` is off.
-        let mut world = traffic(Forwarding::Nat, transport, (rates.0, 0.0, rates.2));
-        operate(&mut world, commands);
+    fn no_reply_is_lost_by_nat_while_its_entry_lives(mut world in nat_operated()) {
         world.hosts[1].filters.push(un_translated());
         let o = run(&world);
-        prop_assert_eq!(dropped(&o, "router", "filter"), 0);
+        prop_assert_eq!(dropped(&o, "router", "netfilter"), 0);
     }
 
     #[test]
-    fn a_persistent_client_stays_where_it_is(
-        (forwarding, transport, rates) in (method(), transport(), rates()),
-        netmask_len in 24..=32_u8,
-        commands in prop::collection::vec((0..DURATION, gentle(Transport::Tcp, Forwarding::Nat)), 1..12),
-    ) {
-        let mut world = traffic(forwarding, transport, rates);
-        let client = &mut world.hosts[0];
-        let addresses = [10, 11, 77, 78].map(|host| v4(172, 16, 0, host));
-        client.interfaces[0].addresses = addresses.map(|a| Net::new(a, 24)).to_vec();
-        client.clients[0].sources = addresses.to_vec();
-        let rule = &mut world.hosts[2].ipvs.as_mut().expect("a director").services[0];
-        (rule.persistent, rule.netmask_len) = (Some(Span::from_secs(100)), netmask_len);
-        operate(&mut world, commands);
+    fn a_persistent_client_stays_where_it_is(world in persistent_operated()) {
         let o = run(&world);
         for (client, servers) in servers_of_clients(&o) {
             prop_assert!(servers.len() <= 1, "{} was sent to {:?}", client, servers);
         }
     }
+}
+
+/// What the property above looks for happens where the entry is gone.
+#[test]
+fn a_reply_is_lost_by_nat_when_its_entry_has_been_flushed() {
+    for flushed in [false, true] {
+        let mut world = traffic(Forwarding::Nat, Transport::Tcp, (0.01, 0.0, 1));
+        let sysctl = IpvsSysctl { expire_nodest_conn: flushed, ..IpvsSysctl::default() };
+        world.hosts[2].ipvs.as_mut().expect("a director").sysctl = sysctl;
+        operate(&mut world, vec![(500, Command::DeleteServer(key(Transport::Tcp), rip(1), 80))]);
+        world.hosts[1].filters.push(un_translated());
+        assert_eq!(dropped(&run(&world), "router", "netfilter") > 0, flushed);
+    }
+}
+
+/// The same for persistence: nobody stays where the service does not ask for it.
+#[test]
+fn a_client_is_sent_round_without_persistence() {
+    let world = traffic(Forwarding::Nat, Transport::Tcp, (0.01, 0.0, 1));
+    let servers = servers_of_clients(&run(&world));
+    assert!(servers.values().all(|s| s.len() == 2), "{servers:?}");
 }
