@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 /// Connections start in this many milliseconds.
 const DURATION: u64 = 1_000;
-/// After this time no entry of any state has a reason to live: 900 s, a minute more for what it holds up, and what
+/// After this time no entry has a reason to live: 900 s, a minute more for what it holds up, and what
 /// the client still sends.
 const LONG: u64 = 4_000;
 
