@@ -36,6 +36,7 @@ macro_rules! catalogue {
 
 catalogue! {
     "nat-dr-tun" ["nat-dr-tun.ipvsadm", "nat-dr-tun-4.ipvsadm"],
+    "nat-capacity" ["nat-capacity.ipvsadm"],
     "w1" [],
     "mm1" [],
     "mm16" [],

@@ -10,6 +10,7 @@
 
 use cpu_time::ProcessTime;
 use lvs_benches::limit::{Mode, bare_w1};
+use lvs_benches::memory::peak;
 use scenarios::catalogue::find;
 use scenarios::model::{Embedded, Settings, load};
 use sim_core::world::World;
@@ -72,14 +73,6 @@ fn measured(work: impl FnOnce() -> (u64, u64)) -> Row {
     let start = ProcessTime::now();
     let (hops, events) = work();
     Row { hops, events, cpu: start.elapsed().as_secs_f64(), peak: peak() }
-}
-
-/// Peak resident memory in MB: `VmHWM` of `/proc/self/status` (Linux), 0 without.
-fn peak() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    kilobytes.map_or(0.0, |kb| kb * 1_024.0 / 1e6)
 }
 
 /// The word that makes the program measure one row and print its numbers.

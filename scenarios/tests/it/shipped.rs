@@ -31,6 +31,11 @@ fn the_reference_workload_takes_exactly_the_hops_of_its_packets() {
 }
 
 #[test]
+fn a_nat_director_feeds_as_many_servers_as_its_cpu_has_time_for() {
+    holds(&["nat-capacity"]);
+}
+
+#[test]
 fn queues_are_those_of_the_formulas() {
     // a tenth of the scenario's time: the confidence interval of the replications is the measure
     holds(&["mm1", "--seeds", "4", "--set", "duration=150s"]);

@@ -1,6 +1,7 @@
 //! The world as a whole.
 
 mod applications;
+mod arithmetic;
 mod arp;
 mod balancing;
 mod conservation;
@@ -14,6 +15,7 @@ mod links;
 mod memory;
 mod mistakes;
 mod network;
+mod operated;
 mod operator;
 mod randomness;
 mod routing;
