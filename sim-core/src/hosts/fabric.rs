@@ -128,6 +128,34 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The host that handles the event, if it is one of a host.
+    #[inline]
+    pub const fn host(self) -> Option<u16> {
+        match self {
+            Self::Neighbour { host, .. }
+            | Self::Tcp { host, .. }
+            | Self::Ipvs { host }
+            | Self::Cpu { host }
+            | Self::Routes { host }
+            | Self::Conntrack { host }
+            | Self::Proxy { host }
+            | Self::Reassembly { host }
+            | Self::Client { host, .. }
+            | Self::Session { host, .. }
+            | Self::Script { host, .. }
+            | Self::Served { host, .. }
+            | Self::Close { host, .. }
+            | Self::Shared { host, .. } => Some(host),
+            Self::Arrive { .. }
+            | Self::Late { .. }
+            | Self::Link { .. }
+            | Self::Sample
+            | Self::Operator { .. } => None,
+        }
+    }
+}
+
 /// Where a packet was dropped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Place {

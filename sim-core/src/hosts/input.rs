@@ -208,14 +208,7 @@ impl Host {
             self.no_way(fab, target, packet);
             return;
         };
-        let packet = if self.ip.balances {
-            match self.gather(fab, packet) {
-                Some(whole) => whole,
-                None => return,
-            }
-        } else {
-            packet
-        };
+        let Some(packet) = self.whole(fab, packet) else { return };
         let p = &mut fab.packets[packet];
         if p.ttl <= 1 {
             self.send_error(fab, packet, icmp::TIME_EXCEEDED, 0, 0);
@@ -234,9 +227,22 @@ impl Host {
         if self.ip.filters && !self.forward_rules(fab, out, packet) {
             return;
         }
+        self.forward_on(fab, target, packet);
+    }
+
+    /// The packet as IPVS sees it when it is forwarded: a director puts fragments together
+    /// (`nf_defrag_ipv4`, `nf_defrag_ipv6`). `None`: the others are awaited.
+    #[inline]
+    pub(super) fn whole(&mut self, fab: &mut Fabric, packet: PacketId) -> Option<PacketId> {
+        if self.ip.balances { self.gather(fab, packet) } else { Some(packet) }
+    }
+
+    /// Sends a forwarded packet on its way, past IPVS if the host is a director (hook `FORWARD`).
+    #[inline]
+    pub(super) fn forward_on(&mut self, fab: &mut Fabric, target: Target, packet: PacketId) {
         let mut target = target;
         if self.ip.balances {
-            if fab.packets[packet].proto != proto::ICMP {
+            if !matches!(fab.packets[packet].proto, proto::ICMP | proto::ICMPV6) {
                 let Some(way) = self.director_forward(fab, target, packet) else { return };
                 target = way;
             } else if self.director_forward_error(fab, packet) {

@@ -49,15 +49,7 @@ impl Host {
             fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
             return;
         }
-        // an IPv6 director puts fragments together (`nf_defrag_ipv6`) and cuts them again
-        let packet = if self.ip.balances {
-            match self.gather(fab, packet) {
-                Some(whole) => whole,
-                None => return,
-            }
-        } else {
-            packet
-        };
+        let Some(packet) = self.whole(fab, packet) else { return };
         let p = &mut fab.packets[packet];
         if p.ttl <= 1 {
             self.send_error(fab, packet, icmp::TIME_EXCEEDED, 0, 0);
@@ -74,16 +66,7 @@ impl Host {
         if self.ip.filters && !self.forward_rules(fab, out, packet) {
             return;
         }
-        let mut target = target;
-        if self.ip.balances {
-            if fab.packets[packet].proto != proto::ICMPV6 {
-                let Some(way) = self.director_forward(fab, target, packet) else { return };
-                target = way;
-            } else if self.director_forward_error(fab, packet) {
-                return;
-            }
-        }
-        self.ip.output_to(fab, target, packet);
+        self.forward_on(fab, target, packet);
     }
 
     /// An ICMPv6 packet for this host, but neighbour discovery.

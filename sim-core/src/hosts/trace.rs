@@ -40,15 +40,6 @@ impl Fabric {
         }
     }
 
-    /// Notes what a host does with a packet and by which rule, if the packet is followed.
-    #[cold]
-    pub fn note(&mut self, host: u16, packet: PacketId, what: impl FnOnce(&Self) -> String) {
-        if self.follows(&self.packets[packet]) {
-            let text = what(self);
-            self.tell(TracePlace::Host(host, None), Step::Done, text);
-        }
-    }
-
     /// A frame in the words of tcpdump.
     pub(super) fn frame_in_words(&self, p: &Packet) -> String {
         let inside = Inside { packets: &self.packets, book: &self.book };

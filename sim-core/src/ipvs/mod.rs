@@ -6,13 +6,18 @@
 //! | packet | call | hook |
 //! |---|---|---|
 //! | for an own address | [`Ipvs::request`] | `LOCAL_IN` |
-//! | forwarded, or made by the own stack | [`Ipvs::reply`] | `FORWARD`, `LOCAL_OUT` |
+//! | forwarded | [`Ipvs::reply`] | `FORWARD` |
+//! | made by the own stack | [`Ipvs::reply`], then [`Ipvs::request`] | `LOCAL_OUT` |
 //! | ICMP error (type 3, 4, 11) for an own address that quotes an own tunnel packet | [`Ipvs::icmp_tunnel`] | `LOCAL_IN` |
-//! | any other ICMP error for an own address | [`Ipvs::icmp_out`], then [`Ipvs::icmp_in`] | `LOCAL_IN` |
-//! | ICMP error that is forwarded | [`Ipvs::icmp_in`], then [`Ipvs::icmp_out`] | `FORWARD` |
+//! | any other ICMP or ICMPv6 error for an own address | [`Ipvs::icmp_out`], then [`Ipvs::icmp_in`] | `LOCAL_IN` |
+//! | ICMP or ICMPv6 error that is forwarded | [`Ipvs::icmp_in`], then [`Ipvs::icmp_out`] | `FORWARD` |
+//! | ICMP or ICMPv6 error made by the own stack | [`Ipvs::icmp_out`] | `LOCAL_OUT` |
 //!
 //! The second call is made only if the first one found nothing. Packets must be whole: fragments
-//! are put together before. Time passes by [`Ipvs::next_deadline`] and [`Ipvs::on_deadline`].
+//! are put together before. A reply of a FULLNAT real server is for an own address, so it is
+//! [`Ipvs::request`] that knows it ([`Verdict::Answer`]). The text of FTP control connections goes
+//! through [`Ipvs::ftp_client`] and [`Ipvs::ftp_server`]. Rules change by [`Ipvs::apply`]. Time passes by
+//! [`Ipvs::next_deadline`] and [`Ipvs::on_deadline`].
 //!
 //! ```
 //! use sim_core::config::{IpvsConfig, v4};

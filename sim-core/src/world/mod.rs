@@ -164,30 +164,19 @@ impl World {
     /// Handles an event that is not the arrival of a frame.
     #[inline(never)]
     fn dispatch_other(&mut self, event: Event) {
+        if let Some(host) = event.host() {
+            self.fabric.digest.fold(self.fabric.now.as_nanos());
+            self.fabric.digest.fold(u64::from(host));
+            self.hosts[host as usize].handle(&mut self.fabric, event);
+            return;
+        }
         match event {
-            Event::Neighbour { host, .. }
-            | Event::Tcp { host, .. }
-            | Event::Ipvs { host }
-            | Event::Cpu { host }
-            | Event::Routes { host }
-            | Event::Conntrack { host }
-            | Event::Proxy { host }
-            | Event::Reassembly { host }
-            | Event::Client { host, .. }
-            | Event::Session { host, .. }
-            | Event::Script { host, .. }
-            | Event::Served { host, .. }
-            | Event::Close { host, .. }
-            | Event::Shared { host, .. } => {
-                self.fabric.digest.fold(self.fabric.now.as_nanos());
-                self.fabric.digest.fold(u64::from(host));
-                self.hosts[host as usize].handle(&mut self.fabric, event);
-            }
             Event::Link { index } => self.link_event(index),
             Event::Sample => self.sample(),
             Event::Operator { index } => self.operate(index as usize),
-            Event::Arrive { .. } | Event::Late { .. } => {
-                debug_assert!(false, "arrivals are handled before");
+            other => {
+                let arrives = matches!(other, Event::Arrive { .. } | Event::Late { .. });
+                debug_assert!(!arrives, "arrivals are handled before");
             }
         }
     }
@@ -255,39 +244,22 @@ impl World {
 
     /// Where the last event happened: a host, a switch or a link, with the kind of event.
     pub fn last_place(&self) -> String {
-        match self.last {
-            None => "nowhere".to_owned(),
-            Some(Event::Arrive { direction }) => {
-                match self.fabric.directions[direction as usize].to {
-                    Endpoint::Host { host, interface } => {
-                        let h = &self.hosts[host as usize];
-                        format!("{}:{}", h.name, h.ip.interfaces[interface as usize].name)
-                    }
-                    Endpoint::Switch { switch, port } => {
-                        format!("{}:{port}", self.switches[switch as usize].name)
-                    }
+        let Some(event) = self.last else { return "nowhere".to_owned() };
+        if let Some(host) = event.host() {
+            return self.hosts[host as usize].name.clone();
+        }
+        match event {
+            Event::Arrive { direction } => match self.fabric.directions[direction as usize].to {
+                Endpoint::Host { host, interface } => {
+                    let h = &self.hosts[host as usize];
+                    format!("{}:{}", h.name, h.ip.interfaces[interface as usize].name)
                 }
-            }
-            Some(
-                Event::Neighbour { host, .. }
-                | Event::Tcp { host, .. }
-                | Event::Ipvs { host }
-                | Event::Cpu { host }
-                | Event::Routes { host }
-                | Event::Conntrack { host }
-                | Event::Proxy { host }
-                | Event::Reassembly { host }
-                | Event::Client { host, .. }
-                | Event::Session { host, .. }
-                | Event::Script { host, .. }
-                | Event::Served { host, .. }
-                | Event::Close { host, .. }
-                | Event::Shared { host, .. },
-            ) => self.hosts[host as usize].name.clone(),
-            Some(Event::Operator { index }) => self.operator.host(index as usize),
-            Some(Event::Late { .. } | Event::Link { .. } | Event::Sample) => {
-                "the network".to_owned()
-            }
+                Endpoint::Switch { switch, port } => {
+                    format!("{}:{port}", self.switches[switch as usize].name)
+                }
+            },
+            Event::Operator { index } => self.operator.host(index as usize),
+            _ => "the network".to_owned(),
         }
     }
 
