@@ -6,17 +6,19 @@
 //!
 //! - NAT: the default gateway is the DIP;
 //! - DR: the VIPs on `lo`, `arp_ignore` 1 and `arp_announce` 2;
-//! - TUN: the VIPs on `tunl0`, the same ARP settings, `rp_filter` 0.
+//! - TUN: the VIPs on `tunl0` or the device that the tunnel needs, the same ARP settings, `rp_filter` 0;
+//! - FULLNAT: nothing; the local addresses are on the director.
 //!
 //! A VIP outside the cluster's subnet is routed to the director.
 
 use super::Builder;
-use super::hosts::{bare, cpu, later, patch_sysctl, patch_tcp, tunl0};
+use super::hosts::{bare, cpu, later, patch_sysctl, patch_tcp};
+use super::prepare::forward;
 use crate::diagnostic::{At, Place, Problem};
-use crate::format::Record;
 use crate::format::sections::{CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
+use crate::format::{Record, units};
 use crate::model::DirectorRules;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use schedulers::Algorithm;
 use sim_core::config::{
     HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, RouteConfig,
@@ -44,6 +46,10 @@ impl Parts {
 
 const SWITCH: &str = "switch";
 const CLIENT_SWITCH: &str = "client-switch";
+/// Networks of the clients: private addresses (RFC 1918) and unique local ones (RFC 4193).
+const CLIENTS_V4: Net = Net { addr: IpAddr::V4(Ipv4Addr::new(172, 16, 0, 0)), len: 24 };
+const CLIENTS_V6: Net =
+    Net { addr: IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0xc0, 0, 0, 0, 0)), len: 64 };
 
 /// The tables below `[cluster]`, empty ones where they are absent.
 struct Tables {
@@ -55,12 +61,12 @@ struct Tables {
 }
 
 /// Addresses of the cluster's network.
-struct Plan {
-    subnet: Net,
-    router: IpAddr,
-    director: IpAddr,
-    real_servers: Vec<IpAddr>,
-    vips: Vec<IpAddr>,
+pub(super) struct Plan {
+    pub(super) subnet: Net,
+    pub(super) router: IpAddr,
+    pub(super) director: IpAddr,
+    pub(super) real_servers: Vec<IpAddr>,
+    pub(super) vips: Vec<IpAddr>,
 }
 
 impl Builder<'_> {
@@ -85,7 +91,7 @@ impl Builder<'_> {
             ..Parts::default()
         };
         self.switches.push(switch(SWITCH));
-        self.clients(&tables, &mut parts);
+        self.clients(&tables, &plan, &mut parts);
         self.router(&tables, &plan, &parts);
         self.director(&tables, &plan, &parts);
         self.real_servers(&tables, &plan, &mut parts);
@@ -306,16 +312,20 @@ impl Builder<'_> {
     }
 
     /// The client hosts; the ends of their links to the router come later.
-    fn clients(&mut self, tables: &Tables, parts: &mut Parts) {
+    fn clients(&mut self, tables: &Tables, plan: &Plan, parts: &mut Parts) {
         let t = &tables.clients;
         let name: String = t.value("name");
         let count: u32 = t.value::<u32>("count").max(1);
-        let subnet = t.get("subnet").or_else(|| t.default("subnet")).unwrap_or(Net::ALL);
+        let subnet = t.get("subnet").unwrap_or(if plan.subnet.addr.is_ipv4() {
+            CLIENTS_V4
+        } else {
+            CLIENTS_V6
+        });
         let shared = t.value::<String>("connect") == "switch";
         let bits = Net::host(subnet.addr).len;
-        let size = 1_u64.checked_shl(u32::from(bits - subnet.len)).unwrap_or(u64::MAX);
-        let room = if shared { size.saturating_sub(3) } else { u64::from(count) };
-        if subnet.len + 2 > bits || subnet.len == 0 || u64::from(count) > room {
+        let size = 1_u128.checked_shl(u32::from(bits - subnet.len)).unwrap_or(u128::MAX);
+        let room = if shared { size.saturating_sub(3) } else { u128::from(count) };
+        if subnet.len + 2 > bits || subnet.len == 0 || u128::from(count) > room {
             let place = t.place_of("subnet").clone();
             self.wrong(
                 &place,
@@ -324,11 +334,19 @@ impl Builder<'_> {
             );
             return;
         }
+        if plan.vips.iter().any(|vip| vip.is_ipv4() != subnet.addr.is_ipv4()) {
+            let place = t.place_of("subnet").clone();
+            let message = "clients and VIPs are of different families";
+            let label = format!("the clients have {subnet}");
+            let problem = Problem::new(&place, message, label);
+            self.problems.push(problem.help("describe clients of the other family as [[host]]"));
+            return;
+        }
         for index in 0..count {
             let block = if shared {
                 subnet.addr
             } else {
-                later(subnet.addr, index.wrapping_mul(size as u32))
+                units::later(subnet.addr, size.wrapping_mul(u128::from(index)))
             };
             let host_number = if shared { 2 + index } else { 2 };
             let member = if count == 1 { name.clone() } else { format!("{name}{}", index + 1) };
@@ -360,8 +378,7 @@ impl Builder<'_> {
             let address = Net::new(gateway, client.len);
             host.interfaces.push(self.interface(&format!("eth{}", index + 1), address));
         }
-        host.sysctl.ip_forward = true;
-        no_redirects(&mut host);
+        forward(&mut host);
         self.hosts.push(host);
         let link = tables.clients.table("link");
         if shared {
@@ -397,47 +414,6 @@ impl Builder<'_> {
             parts.real_servers.push(member);
         }
         self.add_group(&name, parts.real_servers.clone());
-    }
-
-    /// VIPs, gateways and ARP settings as the forwarding methods need them.
-    fn set_up(&mut self, plan: &Plan, parts: &Parts, index: usize) {
-        let services = self.directors[index].rules.config.services.clone();
-        // what a host types is all that is set up on it
-        let scripted = self.scripted(&parts.director);
-        if let Some(director) =
-            self.host_mut(&parts.director).filter(|_| !scripted.contains(&parts.director))
-        {
-            director.sysctl.ip_forward = true;
-            no_redirects(director);
-            let vips = plan.vips.iter().map(|ip| Net::host(*ip));
-            if let Some(interface) = director.interfaces.first_mut() {
-                interface.addresses.extend(vips);
-            }
-        }
-        // a VIP that is no neighbour of the router is reached by way of the director
-        let afar = plan.vips.iter().filter(|vip| !plan.subnet.contains(**vip));
-        let routes: Vec<RouteConfig> = afar
-            .map(|vip| RouteConfig { to: Net::host(*vip), ..default_via(plan.director) })
-            .collect();
-        if let Some(router) = self.host_mut(&parts.router) {
-            router.routes.extend(routes);
-        }
-        for service in &services {
-            let vips = match service.key {
-                ServiceKey::Address { vip, .. } => vec![vip],
-                ServiceKey::Fwmark { .. } => plan.vips.clone(),
-            };
-            for (server, vip) in
-                service.servers.iter().flat_map(|s| vips.iter().map(move |v| (s, *v)))
-            {
-                let position = plan.real_servers.iter().position(|r| *r == server.rip);
-                let name = position.and_then(|p| parts.real_servers.get(p));
-                let name = name.filter(|n| !scripted.contains(n));
-                if let Some(host) = name.cloned().and_then(|n| self.host_mut(&n)) {
-                    set_up_server(host, server.forwarding, vip, plan.director);
-                }
-            }
-        }
     }
 
     fn cluster_host(&mut self, name: &str, ip: IpAddr, len: u8, table: &Record) -> HostConfig {
@@ -482,32 +458,7 @@ fn free(subnet: Net, start: IpAddr, taken: &[IpAddr]) -> IpAddr {
     inside.find(|ip| !taken.contains(ip)).unwrap_or(start)
 }
 
-fn set_up_server(host: &mut HostConfig, method: Forwarding, vip: IpAddr, dip: IpAddr) {
-    let address = Net::host(vip);
-    let list = match method {
-        Forwarding::Nat | Forwarding::FullNat | Forwarding::LocalNode | Forwarding::Bypass => {
-            host.routes = vec![default_via(dip)];
-            return;
-        }
-        Forwarding::Dr => &mut host.loopback,
-        Forwarding::Tun => {
-            host.sysctl.all.rp_filter = 0;
-            &mut tunl0(host).addresses
-        }
-    };
-    if !list.contains(&address) {
-        list.push(address);
-    }
-    host.sysctl.all.arp_ignore = 1;
-    host.sysctl.all.arp_announce = 2;
-}
-
-fn no_redirects(host: &mut HostConfig) {
-    host.sysctl.all.send_redirects = false;
-    host.interfaces.iter_mut().for_each(|i| i.sysctl.send_redirects = false);
-}
-
-fn default_via(gateway: IpAddr) -> RouteConfig {
+pub(super) fn default_via(gateway: IpAddr) -> RouteConfig {
     let hop = HopConfig { via: Some(gateway), dev: None };
     RouteConfig::new(if gateway.is_ipv4() { Net::ALL } else { Net::ALL_V6 }, vec![hop])
 }

@@ -63,6 +63,8 @@ fn patch_interface(sysctl: &mut InterfaceSysctl, t: &Record) {
 /// so the host's word on them is that of its interfaces as well.
 pub(super) fn patch_sysctl(host: &mut HostConfig, t: &Record) {
     host.sysctl.ip_forward = t.get("ip_forward").unwrap_or(host.sysctl.ip_forward);
+    let six = t.get("forwarding_v6").or_else(|| t.get("ip_forward"));
+    host.sysctl.forwarding_v6 = six.unwrap_or(host.sysctl.forwarding_v6);
     host.sysctl.default_ttl = t.get("default_ttl").unwrap_or(host.sysctl.default_ttl);
     patch_interface(&mut host.sysctl.all, t);
     if let Some(on) = t.get::<bool>("send_redirects") {

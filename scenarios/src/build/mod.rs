@@ -6,6 +6,7 @@ mod check;
 mod cluster;
 mod hosts;
 mod links;
+mod prepare;
 pub mod setup;
 
 pub(crate) use hosts::later;

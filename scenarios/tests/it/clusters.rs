@@ -230,3 +230,51 @@ fn what_cannot_be_run_is_an_error_in_the_test_report() {
     let xml = s.read("j.xml");
     assert!(xml.contains("errors=\"1\"") && xml.contains("unknown key"), "{xml}");
 }
+
+/// A service for IPv6 with these real servers, `@` for their part of a command line up to the number.
+fn served_v6(name: &str, servers: &str) -> (String, Scratch) {
+    let s = Scratch::new(name);
+    let servers = servers.replace('@', "-a -t [2001:db8::80]:80 -r [2001:db8::");
+    s.write(
+        "v6.toml",
+        &format!(
+            "duration = \"500ms\"\ndrain = \"2s\"\n[cluster]\nclients = {{ count = 3 }}\n[director]\n\
+             rules = \"\"\"\n-A -t [2001:db8::80]:80 -s rr\n{servers}\"\"\"\n[server]\n[client]\n\
+             load = \"constant(40/s)\"\n"
+        ),
+    );
+    let (code, out, err) = s.lvsim(&["check", "v6.toml"]);
+    assert_eq!((code, out.as_str()), (0, "v6.toml: 1 variant, 0 findings\n"), "{err}");
+    let (code, out, err) = s.lvsim(&["run", "v6.toml", "--out", "o", "--check-determinism"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    (out, s)
+}
+
+#[test]
+fn the_shorthand_sets_a_cluster_of_ipv6_up_for_every_method() {
+    for (name, servers) in [
+        ("v6-nat", "@11]:8080 -m\n@12]:8080 -m\n"),
+        ("v6-dr", "@11]:80 -g\n@12]:80 -g\n"),
+        ("v6-tun", "@11]:80 -i\n@12]:80 -i --tun-type gre --tun-csum\n"),
+        ("v6-gue", "@11]:80 -i --tun-type gue --tun-port 6080\n@12]:80 -i --tun-type gre\n"),
+        ("v6-mixed", "@11]:8080 -m\n@12]:80 -g\n@13]:80 -i\n"),
+    ] {
+        let (_, s) = served_v6(name, servers);
+        let connections = &summary(&s, "o")["variants"]["v6"]["connections"];
+        assert_eq!(connections["served"], connections["offered"], "{name}: {connections}");
+        let shares = summary(&s, "o")["variants"]["v6"]["servers"].as_object().unwrap().len();
+        assert_eq!(shares, servers.lines().count(), "{name}");
+    }
+}
+
+#[test]
+fn a_subnet_of_clients_is_of_the_family_of_the_service() {
+    let s = Scratch::new("families");
+    let text = "[cluster]\nvip = \"[2001:db8::80]:80\"\nclients = { subnet = \"10.1.0.0/24\" }\n\
+                [server]\n[client]\nload = \"constant(4/s)\"\n";
+    s.write("f.toml", text);
+    let (code, _, err) = s.lvsim(&["run", "f.toml", "--out", "o"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("clients and VIPs are of different families"), "{err}");
+    assert!(err.contains("f.toml:3:") && !s.path().join("o").exists(), "{err}");
+}

@@ -20,7 +20,7 @@ pub static CLUSTER: Section = Section {
         field(
             "subnet",
             Kind::Prefix,
-            Means("the /24 block of the first VIP"),
+            Means("the /24 block of the first VIP, of IPv6 the /64 block"),
             "Network of director and real servers.",
         ),
         field(
@@ -152,7 +152,7 @@ pub static CLUSTER_CLIENTS: Section = Section {
         field(
             "subnet",
             Kind::Prefix,
-            Default("172.16.0.0/24"),
+            Means("172.16.0.0/24; fd00:0:0:c0::/64 with IPv6"),
             "Their network; with links of their own the next hosts have the next blocks of the same size.",
         ),
         field(

@@ -56,6 +56,12 @@ pub static SYSCTL: Section = Section {
             "Forward packets that are not for this host.",
         ),
         field(
+            "forwarding_v6",
+            Kind::Bool,
+            Means("as `ip_forward`"),
+            "The same for IPv6 (net.ipv6.conf.all.forwarding).",
+        ),
+        field(
             "default_ttl",
             Kind::Integer(1, 255),
             Means("64"),
