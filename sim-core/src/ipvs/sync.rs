@@ -361,11 +361,7 @@ impl Ipvs {
     }
 
     fn timeout_of(&self, entry: &Connection) -> Span {
-        if entry.is_template() {
-            entry.template_timeout()
-        } else {
-            self.timeouts.get(entry.state)
-        }
+        if entry.is_template() { entry.template_timeout() } else { self.timeouts.get(entry.state) }
     }
 
     /// What a message says of a connection. `None`: the format has no place for it (FULLNAT, servers of

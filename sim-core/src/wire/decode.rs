@@ -646,7 +646,8 @@ mod tests {
         let quoted = packet(proto::UDP, 40);
         let mut error = packet(proto::ICMP, 68);
         (error.sport, error.dport, error.body) = (3, 3, PacketId(0));
-        let wire = bytes(&Frame { packet: error, inside: vec![quoted], payloads: Vec::new() }, &macs());
+        let wire =
+            bytes(&Frame { packet: error, inside: vec![quoted], payloads: Vec::new() }, &macs());
         let mut decoder = Decoder::default();
         let mut frame = decoder.frame(&wire, &mut macs(), &mut AddressBook::new()).unwrap();
         frame.inside[0].sport = 81;
@@ -664,7 +665,9 @@ mod tests {
         let frames: Vec<_> = [(Packet::MF, 1500), (Packet::MF | 0xb9, 1500), (0x172, 68)]
             .into_iter()
             .map(|(frag, len)| Packet { frag, len, body: PacketId(0), ..whole })
-            .map(|packet| bytes(&Frame { packet, inside: vec![whole], payloads: Vec::new() }, &macs()))
+            .map(|packet| {
+                bytes(&Frame { packet, inside: vec![whole], payloads: Vec::new() }, &macs())
+            })
             .collect();
         let alone = decoder.frame(&frames[1], &mut macs(), &mut AddressBook::new()).unwrap();
         assert_eq!(alone.packet.body, PacketId::NONE);
@@ -792,7 +795,10 @@ mod tests {
         let mut read =
             |bytes: &[u8]| decoder.frame(bytes, &mut macs(), &mut AddressBook::new()).unwrap_err();
         assert_eq!(read(&[0; 13]), Unreadable::Short);
-        let good = bytes(&Frame { packet: packet(proto::UDP, 40), inside: vec![], payloads: Vec::new() }, &macs());
+        let good = bytes(
+            &Frame { packet: packet(proto::UDP, 40), inside: vec![], payloads: Vec::new() },
+            &macs(),
+        );
         assert_eq!(read(&good[..40]), Unreadable::Short);
         let with = |at: usize, value: u8| {
             let mut bytes = good.clone();
