@@ -163,7 +163,20 @@ fn the_command_counts_both_ways() {
     let scratch = Scratch::new("paths-command");
     let here = folder();
     let path = |name: &str| here.join(name).display().to_string();
-    let (one, two) = (path("dr-basic"), path(&format!("{DIFFERS}/case.json")));
+    let one = path("dr-basic");
+    // the same case with another last byte of the last frame
+    let name = "two-directors-backup-only";
+    std::fs::create_dir_all(scratch.path().join(name)).unwrap();
+    for entry in std::fs::read_dir(here.join(name)).unwrap() {
+        let from = entry.unwrap().path();
+        let mut bytes = std::fs::read(&from).unwrap();
+        if from.ends_with("director.eth0.pcap") {
+            *bytes.last_mut().unwrap() ^= 1;
+        }
+        let to = scratch.path().join(name).join(from.file_name().unwrap());
+        std::fs::write(to, bytes).unwrap();
+    }
+    let two = format!("{name}/case.json");
     let (code, out, errors) = scratch.lvsim(&["conform", &one, &two]);
     assert_eq!((code, errors.as_str()), (1, ""), "{out}");
     let lines: Vec<&str> = out.lines().collect();
