@@ -498,8 +498,7 @@ pub struct IpvsConfig {
     pub timeouts: TimeoutRule,
     /// `net.ipv4.vs.*`.
     pub sysctl: IpvsSysctl,
-    /// `ipvsadm --start-daemon`: which ends of connection synchronisation run. No messages are sent;
-    /// what counts is [`IpvsSysctl::backup_only`].
+    /// `ipvsadm --start-daemon`: which ends of connection synchronisation run.
     pub daemons: Vec<Daemon>,
 }
 

@@ -149,7 +149,13 @@ impl fmt::Display for IpvsError {
                 write!(f, "a timeout of {span} is above the limit of {}", Timeouts::MAX)
             }
             Self::Sysctl(name) => {
-                write!(f, "net.ipv4.vs.{name} cannot have this value")
+                let allowed = match *name {
+                    "sync_version" => "it is 0 or 1",
+                    "sync_retries" => "it is 0 to 3",
+                    "sync_threshold" => "the first number is below the second, or the second is 0",
+                    _ => "modes are 0 to 3",
+                };
+                write!(f, "net.ipv4.vs.{name} cannot have this value; {allowed}")
             }
             Self::DaemonRuns(role) => write!(f, "the {} daemon runs already", role.name()),
             Self::NoDaemon(role) => write!(f, "no {} daemon is running", role.name()),

@@ -172,6 +172,10 @@ mod tests {
         assert_eq!(slab.payload(inner), None);
         assert_eq!(slab.free(two), 2);
         assert_eq!((slab.live(), slab.live_payloads()), (0, 0));
-        assert_eq!(slab.insert_payload(vec![4]), PacketId::of_payload(0));
+        assert_eq!(
+            slab.insert_payload(vec![4]),
+            PacketId::of_payload(1),
+            "the place is used again"
+        );
     }
 }

@@ -20,6 +20,7 @@ mod operator;
 mod randomness;
 mod routing;
 mod switches;
+mod sync;
 mod tcp;
 mod tunnels;
 mod udp;

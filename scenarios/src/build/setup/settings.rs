@@ -115,7 +115,14 @@ fn of_ipvs(sysctl: &mut IpvsSysctl, name: &str, number: i64) -> bool {
         "expire_nodest_conn" => sysctl.expire_nodest_conn = on,
         "sloppy_tcp" => sysctl.sloppy_tcp = on,
         "pmtu_disc" => sysctl.pmtu_disc = on,
-        // synchronisation between directors
+        "sync_persist_mode" => sysctl.sync_persist_mode = on,
+        "sync_qlen_max" => sysctl.sync_qlen_max = long,
+        "sync_refresh_period" => sysctl.sync_refresh_period = seconds,
+        "sync_retries" => sysctl.sync_retries = small(number),
+        // of two values that are written one by one, the first
+        "sync_threshold" => sysctl.sync_threshold.0 = long,
+        "sync_version" => sysctl.sync_version = small(number),
+        // sync_ports, sync_sock_size
         _ => return false,
     }
     true

@@ -386,10 +386,17 @@ impl Bench {
             }
             Given::Frame(_, bytes) | Given::Ping(bytes) => bytes,
         };
-        let frame = self
+        let mut frame = self
             .world
             .decode(&mut self.decoder, bytes)
             .map_err(|why| format!("cannot be decoded: {why}: {}", summary(bytes)))?;
+        if is_message(bytes) && frame.packet.payload() > 0 {
+            // what a backup daemon reads
+            let headers = frame.packet.len - frame.packet.payload();
+            let at = encode::ETHERNET_HEADER + usize::from(headers);
+            frame.payloads.push(bytes.get(at..).unwrap_or_default().to_vec());
+            frame.packet.body = PacketId::of_payload(0);
+        }
         if let Given::Frame(interface, _) = what {
             self.world.inject(0, *interface, &frame);
         } else {

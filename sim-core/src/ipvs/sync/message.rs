@@ -331,3 +331,108 @@ impl<'a> Bytes<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let numbers = (any::<[u8; 1]>(), any::<[u16; 4]>(), any::<[u32; 3]>());
+        let call = prop_oneof![Just(None), "[a-z0-9@.]{1,255}".prop_map(Some)];
+        (numbers, any::<[u128; 3]>(), any::<bool>(), call).prop_map(|(numbers, ips, v6, call)| {
+            let ([protocol], [state, cport, vport, dport], [flags, mark, timeout]) = numbers;
+            let [client, vip, rip] = ips.map(|bits| {
+                if v6 { IpAddr::V6(bits.into()) } else { IpAddr::V4((bits as u32).into()) }
+            });
+            Record {
+                protocol,
+                flags,
+                state,
+                client: (client, cport),
+                vip: (vip, vport),
+                rip: (rip, dport),
+                mark,
+                timeout,
+                call,
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(records in prop::collection::vec(any_record(), 0..20)) {
+            let mut message = Version::V1.header(7);
+            for record in &records {
+                let mut bytes = Vec::new();
+                prop_assert!(record.write(Version::V1, &mut bytes));
+                Version::V1.append(&mut message, &bytes);
+            }
+            prop_assert_eq!(read(&message), Some(Decoded { syncid: 7, records }));
+        }
+
+        #[test]
+        fn no_bytes_are_a_reason_to_panic(mut bytes in prop::collection::vec(any::<u8>(), 4..200)) {
+            drop(read(&bytes));
+            let size = (bytes.len() as u16).to_be_bytes();
+            bytes[2..4].copy_from_slice(&size);
+            drop(read(&bytes));
+            if bytes.len() > 8 {
+                bytes[0] = 0;
+                bytes[5..8].copy_from_slice(&[1, 0, 0]);
+                drop(read(&bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn version_0_has_no_ipv6_and_no_timeout() {
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let record = |ip| Record {
+            protocol: 6,
+            flags: flags::INACTIVE,
+            state: 4,
+            client: (ip, 1),
+            vip: (ip, 2),
+            rip: (ip, 3),
+            mark: 0,
+            timeout: 0,
+            call: None,
+        };
+        assert!(!record(v6).write(Version::V0, &mut Vec::new()));
+        let (mut message, mut bytes) = (Version::V0.header(9), Vec::new());
+        assert!(record(v4).write(Version::V0, &mut bytes));
+        Version::V0.append(&mut message, &bytes);
+        assert_eq!((message.len(), bytes.len()), (28, 24));
+        assert_eq!(read(&message), Some(Decoded { syncid: 9, records: vec![record(v4)] }));
+    }
+
+    #[test]
+    fn an_unknown_option_may_be_left_out_only_if_it_says_so() {
+        let mut bytes = Vec::new();
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let record = Record {
+            protocol: 6,
+            flags: 0,
+            state: 1,
+            client: (ip, 1),
+            vip: (ip, 2),
+            rip: (ip, 3),
+            mark: 5,
+            timeout: 900,
+            call: None,
+        };
+        assert!(record.write(Version::V1, &mut bytes));
+        for (kind, kept) in [(0x49, true), (0x09, false)] {
+            let mut longer = bytes.clone();
+            longer.extend([kind, 2, 0, 0]);
+            longer[3] += 4;
+            let mut message = Version::V1.header(0);
+            Version::V1.append(&mut message, &longer);
+            Version::V1.append(&mut message, &bytes);
+            let read = read(&message).unwrap();
+            assert_eq!(read.records.len(), 1 + usize::from(kept));
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod random;
 mod recorded;
 mod scheduling;
 mod special;
+mod sync;
 
 use super::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
 use super::{DestinationEntry, Ipvs, Slot, Transmit, Verdict};
