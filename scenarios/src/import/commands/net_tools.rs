@@ -137,16 +137,7 @@ impl Wanted {
 }
 
 fn added(place: &crate::diagnostic::Place, name: &Word, net: Net) -> Action {
-    let address = Address {
-        net,
-        peer: None,
-        broadcast: None,
-        label: None,
-        scope: None,
-        deprecated: false,
-        no_prefix_route: false,
-        place: place.clone(),
-    };
+    let address = Address::new(net, place.clone());
     Action::AddAddress(base(name), address, false)
 }
 

@@ -74,7 +74,7 @@ pub(super) fn read(words: &mut Words<'_>, family: Option<Family>) -> Result<Outc
             | "l3mdev"
             | "realms" => {
                 let message = format!("rules with `{}` are not simulated", word.value);
-                let label = "simulated are from, to, fwmark, iif, oif, table and priority";
+                let label = "simulated are from, to, fwmark, iif, table and priority";
                 return Err(Problem::new(&word.place, message, label));
             }
             _ => return Err(words.unknown(word, &OPTIONS)),

@@ -66,10 +66,7 @@ fn read_in(words: &[Word], family: Family, default: Table) -> Result<Outcome, Pr
             if found == "-P" {
                 policy = operand(&mut words);
             } else if ["-I", "-D", "-R"].contains(&found) {
-                position = words
-                    .peek()
-                    .filter(|w| w.value.parse::<usize>().is_ok())
-                    .inspect(|_| drop(words.clone()));
+                position = words.peek().filter(|w| w.value.parse::<usize>().is_ok());
                 if position.is_some() {
                     words.take();
                 }
