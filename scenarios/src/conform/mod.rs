@@ -4,7 +4,7 @@
 //! kernel (Linux 6.1.176) did: the destination of each packet or the ICMP error or RST instead of
 //! it, the state of the connection, the counters and the order of the destinations, dumps of the
 //! connection table. A replay compares all of it. Another kind of recording holds the states and
-//! timers of single connections.
+//! timers of single connections, a third the packets of whole networks ([`paths`]).
 
 mod director;
 mod line;

@@ -2,8 +2,8 @@
 
 use super::Judgement;
 use super::cluster::{
-    Cluster, Hop, Member, holds, neighbour_of, next_hop, on_interface, protocol, service_name,
-    sources, takes, vips,
+    Client, Cluster, Hop, Member, holds, neighbour_of, next_hop, on_interface, protocol,
+    service_name, sources, takes, vips,
 };
 use core::net::IpAddr;
 use sim_core::config::{HostConfig, Net, TunnelKind};
@@ -129,7 +129,7 @@ const fn bits(ip: IpAddr) -> u8 {
 
 /// NAT: answers must come back through the director, which must forward them.
 fn nat(cluster: &Cluster<'_>, m: &Member<'_>, found: &mut Vec<Judgement>) {
-    let (director, host) = (m.director, m.host);
+    let director = m.director;
     let (on, key) = if m.rule.rip.is_ipv4() {
         (director.sysctl.ip_forward, "ipv4/ip_forward")
     } else {
@@ -152,53 +152,53 @@ fn nat(cluster: &Cluster<'_>, m: &Member<'_>, found: &mut Vec<Judgement>) {
         if client.host.name == director.name {
             continue;
         }
-        for source in sources(&client) {
-            let hop = next_hop(host, source);
-            match hop {
-                Hop::Out { via: Some(via), .. } if holds(director, via) => {}
-                Hop::Out { via: None, .. } => {
-                    found.push(Judgement {
-                        name: "client-beside-server",
-                        place: host.name.clone(),
-                        message: format!(
-                            "{} answers the client {} directly, since both are in one network: the \
-                             answer comes from {} and the client resets it",
-                            host.name, client.host.name, m.rule.rip
-                        ),
-                        reason: "answers of NAT servers must pass the director to get the VIP as source \
-                                 (handle_response of ip_vs_core)",
-                        help: format!(
-                            "on {}: ip route add {source}/{} via {}",
-                            host.name,
-                            bits(source),
-                            director_address(m)
-                        ),
-                    });
-                    break;
-                }
-                Hop::Local => {}
-                Hop::Out { .. } | Hop::Nowhere => {
-                    found.push(Judgement {
-                        name: "gateway-not-director",
-                        place: host.name.clone(),
-                        message: format!(
-                            "{} sends its answers past the director {}: they reach the client with \
-                             {} as source, which the client resets, or they are lost",
-                            host.name, director.name, m.rule.rip
-                        ),
-                        reason: "answers of NAT servers must pass the director to get the VIP as source \
-                                 (handle_response of ip_vs_core)",
-                        help: format!(
-                            "missing on {}: ip route replace default via {}",
-                            host.name,
-                            director_address(m)
-                        ),
-                    });
-                    break;
-                }
-            }
-        }
+        let judged = sources(&client).into_iter().find_map(|source| astray(m, &client, source));
+        found.extend(judged);
     }
+}
+
+/// What becomes of the answers of a NAT server to an address of a client that do not come back to the
+/// director.
+fn astray(m: &Member<'_>, client: &Client<'_>, source: IpAddr) -> Option<Judgement> {
+    const REASON: &str = "answers of NAT servers must pass the director to get the VIP as source \
+         (handle_response of ip_vs_core)";
+    let (director, host) = (m.director, m.host);
+    let judgement = match next_hop(host, source) {
+        Hop::Out { via: Some(via), .. } if holds(director, via) => return None,
+        Hop::Local => return None,
+        Hop::Out { via: None, .. } => Judgement {
+            name: "client-beside-server",
+            place: host.name.clone(),
+            message: format!(
+                "{} answers the client {} directly, since both are in one network: the \
+                 answer comes from {} and the client resets it",
+                host.name, client.host.name, m.rule.rip
+            ),
+            reason: REASON,
+            help: format!(
+                "on {}: ip route add {source}/{} via {}",
+                host.name,
+                bits(source),
+                director_address(m)
+            ),
+        },
+        Hop::Out { .. } | Hop::Nowhere => Judgement {
+            name: "gateway-not-director",
+            place: host.name.clone(),
+            message: format!(
+                "{} sends its answers past the director {}: they reach the client with \
+                 {} as source, which the client resets, or they are lost",
+                host.name, director.name, m.rule.rip
+            ),
+            reason: REASON,
+            help: format!(
+                "missing on {}: ip route replace default via {}",
+                host.name,
+                director_address(m)
+            ),
+        },
+    };
+    Some(judgement)
 }
 
 /// NAT in one network: the director forwards answers by the interface they came in by, and must not tell

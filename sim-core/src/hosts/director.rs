@@ -14,7 +14,7 @@ use crate::ipvs::{
     TunnelVerdict, Verdict, forwarding,
 };
 use crate::net::route;
-use crate::wire::{Packet, PacketId, icmp, proto};
+use crate::wire::{Ip, Kind, Packet, PacketId, icmp, proto};
 
 /// IPVS of a host.
 #[derive(Debug)]
@@ -159,19 +159,7 @@ impl Host {
         let mtu = match target {
             Target::Neighbour { .. } => self.ip.path_mtu(rip, target),
             Target::Local => {
-                if to.forwarding == Forwarding::Nat && !translated {
-                    if to.rip.0 >> 24 == 127 && hook == Hook::Input {
-                        // no stranger is let in to 127.0.0.1 (`ip_vs_nat_xmit`)
-                        fab.drop(Place::Host(self.number), Reason::NoRoute, packet);
-                        return;
-                    }
-                    forwarding::nat_request(&mut fab.packets[packet], to.rip, to.rport);
-                }
-                self.ip.balanced(service, answers);
-                match hook {
-                    Hook::Input => self.accept_local(fab, packet),
-                    Hook::Output => self.ip.output_end(fab, target, packet),
-                }
+                self.keep(fab, packet, service, answers, hook);
                 return;
             }
             Target::Broadcast | Target::Refused(_) | Target::Unreachable => {
@@ -213,6 +201,30 @@ impl Host {
                 let outer = fab.packets.insert(outer);
                 self.ip.output_wrapped(fab, target, outer, service);
             }
+        }
+    }
+
+    /// The real server is this host. `answers`: where NAT sends the packet.
+    fn keep(
+        &mut self,
+        fab: &mut Fabric,
+        packet: PacketId,
+        service: (Ip, u16),
+        answers: Option<(Ip, u16)>,
+        hook: Hook,
+    ) {
+        if let Some((rip, rport)) = answers {
+            if rip.0 >> 24 == 127 && hook == Hook::Input {
+                // no stranger is let in to 127.0.0.1 (`ip_vs_nat_xmit`)
+                fab.drop(Place::Host(self.number), Reason::NoRoute, packet);
+                return;
+            }
+            forwarding::nat_request(&mut fab.packets[packet], rip, rport);
+        }
+        self.ip.balanced(service, answers);
+        match hook {
+            Hook::Input => self.accept_local(fab, packet),
+            Hook::Output => self.ip.output_end(fab, Target::Local, packet),
         }
     }
 
@@ -269,7 +281,10 @@ impl Host {
             return;
         }
         let id = fab.packets.insert(packet);
-        fab.packets[id].id = self.ip.next_id();
+        // only fragments of IPv6 have an identification
+        if packet.kind == Kind::Ipv4 {
+            fab.packets[id].id = self.ip.next_id();
+        }
         let target = self.ip.route(&fab.book, &fab.packets[id], route::OWN);
         if !self.ip.filters {
             self.director_sends(fab, target, id);

@@ -194,11 +194,11 @@ pub enum Reason {
     TtlExceeded,
     /// A rule of netfilter.
     Netfilter,
-    /// Larger than the MTU with DF set.
+    /// Larger than the MTU and not to be cut.
     TooBig,
-    /// Nobody answered ARP.
+    /// No neighbour answered for the next hop (ARP, neighbour discovery).
     NeighbourFailed,
-    /// Too many packets waited for ARP.
+    /// Too many packets waited for the address of the next hop.
     NeighbourQueue,
     /// Fragments of a datagram that never became whole.
     ReassemblyFailed,

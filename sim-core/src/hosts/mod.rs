@@ -44,7 +44,7 @@ use tunnel::Tunnels;
 #[derive(Debug)]
 #[repr(C)]
 pub struct Host {
-    /// IPv4.
+    /// IP: interfaces, addresses, routes, neighbours, output.
     pub ip: IpStack,
     /// TCP.
     pub tcp: TcpStack,

@@ -1,4 +1,5 @@
-//! Links, switches, neighbours, routes: everything between two IP stacks. Nothing about LVS.
+//! Links, switches, neighbours, routes, fragments, ICMP, netfilter with its connection tracking: what
+//! IP stacks are made of and what lies between them. Nothing about LVS.
 
 pub mod arp;
 pub mod conntrack;

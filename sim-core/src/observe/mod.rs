@@ -1,4 +1,5 @@
-//! What a run leaves behind: counters, histograms, time series, captures.
+//! What a run leaves behind: counters, histograms, time series, snapshots of directors, captures, the
+//! told path of one connection.
 
 pub mod capture;
 pub mod histogram;

@@ -77,7 +77,7 @@ pub struct Conn(pub u32);
 /// What a call of the stack asks its caller to do. The stack only ever appends.
 #[derive(Clone, Default, Debug)]
 pub struct Output {
-    /// IPv4 packets to send, in order. IP id and Ethernet addresses are left to the caller.
+    /// Packets to send, in order. IP identification and Ethernet addresses are left to the caller.
     pub packets: Vec<Packet>,
     /// What applications must know, in order.
     pub notes: Vec<(Conn, Note)>,

@@ -1,4 +1,4 @@
-//! Packets as small structs. Bytes exist only where a capture is written.
+//! Packets as small structs. Bytes exist only where a capture is written or a recording is read.
 
 pub mod addr;
 pub mod decode;

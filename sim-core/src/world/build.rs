@@ -108,24 +108,10 @@ impl Builder<'_> {
         fabric.rows = config.connections.then(Vec::new);
         fabric.trace = config.trace.clone().map(|c| Box::new(Trace::new(c)));
         let duration = Time::ZERO + config.duration;
-        for (index, event) in config.link_events.iter().enumerate() {
-            if links.iter().any(|l: &Link| l.name == event.link) {
-                fabric.queue.push(Time::ZERO + event.at, Event::Link { index: index as u32 });
-            } else {
-                self.wrong(format!("link event {}", event.link), "there is no link of this name");
-            }
-        }
+        self.link_events(&links, &mut fabric);
         let operator = self.operator(&mut fabric);
         for host in &mut hosts {
-            let direct = host.cpu.is_none();
-            for i in &mut host.ip.interfaces {
-                let seen = fabric.traced() || i.tap != NO_TAP;
-                i.plain = direct && !seen && i.direction != NO_LINK;
-            }
-            host.begin(&mut fabric);
-            for interface in 0..host.ip.interfaces.len() as u16 {
-                host.link_up(&mut fabric, interface);
-            }
+            begin(host, &mut fabric);
         }
         let sampler = sample::Sampling::new(config.series_interval, &mut fabric);
         World {
@@ -153,6 +139,16 @@ impl Builder<'_> {
             end: duration + config.drain,
             events: 0,
             last: None,
+        }
+    }
+
+    fn link_events(&mut self, links: &[Link], fabric: &mut Fabric) {
+        for (index, event) in self.config.link_events.iter().enumerate() {
+            if links.iter().any(|l| l.name == event.link) {
+                fabric.queue.push(Time::ZERO + event.at, Event::Link { index: index as u32 });
+            } else {
+                self.wrong(format!("link event {}", event.link), "there is no link of this name");
+            }
         }
     }
 
@@ -604,6 +600,19 @@ fn connect(routes: &mut route::Routes, net: Net, hop: Option<Hop>) {
         && net.len < 31
     {
         routes.add_broadcast(Ipv4Addr::from_bits(a.to_bits() | !Prefix::mask(net.len)));
+    }
+}
+
+/// A host whose links are known begins.
+fn begin(host: &mut Host, fabric: &mut Fabric) {
+    let direct = host.cpu.is_none();
+    for i in &mut host.ip.interfaces {
+        let seen = fabric.traced() || i.tap != NO_TAP;
+        i.plain = direct && !seen && i.direction != NO_LINK;
+    }
+    host.begin(fabric);
+    for interface in 0..host.ip.interfaces.len() as u16 {
+        host.link_up(fabric, interface);
     }
 }
 

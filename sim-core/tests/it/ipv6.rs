@@ -298,6 +298,19 @@ fn a_router_says_packet_too_big_and_the_source_obeys() {
 }
 
 #[test]
+fn own_packets_of_a_director_are_not_cut_on_their_way() {
+    let mut config = narrow(Transport::Tcp, &[0], 1400);
+    config.hosts[0].clients[0].request = Dist::Constant(1420.0);
+    let key = ServiceKey::Address { protocol: proto::TCP, vip: ip("fd00::1"), port: 80 };
+    let services = vec![ServiceRule::new(key)];
+    config.hosts[0].ipvs = Some(IpvsConfig { services, ..IpvsConfig::default() });
+    let (o, frames) = watch(&config, "client");
+    let errors = texts(&frames, |f| f.text.contains("icmp6"));
+    assert_eq!(errors, ["fd00::ff > fd00::1 icmp6 2/0 1400"]);
+    assert_eq!(answers(&o), ["server"]);
+}
+
+#[test]
 fn a_path_below_the_smallest_mtu_is_not_believed() {
     let mut config = narrow(Transport::Udp, &[0, 1000], 1000);
     config.hosts[0].clients[0].request = Dist::Constant(1400.0);

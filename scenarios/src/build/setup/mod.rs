@@ -51,14 +51,9 @@ fn setup_of(base: &HostConfig) -> HostSetup {
         base.interfaces.iter().map(|i| (i.name.as_str(), u32::from(i.mtu))).collect();
     let mut setup = HostSetup::new(&cables);
     let address = |net: &Net, label: &str| Address {
-        net: block(*net),
-        peer: None,
-        broadcast: None,
         label: Some(label.to_owned()),
-        scope: None,
         deprecated: base.deprecated.contains(&net.addr),
-        no_prefix_route: false,
-        place: Place::default(),
+        ..Address::new(block(*net), Place::default())
     };
     for interface in &mut setup.interfaces {
         if interface.name == "lo" {
@@ -117,6 +112,32 @@ fn configured(
     host.interfaces.clear();
     host.loopback.clear();
     host.tunnels.clear();
+    let down = interfaces(&mut host, (base, setup), place, findings);
+    host.routes.clear();
+    let cables = setup.interfaces.iter().filter(|i| i.kind == LinkKind::Ethernet && i.up);
+    host.routes.extend(cables.flat_map(peers));
+    let all = setup.interfaces.iter().flat_map(|i| &i.addresses);
+    host.deprecated = all.filter(|a| a.deprecated).map(|a| a.net.address).collect();
+    host.routes.extend(setup.routes.iter().filter_map(|r| route(r, setup, findings)));
+    policies(&mut host, setup, findings);
+    neighbours(&mut host, setup, findings);
+    host.fou.extend(setup.fou.iter().map(|f| FouConfig {
+        port: f.port,
+        protocol: f.protocol,
+        v6: f.v6,
+    }));
+    host.filters.extend(filter::rules(&setup.netfilter, findings));
+    settings::patch(&mut host, setup, findings);
+    Configured { host, down }
+}
+
+/// Interfaces, tunnel devices and addresses of `lo`; the names of the interfaces that are down.
+fn interfaces(
+    host: &mut HostConfig,
+    (base, setup): (&HostConfig, &HostSetup),
+    place: &Place,
+    findings: &mut Findings,
+) -> Vec<String> {
     let mut down = Vec::new();
     for interface in &setup.interfaces {
         match &interface.kind {
@@ -159,22 +180,7 @@ fn configured(
             }
         }
     }
-    host.routes.clear();
-    let cables = setup.interfaces.iter().filter(|i| i.kind == LinkKind::Ethernet && i.up);
-    host.routes.extend(cables.flat_map(peers));
-    let all = setup.interfaces.iter().flat_map(|i| &i.addresses);
-    host.deprecated = all.filter(|a| a.deprecated).map(|a| a.net.address).collect();
-    host.routes.extend(setup.routes.iter().filter_map(|r| route(r, setup, findings)));
-    policies(&mut host, setup, findings);
-    neighbours(&mut host, setup, findings);
-    host.fou.extend(setup.fou.iter().map(|f| FouConfig {
-        port: f.port,
-        protocol: f.protocol,
-        v6: f.v6,
-    }));
-    host.filters.extend(filter::rules(&setup.netfilter, findings));
-    settings::patch(&mut host, setup, findings);
-    Configured { host, down }
+    down
 }
 
 fn addresses(interface: &Interface) -> Vec<Net> {

@@ -4,6 +4,27 @@ use super::{OF_NETWORK, SMALL, field};
 use crate::format::field::Absent::{Default, Means, Required};
 use crate::format::field::{Field, Kind, Section};
 
+const RP_FILTER: Field =
+    field("rp_filter", Kind::Integer(0, 2), Means("0"), "0 none, 1 strict, 2 loose.");
+const PROXY_ARP: Field = field(
+    "proxy_arp",
+    Kind::Bool,
+    Means("false"),
+    "Answer ARP for addresses that are routed elsewhere.",
+);
+const ACCEPT_LOCAL: Field = field(
+    "accept_local",
+    Kind::Bool,
+    Means("false"),
+    "Accept packets whose source is an own address.",
+);
+const ARP_NOTIFY: Field = field(
+    "arp_notify",
+    Kind::Bool,
+    Means("false"),
+    "Announce the addresses (gratuitous ARP) at the start and when the link comes up.",
+);
+
 /// Settings Linux has per interface.
 pub static INTERFACE_SYSCTL: Section = Section {
     name: "interface sysctl",
@@ -21,26 +42,11 @@ pub static INTERFACE_SYSCTL: Section = Section {
             Means("0"),
             "0 any local address as sender of a request, 1 of the target's subnet, 2 the best of the interface.",
         ),
-        field("rp_filter", Kind::Integer(0, 2), Means("0"), "0 none, 1 strict, 2 loose."),
+        RP_FILTER,
         field("send_redirects", Kind::Bool, Means("true"), "Send ICMP redirects."),
-        field(
-            "proxy_arp",
-            Kind::Bool,
-            Means("false"),
-            "Answer ARP for addresses that are routed elsewhere.",
-        ),
-        field(
-            "accept_local",
-            Kind::Bool,
-            Means("false"),
-            "Accept packets whose source is an own address.",
-        ),
-        field(
-            "arp_notify",
-            Kind::Bool,
-            Means("false"),
-            "Announce the addresses (gratuitous ARP) at the start and when the link comes up.",
-        ),
+        PROXY_ARP,
+        ACCEPT_LOCAL,
+        ARP_NOTIFY,
     ],
 };
 
@@ -79,31 +85,16 @@ pub static SYSCTL: Section = Section {
             Means("0; 2 on real servers of [cluster] with DR or TUN"),
             "0 any local address as sender of a request, 1 of the target's subnet, 2 the best of the interface.",
         ),
-        field("rp_filter", Kind::Integer(0, 2), Means("0"), "0 none, 1 strict, 2 loose."),
+        RP_FILTER,
         field(
             "send_redirects",
             Kind::Bool,
             Means("true; false on the router and the director of [cluster]"),
             "Send ICMP redirects.",
         ),
-        field(
-            "proxy_arp",
-            Kind::Bool,
-            Means("false"),
-            "Answer ARP for addresses that are routed elsewhere.",
-        ),
-        field(
-            "accept_local",
-            Kind::Bool,
-            Means("false"),
-            "Accept packets whose source is an own address.",
-        ),
-        field(
-            "arp_notify",
-            Kind::Bool,
-            Means("false"),
-            "Announce the addresses (gratuitous ARP) at the start and when the link comes up.",
-        ),
+        PROXY_ARP,
+        ACCEPT_LOCAL,
+        ARP_NOTIFY,
     ],
 };
 

@@ -135,6 +135,22 @@ pub struct Address {
     pub place: Place,
 }
 
+impl Address {
+    /// An address with nothing special about it.
+    pub const fn new(net: Net, place: Place) -> Self {
+        Self {
+            net,
+            peer: None,
+            broadcast: None,
+            label: None,
+            scope: None,
+            deprecated: false,
+            no_prefix_route: false,
+            place,
+        }
+    }
+}
+
 /// What kind of device `ip link add` makes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LinkKind {

@@ -160,16 +160,7 @@ fn interface(file: &str, values: &[(String, Word)], place: &Place) -> Result<Int
             net.len = 64;
         }
         let place = word.place.clone();
-        let new = Address {
-            net,
-            peer: None,
-            broadcast: None,
-            label: None,
-            scope: None,
-            deprecated: false,
-            no_prefix_route: false,
-            place,
-        };
+        let new = Address::new(net, place);
         actions.push(Action::AddAddress(device.clone(), new, true));
     }
     for key in ["GATEWAY", "IPV6_DEFAULTGW"] {

@@ -137,16 +137,7 @@ impl Wanted {
 }
 
 fn added(place: &crate::diagnostic::Place, name: &Word, net: Net) -> Action {
-    let address = Address {
-        net,
-        peer: None,
-        broadcast: None,
-        label: None,
-        scope: None,
-        deprecated: false,
-        no_prefix_route: false,
-        place: place.clone(),
-    };
+    let address = Address::new(net, place.clone());
     Action::AddAddress(base(name), address, false)
 }
 
@@ -176,23 +167,7 @@ pub(super) fn netmask(word: &Word) -> Result<u8, Problem> {
 pub(super) fn route(words: &[Word]) -> Result<Actions, Problem> {
     const OPTIONS: [&str; 7] = ["gw", "netmask", "dev", "metric", "mss", "reject", "window"];
     let mut words = Words::new(words);
-    let mut v6 = false;
-    let verb = loop {
-        match words.take() {
-            Some(w)
-                if ["-A", "--inet", "--inet6", "-6", "-4", "-n", "-v", "-e", "-ee"]
-                    .contains(&w.value.as_str()) =>
-            {
-                if w.value == "-A" {
-                    v6 = words.value("inet or inet6")?.value == "inet6";
-                }
-                v6 |= w.value.ends_with('6');
-            }
-            Some(w) if w.value.starts_with('-') => return Ok(Vec::new()),
-            Some(w) => break w,
-            None => return Ok(Vec::new()),
-        }
-    };
+    let Some((verb, v6)) = verb_of_route(&mut words)? else { return Ok(Vec::new()) };
     if !["add", "del", "delete"].contains(&verb.value.as_str()) {
         return Err(words.unknown(verb, &["add", "del"]));
     }
@@ -250,6 +225,24 @@ pub(super) fn route(words: &[Word]) -> Result<Actions, Problem> {
             place: words.place(),
         },
     )])
+}
+
+/// The verb of `route` behind its options, and whether they choose IPv6. `None`: it only shows.
+fn verb_of_route<'a>(words: &mut Words<'a>) -> Result<Option<(&'a Word, bool)>, Problem> {
+    const PASSED: [&str; 9] = ["-A", "--inet", "--inet6", "-6", "-4", "-n", "-v", "-e", "-ee"];
+    let mut v6 = false;
+    loop {
+        match words.take() {
+            Some(w) if PASSED.contains(&w.value.as_str()) => {
+                if w.value == "-A" {
+                    v6 = words.value("inet or inet6")?.value == "inet6";
+                }
+                v6 |= w.value.ends_with('6');
+            }
+            Some(w) if !w.value.starts_with('-') => return Ok(Some((w, v6))),
+            _ => return Ok(None),
+        }
+    }
 }
 
 fn target_of(word: &Word, len: Option<u8>, host: Option<bool>, v6: bool) -> Result<Net, Problem> {

@@ -52,16 +52,7 @@ const OPTIONS: [&str; 17] = [
 
 fn change(words: &mut Words<'_>, family: Option<Family>, verb: Verb) -> Result<Outcome, Problem> {
     let (mut own, mut device, mut broadcast) = (None, None, None);
-    let mut new = Address {
-        net: Net::all(Family::V4),
-        peer: None,
-        broadcast: None,
-        label: None,
-        scope: None,
-        deprecated: false,
-        no_prefix_route: false,
-        place: words.place(),
-    };
+    let mut new = Address::new(Net::all(Family::V4), words.place());
     while let Some(word) = words.take() {
         match word.value.as_str() {
             "peer" | "remote" => new.peer = Some(net(words.value("an address")?)?),

@@ -6,21 +6,40 @@ use super::Outcome;
 use super::route::{MAIN, table};
 use crate::diagnostic::Problem;
 
+const VERBS: [&str; 8] = ["list", "lst", "show", "add", "delete", "flush", "save", "restore"];
+const OPTIONS: [&str; 11] = [
+    "from",
+    "to",
+    "fwmark",
+    "iif",
+    "oif",
+    "table",
+    "lookup",
+    "priority",
+    "preference",
+    "pref",
+    "order",
+];
+/// What a rule may ask for besides.
+const UNPLAYED: [&str; 15] = [
+    "not",
+    "tos",
+    "dsfield",
+    "ipproto",
+    "sport",
+    "dport",
+    "uidrange",
+    "goto",
+    "blackhole",
+    "unreachable",
+    "prohibit",
+    "nat",
+    "suppress_prefixlength",
+    "l3mdev",
+    "realms",
+];
+
 pub(super) fn read(words: &mut Words<'_>, family: Option<Family>) -> Result<Outcome, Problem> {
-    const VERBS: [&str; 8] = ["list", "lst", "show", "add", "delete", "flush", "save", "restore"];
-    const OPTIONS: [&str; 11] = [
-        "from",
-        "to",
-        "fwmark",
-        "iif",
-        "oif",
-        "table",
-        "lookup",
-        "priority",
-        "preference",
-        "pref",
-        "order",
-    ];
     if words.peek().is_none() {
         return Ok(Outcome::Shows);
     }
@@ -58,23 +77,9 @@ pub(super) fn read(words: &mut Words<'_>, family: Option<Family>) -> Result<Outc
             "protocol" => {
                 words.value("a name")?;
             }
-            "not"
-            | "tos"
-            | "dsfield"
-            | "ipproto"
-            | "sport"
-            | "dport"
-            | "uidrange"
-            | "goto"
-            | "blackhole"
-            | "unreachable"
-            | "prohibit"
-            | "nat"
-            | "suppress_prefixlength"
-            | "l3mdev"
-            | "realms" => {
+            other if UNPLAYED.contains(&other) => {
                 let message = format!("rules with `{}` are not simulated", word.value);
-                let label = "simulated are from, to, fwmark, iif, oif, table and priority";
+                let label = "simulated are from, to, fwmark, iif, table and priority";
                 return Err(Problem::new(&word.place, message, label));
             }
             _ => return Err(words.unknown(word, &OPTIONS)),

@@ -66,10 +66,7 @@ fn read_in(words: &[Word], family: Family, default: Table) -> Result<Outcome, Pr
             if found == "-P" {
                 policy = operand(&mut words);
             } else if ["-I", "-D", "-R"].contains(&found) {
-                position = words
-                    .peek()
-                    .filter(|w| w.value.parse::<usize>().is_ok())
-                    .inspect(|_| drop(words.clone()));
+                position = words.peek().filter(|w| w.value.parse::<usize>().is_ok());
                 if position.is_some() {
                     words.take();
                 }
@@ -94,25 +91,7 @@ fn read_in(words: &[Word], family: Family, default: Table) -> Result<Outcome, Pr
     if ["-L", "-S", "-Z", "-C", "-V"].contains(&verb) {
         return Ok(Outcome::Shows);
     }
-    let edit = match verb {
-        "-A" => Edit::Append(rule.finish(&words)?),
-        "-I" => Edit::Insert(index(position)?.unwrap_or(1), rule.finish(&words)?),
-        "-R" => Edit::Replace(
-            index(position)?
-                .ok_or_else(|| words.lacks("the number of the rule after the chain"))?,
-            rule.finish(&words)?,
-        ),
-        "-D" => match index(position)? {
-            Some(number) => Edit::DeleteNumber(number),
-            None => Edit::Delete(rule.finish(&words)?),
-        },
-        "-F" => Edit::Flush,
-        "-N" => Edit::New,
-        "-X" => Edit::Remove,
-        _ => Edit::Policy(accepts(
-            policy.ok_or_else(|| words.lacks("ACCEPT or DROP after the chain"))?,
-        )?),
-    };
+    let edit = edit(verb, (position, policy), rule, &words)?;
     if chain.is_none() && !matches!(edit, Edit::Flush | Edit::Remove) {
         let message = format!("iptables: option \"{}\" requires an argument", verb_word.value);
         return Err(Problem::new(&verb_word.place, message, "expected a chain such as PREROUTING"));
@@ -124,6 +103,34 @@ fn read_in(words: &[Word], family: Family, default: Table) -> Result<Outcome, Pr
     }
     let chain = chain.map(|c| c.value.clone());
     Ok(Outcome::Actions(vec![Action::Netfilter(Change { family, table, chain, edit })]))
+}
+
+/// What a command does with its chain. `position` and `policy` are the words after it, if any.
+fn edit(
+    verb: &str,
+    (position, policy): (Option<&Word>, Option<&Word>),
+    rule: RuleParts,
+    words: &Words<'_>,
+) -> Result<Edit, Problem> {
+    Ok(match verb {
+        "-A" => Edit::Append(rule.finish(words)?),
+        "-I" => Edit::Insert(index(position)?.unwrap_or(1), rule.finish(words)?),
+        "-R" => Edit::Replace(
+            index(position)?
+                .ok_or_else(|| words.lacks("the number of the rule after the chain"))?,
+            rule.finish(words)?,
+        ),
+        "-D" => match index(position)? {
+            Some(number) => Edit::DeleteNumber(number),
+            None => Edit::Delete(rule.finish(words)?),
+        },
+        "-F" => Edit::Flush,
+        "-N" => Edit::New,
+        "-X" => Edit::Remove,
+        _ => Edit::Policy(accepts(
+            policy.ok_or_else(|| words.lacks("ACCEPT or DROP after the chain"))?,
+        )?),
+    })
 }
 
 /// The next word, if it is no option.

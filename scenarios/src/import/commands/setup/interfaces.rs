@@ -6,7 +6,6 @@ use super::super::action::{
 use super::super::net_tools::base;
 use super::{HostSetup, Interface};
 use crate::diagnostic::{Place, Problem};
-use core::net::IpAddr;
 
 /// The interfaces of a host before any command: `lo`, the cables, the tunnel devices of the modules.
 pub(super) fn initial(cables: &[(&str, u32)]) -> Vec<Interface> {
@@ -305,14 +304,5 @@ impl HostSetup {
             LinkChange::Name(new) => interface.name.clone_from(new),
         }
         Ok(())
-    }
-
-    /// The loopback addresses that are no host's own business: those on `lo` besides 127.0.0.0/8.
-    pub fn loopback_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        let lo = self.interfaces.iter().find(|i| i.kind == LinkKind::Loopback);
-        lo.into_iter()
-            .flat_map(|i| &i.addresses)
-            .map(|a| a.net.address)
-            .filter(|a| !a.is_loopback())
     }
 }

@@ -107,29 +107,8 @@ impl HostSetup {
             Action::AddLink(name, kind) => self.add_link(name, kind),
             Action::DeleteLink(name) => self.delete_link(name),
             Action::SetLink(name, change) => self.set_link(name, change),
-            Action::AddFou(port) => {
-                if self.fou.iter().any(|f| f.port == port.port && f.v6 == port.v6) {
-                    return Err(Problem::new(
-                        place,
-                        "RTNETLINK answers: Address already in use",
-                        "this port is taken",
-                    ));
-                }
-                self.fou.push(*port);
-                Ok(())
-            }
-            Action::DeleteFou(port) => {
-                let before = self.fou.len();
-                self.fou.retain(|f| f.port != *port);
-                if self.fou.len() == before {
-                    return Err(Problem::new(
-                        place,
-                        "RTNETLINK answers: No such file or directory",
-                        "no such port",
-                    ));
-                }
-                Ok(())
-            }
+            Action::AddFou(port) => self.add_fou(*port, place),
+            Action::DeleteFou(port) => self.delete_fou(*port, place),
             Action::AddRoute(mode, route) => self.add_route(*mode, route, place),
             Action::DeleteRoute(choice) => self.delete_route(choice, place),
             Action::FlushRoutes(table, family, device) => {
@@ -141,27 +120,12 @@ impl HostSetup {
                 self.set_neighbour(neighbour, *replace, place)
             }
             Action::DeleteNeighbour(address, device) => {
-                self.neighbours.retain(|n| {
-                    let same = device
-                        .as_ref()
-                        .is_none_or(|d| n.device.as_ref().is_some_and(|m| m.value == d.value));
-                    !(n.address == *address && same)
-                });
+                let device = device.as_ref();
+                self.neighbours.retain(|n| n.address != *address || !is_of(n, device));
                 Ok(())
             }
             Action::FlushNeighbours(device, permanent) => {
-                if let Some(device) = device {
-                    self.index(device)?;
-                }
-                if *permanent {
-                    let of = |n: &Neighbour| {
-                        device
-                            .as_ref()
-                            .is_none_or(|d| n.device.as_ref().is_some_and(|m| m.value == d.value))
-                    };
-                    self.neighbours.retain(|n| !of(n));
-                }
-                Ok(())
+                self.flush_neighbours(device.as_ref(), *permanent)
             }
             Action::Sysctl(key, value) => self.set(key, value, findings),
             Action::Netfilter(change) => self.netfilter.change(change, place),
@@ -173,6 +137,37 @@ impl HostSetup {
                 Ok(())
             }
         }
+    }
+
+    fn add_fou(&mut self, port: FouPort, place: &Place) -> Result<(), Problem> {
+        if self.fou.iter().any(|f| f.port == port.port && f.v6 == port.v6) {
+            let message = "RTNETLINK answers: Address already in use";
+            return Err(Problem::new(place, message, "this port is taken"));
+        }
+        self.fou.push(port);
+        Ok(())
+    }
+
+    fn delete_fou(&mut self, port: u16, place: &Place) -> Result<(), Problem> {
+        let before = self.fou.len();
+        self.fou.retain(|f| f.port != port);
+        if self.fou.len() == before {
+            let message = "RTNETLINK answers: No such file or directory";
+            return Err(Problem::new(place, message, "no such port"));
+        }
+        Ok(())
+    }
+
+    /// Forgets the permanent entries of an interface, or of all; those that were learned are not
+    /// among what commands state.
+    fn flush_neighbours(&mut self, device: Option<&Word>, permanent: bool) -> Result<(), Problem> {
+        if let Some(device) = device {
+            self.index(device)?;
+        }
+        if permanent {
+            self.neighbours.retain(|n| !is_of(n, device));
+        }
+        Ok(())
     }
 
     /// An interface by its name.
@@ -208,6 +203,11 @@ impl HostSetup {
             .max_by_key(|(net, _)| net.len)
             .map(|(_, i)| i)
     }
+}
+
+/// Whether an entry is one of an interface; without a name, of any.
+fn is_of(entry: &Neighbour, device: Option<&Word>) -> bool {
+    device.is_none_or(|d| entry.device.as_ref().is_some_and(|own| own.value == d.value))
 }
 
 /// The prefix that an address connects.

@@ -1,7 +1,7 @@
 //! Routes, rules, neighbours.
 
 use super::super::action::{
-    Family, Hop, Neighbour, Net, Route, RouteChoice, RouteKind, RouteMode, Rule, Word,
+    Family, Hop, Neighbour, Route, RouteChoice, RouteKind, RouteMode, Rule, Word,
 };
 use super::{HostSetup, connected};
 use crate::diagnostic::{At, Place, Problem};
@@ -321,25 +321,6 @@ impl HostSetup {
                 Ok(())
             }
         }
-    }
-
-    /// The route that a packet of this host to an address takes in the table `main`: the longest prefix.
-    pub fn route_to(&self, address: IpAddr) -> Option<&Route> {
-        let main = self
-            .routes
-            .iter()
-            .filter(|r| r.table == super::super::ip::MAIN && r.to.contains(address));
-        main.max_by_key(|r| (r.to.len, core::cmp::Reverse(r.metric)))
-    }
-
-    /// The gateway of the default route of a family.
-    pub fn default_gateway(&self, family: Family) -> Option<IpAddr> {
-        let default = self
-            .routes
-            .iter()
-            .filter(|r| r.to == Net::all(family) && r.table == super::super::ip::MAIN);
-        let best = default.min_by_key(|r| r.metric)?;
-        best.hops.first()?.via.as_ref().map(|v| v.value)
     }
 }
 

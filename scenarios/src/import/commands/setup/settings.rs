@@ -85,11 +85,4 @@ impl HostSetup {
     pub fn setting(&self, setting: &Setting) -> Option<i64> {
         self.settings.get(setting).map(|v| v.number)
     }
-
-    /// Of an interface: the larger of its own value and that of `all`.
-    pub fn interface_setting(&self, device: &str, name: &'static str) -> i64 {
-        let of =
-            |device: &str| self.setting(&Setting::Interface(device.to_owned(), name)).unwrap_or(0);
-        of(device).max(of("all"))
-    }
 }
