@@ -514,8 +514,10 @@ impl IpvsConfig {
             Command::AddService(rule) => services.push(rule.clone()),
             Command::EditService(rule) => {
                 let Some(index) = find(rule.key) else { return };
-                let servers = core::mem::take(&mut services[index].servers);
-                services[index] = ServiceRule { servers, ..rule.clone() };
+                let old = &mut services[index];
+                let servers = core::mem::take(&mut old.servers);
+                let local_addresses = core::mem::take(&mut old.local_addresses);
+                *old = ServiceRule { local_addresses, servers, ..rule.clone() };
             }
             Command::DeleteService(key) => services.retain(|s| s.key != *key),
             Command::Clear => services.clear(),
@@ -536,6 +538,14 @@ impl IpvsConfig {
                 if let Some(at) = at(servers, *rip, *port) {
                     servers.remove(at);
                 }
+            }
+            Command::AddLocalAddress(key, address) => {
+                let Some(index) = find(*key) else { return };
+                services[index].local_addresses.push(*address);
+            }
+            Command::DeleteLocalAddress(key, address) => {
+                let Some(index) = find(*key) else { return };
+                services[index].local_addresses.retain(|a| a != address);
             }
             Command::SetTimeouts(new) => {
                 let TimeoutRule { tcp, tcp_fin, udp } = &mut self.timeouts;

@@ -123,7 +123,9 @@ impl Builder<'_> {
                 methods.extend(mine.map(|(s, place)| (s.forwarding, place)));
             }
             let nat = methods.iter().find(|m| m.0 == Forwarding::Nat);
-            let other = methods.iter().find(|m| m.0 != Forwarding::Nat);
+            // FULLNAT works with any gateway
+            let other =
+                methods.iter().find(|m| !matches!(m.0, Forwarding::Nat | Forwarding::FullNat));
             if let (Some((_, place)), Some((method, _))) = (nat, other) {
                 let message = format!(
                     "{name} is reached by NAT here and by {method} elsewhere: it has one gateway, \
@@ -147,7 +149,8 @@ impl Builder<'_> {
             let services = director.rules.config.services.iter().zip(&director.rules.servers);
             for (service, places) in services {
                 for (server, place) in service.servers.iter().zip(places) {
-                    let held = self.hosts.iter().any(|h| addresses(h).any(|a| a == server.rip));
+                    let held = server.rip.is_loopback()
+                        || self.hosts.iter().any(|h| addresses(h).any(|a| a == server.rip));
                     if !held {
                         let message = format!("no host has the address {}", server.rip);
                         let problem = Problem::new(place, message, "this real server")

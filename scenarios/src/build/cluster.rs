@@ -227,16 +227,19 @@ impl Builder<'_> {
             }
             return (0..room as u32).map(|i| later(first, i)).collect();
         }
-        // one for each RIP of the rules that no [[host]] has
-        let own = self.addresses_of_hosts();
+        // one for each RIP of the rules that neither a [[host]] has nor the director itself (LOCALNODE)
+        let mut own = self.addresses_of_hosts();
+        own.extend(vips);
+        own.extend(tables.director.get::<IpAddr>("address"));
         let mut rips: Vec<IpAddr> = Vec::new();
         for server in self.directors[index].rules.config.services.iter().flat_map(|s| &s.servers) {
-            if !rips.contains(&server.rip) && !own.contains(&server.rip) {
+            let free = !own.contains(&server.rip) && !server.rip.is_loopback();
+            if free && !rips.contains(&server.rip) {
                 rips.push(server.rip);
             }
         }
         if rips.is_empty() && !self.directors[index].given {
-            let mut taken = [&own[..], vips].concat();
+            let mut taken = own;
             for _ in 0..2 {
                 rips.push(free(subnet, first, &taken));
                 taken.extend(rips.last());
@@ -309,6 +312,10 @@ impl Builder<'_> {
             servers: servers.collect(),
             ..ServiceRule::new(ServiceKey::Address { protocol: proto::TCP, vip, port })
         });
+        // the directors of tables come first
+        if let Some(table) = self.record.tables("director").get(index) {
+            crate::model::local_addresses(table, &mut rules.config);
+        }
     }
 
     /// The client hosts; the ends of their links to the router come later.

@@ -14,6 +14,7 @@ pub(super) fn judge(cluster: &Cluster<'_>, found: &mut Vec<Judgement>) {
     for member in cluster.members() {
         match member.rule.forwarding {
             Forwarding::Nat => {
+                one_packet(cluster, &member, found);
                 nat(cluster, &member, found);
                 redirects(cluster, &member, found);
             }
@@ -25,9 +26,17 @@ pub(super) fn judge(cluster: &Cluster<'_>, found: &mut Vec<Judgement>) {
                 tunnel(&member, found);
                 virtual_address(cluster, &member, found);
             }
-            Forwarding::FullNat | Forwarding::LocalNode | Forwarding::Bypass => {}
+            Forwarding::FullNat => full_nat(cluster, &member, found),
+            Forwarding::LocalNode | Forwarding::Bypass => {}
         }
         port_mapping(&member, found);
+        serves(cluster, &member, found);
+    }
+    for (director, service) in cluster.services() {
+        for rule in service.servers.iter().filter(|r| r.rip.is_loopback() || holds(director, r.rip))
+        {
+            serves(cluster, &Member { director, service, rule, host: director }, found);
+        }
     }
     clients(cluster, found);
 }
@@ -199,6 +208,100 @@ fn astray(m: &Member<'_>, client: &Client<'_>, source: IpAddr) -> Option<Judgeme
         },
     };
     Some(judgement)
+}
+
+/// NAT of a service whose connections are forgotten with their packet.
+fn one_packet(cluster: &Cluster<'_>, m: &Member<'_>, found: &mut Vec<Judgement>) {
+    let mut clients = cluster.clients_of(m.director, m.service);
+    if !m.service.one_packet || !clients.any(|c| protocol(c.application) == proto::UDP) {
+        return;
+    }
+    found.push(Judgement {
+        name: "one-packet-by-nat",
+        place: service_name(m.director, m.service),
+        message: format!(
+            "the answers of {} come from {}, which the client did not ask: nothing is left of a \
+             connection that would turn them back",
+            m.host.name, m.rule.rip
+        ),
+        reason: "with -o the entry of a packet is gone when the packet has left (ip_vs_conn_put), and \
+                 answers of NAT servers are translated by the entry (handle_response)",
+        help: "use DR (-g) or TUN (-i), or leave out -o".to_owned(),
+    });
+}
+
+/// A real server on which nothing listens to the port that clients reach.
+fn serves(cluster: &Cluster<'_>, m: &Member<'_>, found: &mut Vec<Judgement>) {
+    if m.rule.weight == 0 {
+        return;
+    }
+    for client in cluster.clients_of(m.director, m.service) {
+        let changed = matches!(m.rule.forwarding, Forwarding::Nat | Forwarding::FullNat);
+        let asked = client.application.target.1;
+        let port = if changed && m.rule.port != 0 { m.rule.port } else { asked };
+        let word = if protocol(client.application) == proto::UDP { "udp" } else { "tcp" };
+        let transport = client.application.transport;
+        if m.host.servers.iter().any(|s| s.transport == transport && s.port == port) {
+            continue;
+        }
+        found.push(Judgement {
+            name: "port-nobody-serves",
+            place: m.host.name.clone(),
+            message: format!(
+                "nothing on {} listens to {word} port {port}, where {} sends what clients ask {asked} \
+                 for: it refuses them",
+                m.host.name, m.director.name
+            ),
+            reason: "a packet for a port without a socket is answered by a reset or by ICMP \
+                     (tcp_v4_rcv, __udp4_lib_rcv); the director does not look whether a server lives",
+            help: format!(
+                "missing in the scenario: [[server]] hosts = \"{}\", port = {port}",
+                m.host.name
+            ),
+        });
+        break;
+    }
+}
+
+/// FULLNAT: the director has local addresses, to which real servers answer.
+fn full_nat(cluster: &Cluster<'_>, m: &Member<'_>, found: &mut Vec<Judgement>) {
+    let name = "local-address-missing";
+    let reason = "FULLNAT puts a local address of the director in the place of the client's, and the real \
+                  server answers to it (dpvs ip_vs_laddr.c)";
+    let place = service_name(m.director, m.service);
+    if m.service.local_addresses.is_empty() {
+        found.push(Judgement {
+            name,
+            message: format!(
+                "{} has no local address for {place}: what is for {} by FULLNAT is dropped",
+                m.director.name, m.host.name
+            ),
+            place,
+            reason,
+            help: "missing in [director]: local_addresses = [\"ADDRESS\"]".to_owned(),
+        });
+        return;
+    }
+    for &local in m.service.local_addresses.iter().filter(|a| !holds(m.director, **a)) {
+        // addresses elsewhere are no use even if somebody else has them
+        let holder = cluster.config.hosts.iter().find(|h| holds(h, local));
+        let who = holder.map_or("nobody", |h| h.name.as_str());
+        found.push(Judgement {
+            name,
+            message: format!(
+                "{} does not hold the local address {local} of {place} ({who} does): the answers of \
+                 real servers do not come back",
+                m.director.name
+            ),
+            place: place.clone(),
+            reason,
+            help: format!(
+                "missing on {}: ip addr add {local}/{} dev ...",
+                m.director.name,
+                bits(local)
+            ),
+        });
+    }
 }
 
 /// NAT in one network: the director forwards answers by the interface they came in by, and must not tell

@@ -8,7 +8,7 @@ mod scripts;
 pub use files::{Embedded, Files, Folder, text};
 pub use operator::{OperatorLine, names};
 pub use rules::DirectorRules;
-pub(crate) use rules::{forwarding as forwarding_of, scheduler as scheduler_of};
+pub(crate) use rules::{forwarding as forwarding_of, local_addresses, scheduler as scheduler_of};
 pub use scripts::HostScript;
 
 use crate::build;

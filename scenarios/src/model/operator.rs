@@ -1,13 +1,15 @@
 //! What operators do on directors while the run goes on: `[[rule_event]]` and `[[view]]`.
 
 use super::Reading;
-use super::rules::{forwarding, place_of_text, scheduler};
+use super::rules::{forwarding, patched, place_of_text, scheduler};
 use crate::diagnostic::{At, Place, Problem};
+use crate::format::sections::IPVS_SYSCTL;
 use crate::format::{Record, units, words};
 use crate::import::ipvsadm::{self, Action, Names};
 use crate::operator::needs_connections;
-use sim_core::config::{HostConfig, Operation, OperatorTask, WorldConfig};
+use sim_core::config::{HostConfig, IpvsSysctl, Operation, OperatorTask, WorldConfig};
 use sim_core::engine::Span;
+use sim_core::ipvs::Command;
 
 /// A command line of an operator.
 #[derive(Clone, PartialEq, Debug)]
@@ -16,6 +18,16 @@ pub struct OperatorLine {
     pub text: String,
     /// What it asks for.
     pub action: Action,
+}
+
+impl OperatorLine {
+    /// As a shell takes it: with the name of the program.
+    pub fn typed(&self) -> String {
+        match self.action {
+            Action::Change(Command::SetSysctl(_)) => format!("sysctl -w {}", self.text),
+            _ => format!("ipvsadm {}", self.text),
+        }
+    }
 }
 
 /// Reads what operators do and gives it to the world. The lines are in the order of the operations.
@@ -29,6 +41,7 @@ pub(super) fn read(
     for table in record.tables("rule_event") {
         reader.rule_event(table);
     }
+    reader.settings();
     // views of a time show what the changes of that time have made
     for table in record.tables("view") {
         reader.view(table);
@@ -64,6 +77,9 @@ impl Reader<'_, '_, '_> {
         let at: Option<At<Span>> = table.at("at");
         self.check_time(at.as_ref());
         let host = self.host(table);
+        if !table.has("ipvsadm") && !table.has("sysctl") {
+            self.wrong(&table.place, "nothing changes here", "`ipvsadm` or `sysctl` is missing");
+        }
         for text in table.list::<String>("ipvsadm") {
             for (line, action, place) in self.changes(&text) {
                 let Action::Change(mut change) = action else {
@@ -81,6 +97,30 @@ impl Reader<'_, '_, '_> {
                 let at = at.as_ref().map(|at| at.value);
                 self.push(at, host.as_deref(), task, OperatorLine { text: line, action });
             }
+        }
+    }
+
+    /// The settings that change, in order of time: each begins with what the ones before have left.
+    fn settings(&mut self) {
+        let mut now: Vec<(String, IpvsSysctl)> = Vec::new();
+        let with_rules = self.config.hosts.iter().filter_map(|h| Some((h, h.ipvs.as_ref()?)));
+        now.extend(with_rules.map(|(h, ipvs)| (h.name.clone(), ipvs.sysctl)));
+        let mut events: Vec<(Span, &Record, &Record)> = Vec::new();
+        for event in self.record.tables("rule_event") {
+            let (at, sysctl) = (event.get("at"), event.table("sysctl"));
+            events.extend(at.zip(sysctl).map(|(at, sysctl)| (at, event, sysctl)));
+        }
+        events.sort_by_key(|e| e.0);
+        for (at, event, sysctl) in events {
+            // a host that is no director was reported with the commands
+            let known: Option<String> = event.get("host");
+            let current = now.iter_mut().find(|(h, _)| known.as_ref().is_none_or(|k| k == h));
+            let Some((host, settings)) = current else { continue };
+            *settings = patched(*settings, sysctl);
+            let (host, change) = (host.clone(), Command::SetSysctl(*settings));
+            let line =
+                OperatorLine { text: assignments(sysctl), action: Action::Change(change.clone()) };
+            self.push(Some(at), Some(&host), OperatorTask::Change(change), line);
         }
     }
 
@@ -241,6 +281,18 @@ impl Reader<'_, '_, '_> {
         self.config.operations.push(Operation { at, host: host.to_owned(), task });
         self.lines.push(line);
     }
+}
+
+/// `net.ipv4.vs.drop_entry=3` for each key that a table writes.
+fn assignments(sysctl: &Record) -> String {
+    let value = |name| {
+        let flag = sysctl.get::<bool>(name).map(u64::from);
+        let span = || sysctl.get::<Span>(name).map(|s| s.as_nanos() / 1_000_000_000);
+        flag.or_else(|| sysctl.get::<u64>(name)).or_else(span)
+    };
+    let set = IPVS_SYSCTL.fields.iter().filter_map(|f| Some((f.name, value(f.name)?)));
+    let words: Vec<String> = set.map(|(name, v)| format!("net.ipv4.vs.{name}={v}")).collect();
+    words.join(" ")
 }
 
 /// A line without the name of the program in front.

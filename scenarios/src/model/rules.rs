@@ -7,7 +7,7 @@ use crate::format::Record;
 use crate::import::commands;
 use crate::import::ipvsadm::{self, Names, Rules};
 use schedulers::Algorithm;
-use sim_core::config::{IpvsSysctl, Net};
+use sim_core::config::{IpvsConfig, IpvsSysctl, Net};
 use sim_core::ipvs::rules::Forwarding;
 use std::net::IpAddr;
 
@@ -36,19 +36,17 @@ pub(super) fn read(
         let (rules, given) = texts(table, record, reading);
         let mut rules = rules.unwrap_or_default();
         if let Some(sysctl) = table.table("sysctl") {
-            rules.config.sysctl = IpvsSysctl {
-                conn_reuse_mode: sysctl.value("conn_reuse_mode"),
-                expire_nodest_conn: sysctl.value("expire_nodest_conn"),
-                sloppy_tcp: sysctl.value("sloppy_tcp"),
-                pmtu_disc: sysctl.value("pmtu_disc"),
-                ..IpvsSysctl::default()
-            };
+            rules.config.sysctl = patched(IpvsSysctl::default(), sysctl);
         }
         let host = table.get("host");
         let place = if host.is_some() { table.place_of("host") } else { &table.place };
         directors.push(DirectorRules { host, place: place.clone(), rules, given });
     }
     typed(record, scripts, &mut directors, &mut reading.problems);
+    // the first directors are those of the tables
+    for (table, director) in record.tables("director").into_iter().zip(&mut directors) {
+        local_addresses(table, &mut director.rules.config);
+    }
     for director in &mut directors {
         if let Some(method) = forwarding(record) {
             ipvsadm::set_forwarding(&mut director.rules.config, method);
@@ -58,6 +56,30 @@ pub(super) fn read(
         }
     }
     directors
+}
+
+/// Gives the local addresses of a table to the services that have none of their own.
+pub(crate) fn local_addresses(table: &Record, config: &mut IpvsConfig) {
+    let lists = table.list::<Vec<IpAddr>>("local_addresses");
+    let all: Vec<IpAddr> = lists.into_iter().flat_map(|l| l.value).collect();
+    for service in config.services.iter_mut().filter(|s| s.local_addresses.is_empty()) {
+        let v6 = ipvsadm::is_v6(service.key);
+        service.local_addresses = all.iter().filter(|a| a.is_ipv6() == v6).copied().collect();
+    }
+}
+
+/// The settings with those that a table writes.
+pub(super) fn patched(mut sysctl: IpvsSysctl, table: &Record) -> IpvsSysctl {
+    macro_rules! take {
+        ($($name:ident),* $(,)?) => {
+            $(sysctl.$name = table.get(stringify!($name)).unwrap_or(sysctl.$name);)*
+        };
+    }
+    take!(amemthresh, am_droprate, backup_only, cache_bypass, conn_reuse_mode, conntrack);
+    take!(drop_entry, drop_packet, secure_tcp, expire_nodest_conn, expire_quiescent_template);
+    take!(ignore_tunneled, lblc_expiration, lblcr_expiration, nat_icmp_send, pmtu_disc);
+    take!(run_estimation, schedule_icmp, sloppy_tcp, sloppy_sctp, snat_reroute);
+    sysctl
 }
 
 /// Adds the rules that hosts type.
@@ -98,7 +120,9 @@ fn typed(
 /// The method that `forwarding` gives to all destinations.
 pub(crate) fn forwarding(record: &Record) -> Option<Forwarding> {
     let name: String = record.get("forwarding")?;
-    [Forwarding::Nat, Forwarding::Dr, Forwarding::Tun].into_iter().find(|f| f.name() == name)
+    [Forwarding::Nat, Forwarding::Dr, Forwarding::Tun, Forwarding::FullNat]
+        .into_iter()
+        .find(|f| f.name() == name)
 }
 
 /// The scheduler that `scheduler` gives to all services.

@@ -19,6 +19,9 @@ pub fn save(snapshot: &DirectorSnapshot, names: Option<&Names>) -> String {
     for service in sort::services(&snapshot.services) {
         let key = key(service.rule.key, names);
         let _infallible = writeln!(out, "-A {key}{}", parameters(&service.rule));
+        for local in &service.rule.local_addresses {
+            let _infallible = writeln!(out, "-P {key} -z {local}");
+        }
         for destination in sort::destinations(&service.destinations) {
             let line = server(&key, service.rule.key, &destination.rule, names);
             let _infallible = writeln!(out, "{line}");

@@ -59,7 +59,7 @@ pub fn refusals(outcome: &Outcome) -> Vec<String> {
         let (line, at) = operation(outcome, refused.operation)?;
         let host = &outcome.variant.config.operations.get(refused.operation)?.host;
         let why = why(line, refused)?;
-        Some(format!("{host} at {at}: ipvsadm {}: {why}", line.text))
+        Some(format!("{host} at {at}: {}: {why}", line.typed()))
     };
     outcome.observations.refusals.iter().filter_map(sentence).collect()
 }
@@ -84,7 +84,7 @@ pub(super) fn changes(outcome: &Outcome) -> Vec<(Time, String, String)> {
         }
         let refused = outcome.observations.refusals.iter().find(|r| r.operation == index);
         let why = refused.and_then(|r| why(line, r)).map_or_else(String::new, |w| format!(": {w}"));
-        changes.push((at, operation.host.clone(), format!("ipvsadm {}{why}", line.text)));
+        changes.push((at, operation.host.clone(), format!("{}{why}", line.typed())));
     }
     changes.sort_by_key(|c| c.0);
     changes
@@ -99,7 +99,7 @@ fn operation(outcome: &Outcome, index: usize) -> Option<(&OperatorLine, String)>
 
 fn title(snapshot: &DirectorSnapshot, at: &str, line: &OperatorLine) -> String {
     let at = if at == "end" { "the end" } else { at };
-    format!("{} at {at}: ipvsadm {}", snapshot.host, line.text)
+    format!("{} at {at}: {}", snapshot.host, line.typed())
 }
 
 /// The letters and digits of a command line: `Ln-stats`.

@@ -7,7 +7,7 @@ use sim_core::config::{
 };
 use sim_core::engine::Span;
 use sim_core::ipvs::Command;
-use sim_core::ipvs::rules::{ServerRule, ServiceKey};
+use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey};
 use sim_core::observe::Observations;
 use sim_core::wire::proto;
 use sim_core::world::World;
@@ -363,4 +363,60 @@ fn a_large_request_must_learn_the_mtu_of_the_tunnel_first() {
     };
     assert_eq!(too_big(&outcome.1), 0);
     assert!(too_big(&outcome.2) > 0, "{:?}", outcome.2.drops);
+}
+
+#[test]
+fn answers_to_one_packet_services_are_not_turned_back_by_nat() {
+    let sound = cluster(
+        "-A -u 192.168.10.200:53 -s rr -o\n-a -u 192.168.10.200:53 -r 192.168.10.11:53 -g\n\
+         -a -u 192.168.10.200:53 -r 192.168.10.12:53 -g\n",
+        "load = \"constant(50/s)\"",
+    );
+    let harm = judged(&sound, "one-packet-by-nat", |config| {
+        for server in &mut host(config, "director").ipvs.as_mut().unwrap().services[0].servers {
+            server.forwarding = Forwarding::Nat;
+        }
+        for name in ["rs1", "rs2"] {
+            host(config, name).routes = vec![RouteConfig::new(
+                Net::ALL,
+                vec![HopConfig { via: Some("192.168.10.2".parse().unwrap()), dev: None }],
+            )];
+        }
+    });
+    harmed(&harm, 0.0);
+}
+
+#[test]
+fn a_port_without_a_server_refuses_its_clients() {
+    let harm = judged(&web("-g"), "port-nobody-serves", |config| {
+        host(config, "rs2").servers.clear();
+    });
+    assert_eq!(harm.0.help, "missing in the scenario: [[server]] hosts = \"rs2\", port = 80");
+    harmed(&harm, 0.5);
+    let harm = judged(&web("-g"), "port-nobody-serves", |config| {
+        let service = &mut host(config, "director").ipvs.as_mut().unwrap().services[0];
+        service.servers[1].rip = "192.168.10.2".parse().unwrap();
+    });
+    assert_eq!(harm.0.place, "director", "LOCALNODE");
+    harmed(&harm, 0.5);
+}
+
+#[test]
+fn full_nat_needs_local_addresses_that_the_director_holds() {
+    let rules = "-A -t 192.168.10.200:80 -s rr\n-P -t 192.168.10.200:80 -z 192.168.10.99\n\
+                 -a -t 192.168.10.200:80 -r 192.168.10.11:80 -b\n";
+    let sound = cluster(rules, "load = \"constant(50/s)\"");
+    harmed(
+        &judged(&sound, "local-address-missing", |config| {
+            let rules = host(config, "director").ipvs.as_mut().unwrap();
+            rules.services[0].local_addresses.clear();
+        }),
+        0.0,
+    );
+    let elsewhere = judged(&sound, "local-address-missing", |config| {
+        let interface = &mut host(config, "director").interfaces[0];
+        interface.addresses.retain(|a| a.addr != "192.168.10.99".parse::<IpAddr>().unwrap());
+    });
+    assert_eq!(elsewhere.0.help, "missing on director: ip addr add 192.168.10.99/32 dev ...");
+    harmed(&elsewhere, 0.0);
 }

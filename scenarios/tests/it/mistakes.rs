@@ -133,7 +133,7 @@ const MISTAKES: &[Mistake] = &[
     mistake(
         "taken",
         "[cluster]",
-        "[cluster]\ndirector.address = \"192.168.10.11\"",
+        "[cluster]\nreal_servers.count = 2\ndirector.address = \"192.168.10.11\"",
         &["the RIP 192.168.10.11 is taken", "the director has it"],
     ),
     mistake(
@@ -254,7 +254,7 @@ const MISTAKES: &[Mistake] = &[
         "forwarding",
         "name = \"DR\"",
         "name = \"DR\"\nforwarding = \"nat\"",
-        &["one of NAT, DR, TUN; did you mean `NAT`?"],
+        &["one of NAT, DR, TUN, FULLNAT; did you mean `NAT`?"],
     ),
     mistake(
         "metric",

@@ -18,8 +18,8 @@ use core::net::IpAddr;
 pub enum Command {
     /// `ipvsadm -A`, then `-a` for each of the rule's servers.
     AddService(ServiceRule),
-    /// `ipvsadm -E`: everything but the key and the servers, which are not looked at. Connections
-    /// and templates stay as they are.
+    /// `ipvsadm -E`: everything but the key, the servers and the local addresses, which are not looked
+    /// at. Connections and templates stay as they are.
     EditService(ServiceRule),
     /// `ipvsadm -D`.
     DeleteService(ServiceKey),
@@ -31,6 +31,10 @@ pub enum Command {
     EditServer(ServiceKey, ServerRule),
     /// `ipvsadm -d`: service, RIP, port. Its connections stay in the table.
     DeleteServer(ServiceKey, IpAddr, u16),
+    /// `ipvsadm --add-laddr` of dpvs: one more local address for FULLNAT.
+    AddLocalAddress(ServiceKey, IpAddr),
+    /// `ipvsadm --del-laddr` of dpvs. Connections keep theirs.
+    DeleteLocalAddress(ServiceKey, IpAddr),
     /// `ipvsadm --set`.
     SetTimeouts(TimeoutRule),
     /// `sysctl -w net.ipv4.vs.*`.
@@ -102,7 +106,7 @@ impl Ipvs {
             }
             Command::EditService(rule) => {
                 check_service(rule)?;
-                let edited = self.services.edit_service(now, rule, book);
+                let edited = self.services.edit_service(now, rule);
                 edited.map_err(|e| about_service(rule.key, e))
             }
             Command::DeleteService(key) => {
@@ -127,6 +131,15 @@ impl Ipvs {
                 deleted.map_err(|e| about_server(*key, *rip, *port, e))?;
                 self.flush_later(now);
                 Ok(())
+            }
+            Command::AddLocalAddress(key, address) => {
+                check_local(*key, *address)?;
+                let added = self.services.add_local(*key, book.number(*address));
+                added.map_err(|e| about_local(*key, *address, e))
+            }
+            Command::DeleteLocalAddress(key, address) => {
+                let deleted = self.services.delete_local(*key, book.number(*address));
+                deleted.map_err(|e| about_local(*key, *address, e))
             }
             Command::SetTimeouts(rule) => self.timeouts.set(rule).map_err(IpvsError::Timeout),
             Command::SetSysctl(sysctl) => self.set_sysctl(now, sysctl),
@@ -253,6 +266,7 @@ fn check_service(rule: &ServiceRule) -> Result<(), IpvsError> {
     if rule.engine.is_some() && rule.persistent.is_none() {
         return wrong("a persistence engine needs persistence");
     }
+    rule.local_addresses.iter().try_for_each(|&local| check_local(key, local))?;
     if rule.netmask_len == 0 || rule.netmask_len > if is_v6(key) { 128 } else { 32 } {
         return wrong("a netmask has 1 to 32 bits, of IPv6 1 to 128");
     }
@@ -282,6 +296,23 @@ fn check_server(key: ServiceKey, server: &ServerRule) -> Result<(), IpvsError> {
         return Err(IpvsError::Key(key, "a GUE tunnel needs a port"));
     }
     Ok(())
+}
+
+/// A local address stands for clients, and is of their family.
+fn check_local(key: ServiceKey, address: IpAddr) -> Result<(), IpvsError> {
+    if address.is_ipv6() == is_v6(key) {
+        Ok(())
+    } else {
+        Err(IpvsError::Key(key, "a local address is of the family of the service"))
+    }
+}
+
+fn about_local(key: ServiceKey, address: IpAddr, refused: Refused) -> IpvsError {
+    match refused {
+        Refused::Exists => IpvsError::LocalExists(key, address),
+        Refused::NoDestination => IpvsError::NoLocal(key, address),
+        refused => about_service(key, refused),
+    }
 }
 
 fn about_service(key: ServiceKey, refused: Refused) -> IpvsError {

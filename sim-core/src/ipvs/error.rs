@@ -19,6 +19,10 @@ pub enum IpvsError {
     ServerExists(ServiceKey, IpAddr, u16),
     /// The service has no such destination.
     NoServer(ServiceKey, IpAddr, u16),
+    /// The service has this local address already.
+    LocalExists(ServiceKey, IpAddr),
+    /// The service has no such local address.
+    NoLocal(ServiceKey, IpAddr),
     /// The lower threshold is above the upper one.
     Thresholds {
         /// Service.
@@ -55,9 +59,12 @@ impl IpvsError {
     /// The name of the kernel's error number; `None` if the kernel would not refuse.
     pub const fn errno(&self) -> Option<&'static str> {
         match self {
-            Self::ServiceExists(_) | Self::ServerExists(..) | Self::DaemonRuns(_) => Some("EEXIST"),
+            Self::ServiceExists(_)
+            | Self::ServerExists(..)
+            | Self::LocalExists(..)
+            | Self::DaemonRuns(_) => Some("EEXIST"),
             Self::NoService(_) | Self::NoDaemon(_) => Some("ESRCH"),
-            Self::NoServer(..) => Some("ENOENT"),
+            Self::NoServer(..) | Self::NoLocal(..) => Some("ENOENT"),
             Self::Thresholds { .. } => Some("ERANGE"),
             Self::Address(..)
             | Self::Key(..)
@@ -73,13 +80,17 @@ impl IpvsError {
         match self {
             Self::ServiceExists(_) => "Service already exists",
             Self::NoService(_) => match command {
-                Command::AddServer(..) | Command::EditServer(..) | Command::DeleteServer(..) => {
-                    "Service not defined"
-                }
+                Command::AddServer(..)
+                | Command::EditServer(..)
+                | Command::DeleteServer(..)
+                | Command::AddLocalAddress(..)
+                | Command::DeleteLocalAddress(..) => "Service not defined",
                 _ => "No such service",
             },
             Self::ServerExists(..) => "Destination already exists",
             Self::NoServer(..) => "No such destination",
+            Self::LocalExists(..) => "Local address already exists",
+            Self::NoLocal(..) => "No such local address",
             Self::Thresholds { .. } => "Numerical result out of range",
             Self::DaemonRuns(_) => "Daemon has already run",
             Self::NoDaemon(_) => "No daemon is running",
@@ -131,6 +142,10 @@ impl fmt::Display for IpvsError {
             Self::NoServer(key, rip, port) => {
                 write!(f, "{}: no destination {}", Name(key), SocketAddr::new(*rip, *port))
             }
+            Self::LocalExists(key, address) => {
+                write!(f, "{}: the local address {address} exists already", Name(key))
+            }
+            Self::NoLocal(key, address) => write!(f, "{}: no local address {address}", Name(key)),
             Self::Thresholds { service, rip, port, lower, upper } => write!(
                 f,
                 "{}: destination {}: the lower threshold {lower} is above the upper threshold \

@@ -8,7 +8,7 @@ use super::state::Timeouts;
 use super::statistics::Stats;
 use crate::config::IpvsSysctl;
 use crate::engine::{Span, Time};
-use crate::wire::AddressBook;
+use crate::wire::{AddressBook, Ip};
 use core::net::{IpAddr, Ipv4Addr};
 use schedulers::Algorithm;
 
@@ -190,6 +190,11 @@ impl Ipvs {
                 rates: estimator.rates(),
             }
         })
+    }
+
+    /// The local addresses of a service, see [`Forwarding::FullNat`](super::rules::Forwarding::FullNat).
+    pub fn local_addresses(&self, key: ServiceKey) -> &[Ip] {
+        self.services.local(key)
     }
 
     /// Listed destinations: services in the order they were added, destinations of a service in the

@@ -153,10 +153,9 @@ impl Service {
         self.scheduler.set_expiration(span.as_nanos());
     }
 
-    /// Changes what the rule says, but for the scheduler.
-    fn set_parameters(&mut self, rule: &ServiceRule, book: &mut AddressBook) {
+    /// Changes what the rule says, but for the scheduler and the local addresses.
+    fn set_parameters(&mut self, rule: &ServiceRule) {
         self.parameters = Parameters::of(rule);
-        self.local.list = rule.local_addresses.iter().map(|&a| book.number(a)).collect();
         self.scheduler.set_flags(Flags::from_bits(rule.sched_flags));
     }
 }
@@ -277,7 +276,8 @@ impl ServiceTable {
         self.order.push(index);
         let (clock, expiration) = (self.clock, self.expiration);
         let service = self.service_mut(index);
-        service.set_parameters(rule, book);
+        service.set_parameters(rule);
+        service.local.list = rule.local_addresses.iter().map(|&a| book.number(a)).collect();
         service.set_expiration(expiration);
         service.start_timer(now, clock);
         self.count_service(rule.key, true);
@@ -296,16 +296,11 @@ impl ServiceTable {
 
     /// Changes everything but the key of a service. The same scheduler again goes on as it is;
     /// templates and connections keep what they were made with.
-    pub(super) fn edit_service(
-        &mut self,
-        now: Time,
-        rule: &ServiceRule,
-        book: &mut AddressBook,
-    ) -> Result<(), Refused> {
+    pub(super) fn edit_service(&mut self, now: Time, rule: &ServiceRule) -> Result<(), Refused> {
         let index = self.live(rule.key).ok_or(Refused::NoService)?;
         let (clock, expiration) = (self.clock, self.expiration);
         let service = self.service_mut(index);
-        service.set_parameters(rule, book);
+        service.set_parameters(rule);
         if service.scheduler.algorithm() == Some(rule.scheduler) {
             return Ok(());
         }
@@ -314,6 +309,33 @@ impl ServiceTable {
         service.start_timer(now, clock);
         self.plan();
         Ok(changed?)
+    }
+
+    /// The local addresses of a service; none if there is no such service.
+    pub(super) fn local(&self, key: ServiceKey) -> &[Ip] {
+        self.live(key).map_or(&[], |index| &self.service(index).local.list)
+    }
+
+    /// Adds a local address to a service.
+    pub(super) fn add_local(&mut self, key: ServiceKey, address: Ip) -> Result<(), Refused> {
+        let index = self.live(key).ok_or(Refused::NoService)?;
+        let list = &mut self.service_mut(index).local.list;
+        if list.contains(&address) {
+            return Err(Refused::Exists);
+        }
+        list.push(address);
+        Ok(())
+    }
+
+    /// Takes a local address from a service.
+    pub(super) fn delete_local(&mut self, key: ServiceKey, address: Ip) -> Result<(), Refused> {
+        let index = self.live(key).ok_or(Refused::NoService)?;
+        let local = &mut self.service_mut(index).local;
+        let at = local.list.iter().position(|a| *a == address).ok_or(Refused::NoDestination)?;
+        local.list.remove(at);
+        // the turn is one of those that are left
+        local.next %= local.list.len().max(1);
+        Ok(())
     }
 
     /// Deletes a service; its destinations go to the trash.

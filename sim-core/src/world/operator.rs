@@ -114,7 +114,7 @@ fn look(
         operation,
         host: name,
         time: now,
-        services: services(ipvs),
+        services: services(ipvs, &fabric.book),
         connections: if connections { table(ipvs, &fabric.book, now) } else { Vec::new() },
         timeouts: [State::Established, State::FinWait, State::Udp]
             .map(|state| ipvs.timeouts().get(state)),
@@ -123,13 +123,14 @@ fn look(
 }
 
 /// Services with their destinations.
-fn services(ipvs: &Ipvs) -> Vec<ServiceState> {
+fn services(ipvs: &Ipvs, book: &AddressBook) -> Vec<ServiceState> {
     let state = |entry: ServiceEntry| {
         let mut destinations: Vec<_> =
             ipvs.destinations().filter(|d| d.service == entry.key).map(destination).collect();
         // the kernel adds at the head of its list
         destinations.reverse();
         let plain = ServiceRule::new(entry.key);
+        let local = ipvs.local_addresses(entry.key).iter().map(|&a| book.address(a));
         ServiceState {
             rule: ServiceRule {
                 scheduler: entry.scheduler.unwrap_or(plain.scheduler),
@@ -138,6 +139,7 @@ fn services(ipvs: &Ipvs) -> Vec<ServiceState> {
                 netmask_len: entry.netmask_len,
                 one_packet: entry.one_packet,
                 engine: entry.engine,
+                local_addresses: local.collect(),
                 ..plain
             },
             stats: entry.stats,

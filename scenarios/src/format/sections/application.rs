@@ -19,10 +19,21 @@ pub static DIRECTOR: Section = Section {
             "The file with the rules, relative to the scenario.",
         ),
         field("sysctl", Kind::Table(&IPVS_SYSCTL), Means("kernel defaults"), "net.ipv4.vs.*"),
+        field(
+            "local_addresses",
+            Kind::List(&Kind::Addresses),
+            Means("those of the rules (-P -z)"),
+            "Addresses of the director that FULLNAT services without own ones put in the place of clients'.",
+        ),
         SETUP,
         SETUP_FILE,
     ],
 };
+
+/// Modes of a defence.
+const MODE: Kind = Kind::Integer(0, 3);
+/// A number that the kernel keeps as an `int`.
+const AMOUNT: Kind = Kind::Integer(0, i32::MAX as u64);
 
 /// Settings of IPVS.
 pub static IPVS_SYSCTL: Section = Section {
@@ -30,10 +41,58 @@ pub static IPVS_SYSCTL: Section = Section {
     help: "Settings of IPVS (net.ipv4.vs.*).",
     fields: &[
         field(
+            "amemthresh",
+            AMOUNT,
+            Default("1024"),
+            "Pages of free memory below which modes 1 and 2 of the defences begin; memory is never short here.",
+        ),
+        field(
+            "am_droprate",
+            AMOUNT,
+            Default("10"),
+            "`drop_packet` 3 drops one of this many new connections.",
+        ),
+        field(
+            "backup_only",
+            Kind::Bool,
+            Default("false"),
+            "A director whose synchronisation daemon is only a backup leaves all packets alone.",
+        ),
+        field(
+            "cache_bypass",
+            Kind::Bool,
+            Default("false"),
+            "Without a real server, packets of a fwmark service go where the client sent them.",
+        ),
+        field(
             "conn_reuse_mode",
             Kind::Integer(0, 3),
             Default("1"),
             "0 a SYN for an entry goes where it points, 1 a closed entry is scheduled anew, bit 2 also FIN_WAIT entries.",
+        ),
+        field(
+            "conntrack",
+            Kind::Bool,
+            Default("false"),
+            "Balanced connections take part in connection tracking.",
+        ),
+        field(
+            "drop_entry",
+            MODE,
+            Default("0"),
+            "Drop old entries: 0 never, 1 and 2 when memory is short, 3 always.",
+        ),
+        field(
+            "drop_packet",
+            MODE,
+            Default("0"),
+            "Drop new connections: 0 never, 1 and 2 when memory is short, 3 always.",
+        ),
+        field(
+            "secure_tcp",
+            MODE,
+            Default("0"),
+            "Stricter TCP states and shorter timeouts: 0 never, 1 and 2 when memory is short, 3 always.",
         ),
         field(
             "expire_nodest_conn",
@@ -42,12 +101,66 @@ pub static IPVS_SYSCTL: Section = Section {
             "Drop entries of a deleted real server at once.",
         ),
         field(
+            "expire_quiescent_template",
+            Kind::Bool,
+            Default("false"),
+            "A persistent client whose real server has weight 0 is scheduled anew.",
+        ),
+        field(
+            "ignore_tunneled",
+            Kind::Bool,
+            Default("false"),
+            "Leave packets alone that came out of a tunnel.",
+        ),
+        field(
+            "lblc_expiration",
+            Kind::Span,
+            Default("24h"),
+            "Entries of lblc live this long without use.",
+        ),
+        field(
+            "lblcr_expiration",
+            Kind::Span,
+            Default("24h"),
+            "Entries of lblcr live this long without use.",
+        ),
+        field(
+            "nat_icmp_send",
+            Kind::Bool,
+            Default("false"),
+            "A real server that sends from a NAT service without a connection is told so by ICMP.",
+        ),
+        field("pmtu_disc", Kind::Bool, Default("true"), "Tunnels copy DF and learn the path MTU."),
+        field(
+            "run_estimation",
+            Kind::Bool,
+            Default("true"),
+            "The estimator of rates runs (`-L --rate`).",
+        ),
+        field(
+            "schedule_icmp",
+            Kind::Bool,
+            Default("false"),
+            "Schedule ICMP errors that belong to no connection.",
+        ),
+        field(
             "sloppy_tcp",
             Kind::Bool,
             Default("false"),
             "Schedule TCP packets that are not a SYN.",
         ),
-        field("pmtu_disc", Kind::Bool, Default("true"), "Tunnels copy DF and learn the path MTU."),
+        field(
+            "sloppy_sctp",
+            Kind::Bool,
+            Default("false"),
+            "Schedule SCTP packets that are not an INIT.",
+        ),
+        field(
+            "snat_reroute",
+            Kind::Bool,
+            Default("true"),
+            "Route answers of NAT servers again by their new source.",
+        ),
     ],
 };
 

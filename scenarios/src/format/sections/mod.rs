@@ -46,8 +46,8 @@ const SCHEDULERS: [&str; Algorithm::ALL.len()] = {
     names
 };
 
-/// The three forwarding methods by the names people use.
-pub const FORWARDING: Kind = Kind::OneOf(&["NAT", "DR", "TUN"]);
+/// The forwarding methods by the names people use.
+pub const FORWARDING: Kind = Kind::OneOf(&["NAT", "DR", "TUN", "FULLNAT"]);
 
 /// Mistakes of a network that can be played, by the names of their findings. Others (a name that
 /// is used twice, a link to nowhere) leave no network to play.

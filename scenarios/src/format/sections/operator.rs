@@ -1,6 +1,6 @@
 //! What operators do while the run goes on.
 
-use super::{TEXTS, field};
+use super::{IPVS_SYSCTL, TEXTS, field};
 use crate::format::field::Absent::{Means, Required};
 use crate::format::field::{Kind, Section};
 
@@ -14,8 +14,14 @@ pub static RULE_EVENT: Section = Section {
         field(
             "ipvsadm",
             TEXTS,
-            Required,
+            Means("none"),
             "Command lines: \"-e -t VIP:80 -r RIP -m -w 0\"; \"-R < FILE\" reads them from a file, relative to the scenario.",
+        ),
+        field(
+            "sysctl",
+            Kind::Table(&IPVS_SYSCTL),
+            Means("none"),
+            "Settings of IPVS that change, after the commands; the others stay.",
         ),
     ],
 };

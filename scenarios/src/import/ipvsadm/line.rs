@@ -112,6 +112,14 @@ impl<'a> Line<'a> {
                 let (rip, port) = server::address(self, key, problems)?;
                 Change::DeleteServer(key?, rip, port)
             }
+            Command::AddLocal => {
+                let address = server::local_address(self, problems)?;
+                Change::AddLocalAddress(key?, address)
+            }
+            Command::DeleteLocal => {
+                let address = server::local_address(self, problems)?;
+                Change::DeleteLocalAddress(key?, address)
+            }
             Command::Zero => Change::Zero(match self.service() {
                 Some(_) => Some(key?),
                 None => None,
@@ -177,6 +185,7 @@ impl<'a> Line<'a> {
         let required = [
             (Role::Service, "service-address", "-t, -u, -f or --sctp-service with the service"),
             (Role::RealServer, "real-server", "-r with the real server"),
+            (Role::LocalAddress, "local-address", "-z with the local address"),
         ];
         for (role, name, label) in required {
             let there = self.options.iter().any(|g| g.opt.role == role);

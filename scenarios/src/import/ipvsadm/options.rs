@@ -28,6 +28,8 @@ pub(super) enum Command {
     Restore,
     StartDaemon,
     StopDaemon,
+    AddLocal,
+    DeleteLocal,
     Help,
     Version,
 }
@@ -47,6 +49,10 @@ pub(super) enum Role {
     RealServer,
     /// A parameter of a real server.
     ServerOption,
+    /// `-z`, a local address of FULLNAT.
+    LocalAddress,
+    /// `-F`, the interface of a local address.
+    LocalInterface,
     /// `-n`.
     Numeric,
     /// Selects what a listing is about, as a service does.
@@ -105,11 +111,18 @@ const fn command(short: Option<char>, long: &'static str, command: Command) -> O
 
 use Argument::{None as Nothing, Optional, Word};
 use Role::{
-    DaemonOption, Family, Listing, Numeric, RealServer, ServerOption, Service, ServiceOption,
-    SyncId, Table,
+    DaemonOption, Family, Listing, LocalAddress, LocalInterface, Numeric, RealServer, ServerOption,
+    Service, ServiceOption, SyncId, Table,
 };
 
-/// All options of ipvsadm 1.31.
+/// FULLNAT, of dpvs. Its short form `-b` is one of scheduler flags with `-A` and `-E`.
+pub(super) const FULL_NAT: &str = "fullnat";
+
+/// Options that only the ipvsadm of dpvs has: they have no abbreviations, so that those of the others
+/// stay as they are.
+const OF_DPVS: [&str; 5] = [FULL_NAT, "add-laddr", "del-laddr", "local-address", "ifname"];
+
+/// All options of ipvsadm 1.31, and those of dpvs for FULLNAT.
 pub(super) const OPTIONS: &[Opt] = &[
     command(Some('A'), "add-service", Command::AddService),
     command(Some('E'), "edit-service", Command::EditService),
@@ -126,6 +139,8 @@ pub(super) const OPTIONS: &[Opt] = &[
     command(None, "set", Command::Set),
     command(None, "start-daemon", Command::StartDaemon),
     command(None, "stop-daemon", Command::StopDaemon),
+    command(Some('P'), "add-laddr", Command::AddLocal),
+    command(Some('Q'), "del-laddr", Command::DeleteLocal),
     command(Some('h'), "help", Command::Help),
     command(Some('v'), "version", Command::Version),
     opt(Some('t'), "tcp-service", "service-address", Word, Service),
@@ -143,6 +158,9 @@ pub(super) const OPTIONS: &[Opt] = &[
     opt(Some('g'), "gatewaying", "forwarding-method", Nothing, ServerOption),
     opt(Some('i'), "ipip", "forwarding-method", Nothing, ServerOption),
     opt(Some('m'), "masquerading", "forwarding-method", Nothing, ServerOption),
+    opt(None, FULL_NAT, "forwarding-method", Nothing, ServerOption),
+    opt(Some('z'), "local-address", "local-address", Word, LocalAddress),
+    opt(Some('F'), "ifname", "ifname", Word, LocalInterface),
     opt(Some('w'), "weight", "weight", Word, ServerOption),
     opt(Some('x'), "u-threshold", "u-threshold", Word, ServerOption),
     opt(Some('y'), "l-threshold", "l-threshold", Word, ServerOption),
@@ -182,7 +200,8 @@ pub(super) fn by_long(long: &str) -> Vec<&'static Opt> {
         return vec![opt];
     }
     let mut found: Vec<&Opt> = Vec::new();
-    for opt in OPTIONS.iter().filter(|o| !long.is_empty() && o.long.starts_with(long)) {
+    let begins = |o: &&Opt| !OF_DPVS.contains(&o.long) && o.long.starts_with(long);
+    for opt in OPTIONS.iter().filter(begins).filter(|_| !long.is_empty()) {
         // `-L` and `-l` are both --list
         if !found.iter().any(|f| f.long == opt.long) {
             found.push(opt);
@@ -209,6 +228,8 @@ impl Command {
             Self::Restore => "restore",
             Self::StartDaemon => "start-daemon",
             Self::StopDaemon => "stop-daemon",
+            Self::AddLocal => "add-laddr",
+            Self::DeleteLocal => "del-laddr",
             Self::Help => "help",
             Self::Version => "version",
         }
@@ -224,12 +245,16 @@ impl Command {
                 | Self::DeleteService
                 | Self::AddServer
                 | Self::EditServer
-                | Self::DeleteServer,
+                | Self::DeleteServer
+                | Self::AddLocal
+                | Self::DeleteLocal,
                 Service,
             )
+            | (Self::AddLocal | Self::DeleteLocal, LocalAddress)
             | (Self::AddServer | Self::EditServer | Self::DeleteServer, RealServer) => Must,
             (Self::List, Service | Table) => OneOf,
             (_, Role::Command(_) | Family)
+            | (Self::AddLocal | Self::DeleteLocal, LocalInterface)
             | (Self::AddService | Self::EditService, ServiceOption)
             | (Self::AddServer | Self::EditServer, ServerOption)
             | (Self::Zero, Service)
@@ -247,11 +272,15 @@ impl Command {
             Self::AddService => "-A takes -t -u -f --sctp-service and -s -p -M -o -b --pe",
             Self::EditService => "-E takes -t -u -f --sctp-service and -s -p -M -o -b --pe",
             Self::DeleteService => "-D takes -t -u -f --sctp-service",
-            Self::AddServer => "-a takes -t -u -f --sctp-service, -r and -g -i -m -w -x -y --tun-*",
+            Self::AddServer => {
+                "-a takes -t -u -f --sctp-service, -r and -g -i -m -b -w -x -y --tun-*"
+            }
             Self::EditServer => {
-                "-e takes -t -u -f --sctp-service, -r and -g -i -m -w -x -y --tun-*"
+                "-e takes -t -u -f --sctp-service, -r and -g -i -m -b -w -x -y --tun-*"
             }
             Self::DeleteServer => "-d takes -t -u -f --sctp-service and -r",
+            Self::AddLocal => "-P takes -t -u -f --sctp-service, -z and -F",
+            Self::DeleteLocal => "-Q takes -t -u -f --sctp-service, -z and -F",
             Self::Clear => "-C takes no option",
             Self::Set => "--set takes three timeouts",
             Self::List => {

@@ -1,7 +1,7 @@
 //! Rules that a director starts with: what lines leave when they are played one after the other.
 
 use super::action::{Action, key_text};
-use super::{Names, line, lines, words};
+use super::{Names, is_v6, line, lines, words};
 use crate::diagnostic::{FileId, Place, Problem};
 use crate::format::words::list;
 use schedulers::Algorithm;
@@ -88,6 +88,32 @@ impl Rules {
             Command::DeleteServer(key, rip, port) => {
                 if let Some((index, at)) = self.server(*key, (*rip, *port), place)? {
                     self.servers[index].remove(at);
+                }
+            }
+            Command::AddLocalAddress(key, address) => {
+                let Some(index) = self.service(*key, place, "Service not defined")? else {
+                    return Ok(());
+                };
+                let service = &self.config.services[index];
+                if address.is_ipv6() != is_v6(*key) {
+                    let label = "a local address is of the family of the service";
+                    return Err(Problem::new(place, "illegal local address specified", label));
+                }
+                if service.local_addresses.contains(address) {
+                    let label = "this local address was added to the service before";
+                    return Err(Problem::new(place, "Local address already exists", label));
+                }
+            }
+            Command::DeleteLocalAddress(key, address) => {
+                let Some(index) = self.service(*key, place, "Service not defined")? else {
+                    return Ok(());
+                };
+                let local = &self.config.services[index].local_addresses;
+                if !local.contains(address) {
+                    let known = list(local.iter().map(ToString::to_string));
+                    let known = if known.is_empty() { "none".to_owned() } else { known };
+                    let label = format!("local addresses of the service: {known}");
+                    return Err(Problem::new(place, "No such local address", label));
                 }
             }
             Command::Zero(Some(key)) => {

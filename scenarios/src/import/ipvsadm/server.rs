@@ -2,6 +2,7 @@
 
 use super::address;
 use super::line::{Line, shown};
+use super::options::FULL_NAT;
 use super::service::is_v6;
 use crate::diagnostic::Problem;
 use crate::format::words::{list, nearest};
@@ -44,6 +45,18 @@ pub(super) fn address(
             None
         }
     }
+}
+
+/// The address of `-z`.
+pub(super) fn local_address(line: &Line<'_>, problems: &mut Vec<Problem>) -> Option<IpAddr> {
+    let argument = line.argument("local-address")?;
+    let wrong = "illegal local address specified";
+    match address::address(argument, proto::TCP, line.names, wrong) {
+        Ok(found) if found.port.is_none() => return Some(found.ip),
+        Ok(_) => problems.push(Problem::new(&argument.1, wrong, "expected an address, no port")),
+        Err(problem) => problems.push(problem),
+    }
+    None
 }
 
 /// The real server of a `-a` or `-e` line. Without a `key` the other options are read all the same.
@@ -112,8 +125,14 @@ fn forwarding(line: &Line<'_>, problems: &mut Vec<Problem>) -> (Forwarding, Tunn
         let message = format!("the option '{}' needs the forwarding method -i", given.opt.long);
         problems.push(Problem::new(&given.place, message, "only with -i"));
     }
-    let nat = line.given("masquerading").is_some();
-    (if nat { Forwarding::Nat } else { Forwarding::Dr }, TunnelOptions::default())
+    let method = if line.given("masquerading").is_some() {
+        Forwarding::Nat
+    } else if line.given(FULL_NAT).is_some() {
+        Forwarding::FullNat
+    } else {
+        Forwarding::Dr
+    };
+    (method, TunnelOptions::default())
 }
 
 const TUNNEL_OPTIONS: [&str; 5] = ["tun-type", "tun-port", "tun-nocsum", "tun-csum", "tun-remcsum"];

@@ -178,7 +178,7 @@ fn netmask(line: &Line<'_>, key: Option<ServiceKey>, problems: &mut Vec<Problem>
 }
 
 /// Whether packets of the service are IPv6.
-pub(super) const fn is_v6(key: ServiceKey) -> bool {
+pub(crate) const fn is_v6(key: ServiceKey) -> bool {
     match key {
         ServiceKey::Address { vip, .. } => vip.is_ipv6(),
         ServiceKey::Fwmark { v6, .. } => v6,

@@ -1,6 +1,6 @@
 //! A line as words, and words as options.
 
-use super::options::{Argument, OPTIONS, Opt, by_long, by_short};
+use super::options::{Argument, FULL_NAT, OPTIONS, Opt, by_long, by_short};
 use crate::diagnostic::{FileId, Place, Problem};
 use crate::format::words::{list, nearest};
 
@@ -102,7 +102,9 @@ impl<'a> Reader<'a, '_> {
         for (n, c) in word.char_indices().skip(1) {
             let start = place.span.start + n;
             let here = Place::new(place.file, start..start + c.len_utf8());
-            let Some(opt) = by_short(c) else {
+            let full_nat = c == 'b' && self.words.iter().any(is_of_servers);
+            let known = if full_nat { by_long(FULL_NAT).pop() } else { by_short(c) };
+            let Some(opt) = known else {
                 let shown = if word.len() == 2 { word.to_owned() } else { format!("-{c}") };
                 self.parsed.problems.push(unknown(&shown, "", &here));
                 return;
@@ -143,6 +145,11 @@ impl<'a> Reader<'a, '_> {
 
 fn is_option(word: &Word<'_>) -> bool {
     word.0.starts_with('-')
+}
+
+/// Whether a word is a command about a real server: `-a`, `--edit-server`.
+fn is_of_servers((word, _): &Word<'_>) -> bool {
+    ["-a", "-e", "--add-serve", "--edit-serve"].iter().any(|c| word.starts_with(c))
 }
 
 /// The problem of an option that is none, or the beginning of several.
