@@ -350,7 +350,11 @@ fn everything() -> IpvsConfig {
     ] {
         let servers = [11, 12].map(|host| real_server(key, host, method)).to_vec();
         let mut rule = service(key, servers);
-        rule.local_addresses = vec![rip_rule(101), rip_rule(102)];
+        rule.local_addresses = if key == MARK_V6 {
+            vec!["fd00::65".parse().unwrap(), "fd00::66".parse().unwrap()]
+        } else {
+            vec![rip_rule(101), rip_rule(102)]
+        };
         config.services.push(rule);
     }
     config
