@@ -9,7 +9,6 @@ use crate::diagnostic::Problem;
 pub(super) fn check(entry: Entry, words: &[Word]) -> Vec<Problem> {
     let word = &words[0];
     match entry {
-        Entry::Free => Vec::new(),
         Entry::Address => {
             let message = format!("VRRP parsed invalid IP {}. skipping IP...", word.text);
             let bad = words.iter().find(|w| !["brd", "dev"].contains(&w.text.as_str()));
@@ -21,12 +20,11 @@ pub(super) fn check(entry: Entry, words: &[Word]) -> Vec<Problem> {
             let message = format!("malformed unicast peer address[{}]. Skipping...", word.text);
             vec![Problem::new(&word.place, message, "expected an IPv4 or IPv6 address")]
         }
-        Entry::Peer => Vec::new(),
         Entry::Interface if word.text.len() > 15 => {
             let message = format!("Interface name '{}' too long - ignoring", word.text);
             vec![Problem::new(&word.place, message, "at most 15 letters")]
         }
-        Entry::Interface => Vec::new(),
+        Entry::Free | Entry::Peer | Entry::Interface => Vec::new(),
         Entry::Route => route(words),
         Entry::Rule => rule(words),
         Entry::Group => group(words).into_iter().collect(),

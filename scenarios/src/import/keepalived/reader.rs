@@ -170,7 +170,8 @@ impl<'a> Reader<'a> {
         }
         for path in found {
             match self.files.read(&path) {
-                Ok(text) if depth < DEEPEST => {
+                Ok(text) if depth < DEEPEST && self.letters < MOST_LETTERS => {
+                    self.letters += EACH;
                     let id = self.sources.add(path.as_str(), text);
                     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
                     self.file(id, folder, depth + 1);

@@ -73,7 +73,7 @@ pub(super) fn addresses(text: &str) -> Option<Vec<IpAddr>> {
     let free = u32::from(bits - length);
     let size = 1_u128.checked_shl(free).filter(|s| *s <= MOST)?;
     let start = number(ip);
-    (start % size == 0).then(|| (0..size).map(|n| like(ip, start + n)).collect())
+    start.is_multiple_of(size).then(|| (0..size).map(|n| like(ip, start + n)).collect())
 }
 
 fn between(first: IpAddr, last: IpAddr) -> Option<Vec<IpAddr>> {

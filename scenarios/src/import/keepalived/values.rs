@@ -14,7 +14,6 @@ pub(super) fn check(arg: Arg, words: &[Word]) -> Result<(), Problem> {
     let keyword = &words[0];
     let Some(word) = words.get(1) else { return without_value(arg, keyword) };
     match arg {
-        Arg::Any | Arg::Text | Arg::NewName(_) => Ok(()),
         Arg::Number(low, high) | Arg::MaybeNumber(low, high) => number(word, low, high).map(|_| ()),
         Arg::Decimal(low, high) => decimal(word, low, high).map(|_| ()),
         Arg::Bool(_) => boolean(&word.text).map(|_| ()).ok_or_else(|| {
@@ -25,7 +24,6 @@ pub(super) fn check(arg: Arg, words: &[Word]) -> Result<(), Problem> {
             let message = format!("Interface name '{}' too long - ignoring", word.text);
             Err(Problem::new(&word.place, message, "at most 15 letters"))
         }
-        Arg::Interface => Ok(()),
         Arg::Address(message) => match address(&word.text) {
             Some(_) => Ok(()),
             None => Err(said(message, word, "expected an IPv4 or IPv6 address")),
@@ -39,7 +37,7 @@ pub(super) fn check(arg: Arg, words: &[Word]) -> Result<(), Problem> {
             let found = known.iter().any(|k| k.eq_ignore_ascii_case(&word.text));
             if found { Ok(()) } else { Err(choice(known, message, word)) }
         }
-        Arg::Choice(..) => Ok(()),
+        Arg::Any | Arg::Text | Arg::NewName(_) | Arg::Interface | Arg::Choice(..) => Ok(()),
         Arg::Weight => weight(words),
         Arg::Mask => mask(&word.text).map(|_| ()).ok_or_else(|| {
             let message = format!("Invalid persistence_granularity '{}'", word.text);
