@@ -61,7 +61,7 @@ fn check_one(
         }
         None => {
             let message = format!(
-                "`{file}` is neither a scenario, nor rules of ipvsadm, nor a keepalived.conf"
+                "`{file}` is neither a scenario nor rules of ipvsadm nor a keepalived.conf"
             );
             let mut failure = Failure::nowhere(message);
             if let Some(problem) = failure.problems.first_mut() {

@@ -7,7 +7,7 @@ use crate::diagnostic::{FileId, Sources};
 use crate::model::Files;
 use std::collections::BTreeMap;
 
-/// Most letters that all definitions and sequences together may make.
+/// Most letters that definitions, sequences and files included twice may add to the texts.
 const MOST_LETTERS: usize = 1_000_000;
 /// What a use of a definition, a round of a sequence or an included file counts besides its letters.
 const EACH: usize = 16;
@@ -23,6 +23,8 @@ pub(super) struct Reader<'a> {
     definitions: BTreeMap<String, Vec<Letter>>,
     pub(super) tokens: Vec<Token>,
     letters: usize,
+    /// How many there may be.
+    most: usize,
 }
 
 /// A definition of several lines that is being read.
@@ -39,12 +41,24 @@ impl<'a> Reader<'a> {
         findings: &'a mut Findings,
     ) -> Self {
         let (definitions, tokens) = (BTreeMap::new(), Vec::new());
-        Self { sources, files, options, findings, definitions, tokens, letters: 0 }
+        Self {
+            sources,
+            files,
+            options,
+            findings,
+            definitions,
+            tokens,
+            letters: 0,
+            most: MOST_LETTERS,
+        }
     }
 
     /// Reads a file of the sources that lies in `folder`.
     pub(super) fn file(&mut self, file: FileId, folder: &str, depth: usize) {
         let text = self.sources.text(file).to_owned();
+        if self.sources.iter().filter(|(name, _)| *name == self.sources.name(file)).count() == 1 {
+            self.most = self.most.saturating_add(text.len());
+        }
         let mut offset = 0;
         let mut open: Option<Open> = None;
         let mut carried: Vec<Letter> = Vec::new();
@@ -116,7 +130,15 @@ impl<'a> Reader<'a> {
     fn line(&mut self, file: FileId, folder: &str, line: &[Letter], depth: usize) {
         let Some(line) = self.condition(trim(line)) else { return };
         self.letters += line.len();
-        if line.is_empty() || self.letters > MOST_LETTERS {
+        if line.is_empty() {
+            return;
+        }
+        if self.letters > self.most {
+            let message = "definitions, sequences and files make too much text";
+            if self.findings.problems.last().is_none_or(|p| p.message != message) {
+                let label = "what follows is left out";
+                self.findings.error(&place(file, line), message, label);
+            }
             return;
         }
         if depth > DEEPEST {
@@ -170,7 +192,7 @@ impl<'a> Reader<'a> {
         }
         for path in found {
             match self.files.read(&path) {
-                Ok(text) if depth < DEEPEST && self.letters < MOST_LETTERS => {
+                Ok(text) if depth < DEEPEST && self.letters < self.most => {
                     self.letters += EACH;
                     let id = self.sources.add(path.as_str(), text);
                     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -211,7 +233,7 @@ impl<'a> Reader<'a> {
                 None => predefined(folder, &name, at),
             };
             match value {
-                Some(value) if depth < DEEPEST && self.letters < MOST_LETTERS => {
+                Some(value) if depth < DEEPEST && self.letters < self.most => {
                     self.letters += value.len() + EACH;
                     let here: Vec<_> = value.iter().map(|l| Letter { at, ..*l }).collect();
                     self.expand(file, folder, &here, out, depth + 1);
@@ -256,13 +278,7 @@ impl<'a> Reader<'a> {
         let at = line[0].at;
         let before: Vec<_> = names.iter().map(|n| self.definitions.get(n).cloned()).collect();
         for values in rounds {
-            if self.letters > MOST_LETTERS {
-                let message = "sequences make too much text";
-                self.findings.error(
-                    &place(file, &line[..1]),
-                    message,
-                    "more than a million letters",
-                );
+            if self.letters > self.most {
                 break;
             }
             for (name, value) in names.iter().zip(values) {

@@ -116,6 +116,14 @@ fn a_definition_that_contains_itself_is_told_and_ends() {
 }
 
 #[test]
+fn a_long_text_is_read_to_its_end_and_endless_ones_are_cut() {
+    let long = format!("{}{}", "# comment\nglobal_defs {\n}\n".repeat(60_000), instance(""));
+    assert_eq!(parse(&long).0.instances.len(), 1);
+    let said = messages("~SEQ(a,1,999) ~SEQ(b,1,999) ~SEQ(c,1,999) global_defs {\n}\n");
+    assert!(said.iter().any(|m| m.contains("make too much text")), "{:?}", said.first());
+}
+
+#[test]
 fn an_unknown_name_stays_and_is_no_block() {
     assert_eq!(messages(&instance(" priority $PRI")), ["invalid number '$PRI'"]);
     let said = messages("global_defs {\n router_id ${NAME}\n}\n");

@@ -11,6 +11,9 @@ use super::{entries, values};
 use crate::diagnostic::{Place, Problem};
 use crate::format::words::nearest;
 
+/// Behind so many problems no word is guessed any more: it takes its time.
+const MOST_HINTS: usize = 100;
+
 /// A keyword with its values, or a line of a block without keywords.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Node {
@@ -140,7 +143,8 @@ impl<'a> Blocks<'a> {
     ) {
         let word = &words[0];
         let Some(keyword) = tables.iter().copied().flatten().find(|k| k.name == word.text) else {
-            self.report(unknown(tables, of, word));
+            let hint = self.astray == 0 && self.findings.problems.len() < MOST_HINTS;
+            self.report(unknown(tables, of, word, hint));
             if let Some(Token::Open(place)) = self.peek() {
                 self.at += 1;
                 let problem =
@@ -265,11 +269,14 @@ impl<'a> Blocks<'a> {
     }
 }
 
-fn unknown(tables: &[&'static [Keyword]], of: Option<&Word>, word: &Word) -> Problem {
+fn unknown(tables: &[&'static [Keyword]], of: Option<&Word>, word: &Word, hint: bool) -> Problem {
     let here = tables.iter().copied().flatten().map(|k| k.name);
     let block = of.map_or("outside blocks".to_owned(), |o| format!("in `{}`", o.text));
     let label = format!("no keyword {block}, the line is ignored");
     let problem = Problem::new(&word.place, format!("Unknown keyword '{}'", word.text), label);
+    if !hint {
+        return problem;
+    }
     if word.text == "nb_get_retry" {
         return problem
             .help("`retry` is meant: `nb_get_retry` is known in HTTP_GET and SSL_GET only");
