@@ -14,6 +14,9 @@ use crate::model::{Failure, Folder, Scenario, Settings, Variant};
 use sim_core::net::topology::{Problem, Topology};
 use std::path::Path;
 
+/// Most problems of a file of keepalived that are shown.
+const MOST_SHOWN: usize = 200;
+
 /// How files of keepalived are read and told about.
 #[derive(Debug)]
 pub(super) struct Keepalived {
@@ -131,7 +134,11 @@ fn configuration(file: &str, text: &str, how: &Keepalived, out: &mut Output) -> 
     }
     tidy(&mut problems);
     if !problems.is_empty() {
-        out.problems(&sources, &problems)?;
+        let shown = &problems[..problems.len().min(MOST_SHOWN)];
+        out.problems(&sources, shown)?;
+        if shown.len() < problems.len() {
+            out.note(&format!("the first {MOST_SHOWN} of {} are shown", problems.len()))?;
+        }
     }
     let mut remarks = findings.remarks;
     remarks.sort_by_key(|r| (r.place.file, r.place.span.start));
