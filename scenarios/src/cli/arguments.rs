@@ -48,14 +48,21 @@ pub(super) enum Command {
         reference: bool,
     },
     /// Look for mistakes in scenarios and rules, without running anything.
-    #[command(after_help = "Example:\n  lvsim check my.toml rules.ipvsadm")]
+    #[command(after_help = "Example:\n  lvsim check my.toml rules.ipvsadm keepalived.conf")]
     Check {
-        /// Scenarios or rules of ipvsadm, recognised by their content.
+        /// Scenarios, rules of ipvsadm, or keepalived.conf, recognised by their content.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<String>,
         /// Read every file as this kind.
         #[arg(long = "as", value_name = "KIND")]
         kind: Option<Kind>,
+        /// Of a keepalived.conf: lines `@ID ...` count if this is their ID (keepalived -i).
+        #[arg(long, value_name = "ID")]
+        config_id: Option<String>,
+        /// Of a keepalived.conf: list what follows from an unknown block, and what is accepted and
+        /// changes nothing.
+        #[arg(long, short)]
+        verbose: bool,
     },
     /// Run scenarios and judge their expectations.
     #[command(after_help = "Examples:\n  lvsim test mm1 --seeds 10\n  \
@@ -94,6 +101,7 @@ pub(super) enum Command {
 pub(super) enum Kind {
     Scenario,
     Ipvsadm,
+    Keepalived,
 }
 
 #[derive(Debug, Args)]

@@ -8,16 +8,31 @@ use crate::catalogue;
 use crate::diagnostic::{Sources, tidy};
 use crate::format::sections::SCENARIO;
 use crate::format::tree;
-use crate::import::ipvsadm;
+use crate::import::{ipvsadm, keepalived};
 use crate::lint;
-use crate::model::{Failure, Scenario, Settings, Variant};
+use crate::model::{Failure, Folder, Scenario, Settings, Variant};
 use sim_core::net::topology::{Problem, Topology};
 use std::path::Path;
 
-pub(super) fn check(files: &[String], kind: Option<Kind>, out: &mut Output) -> io::Result<Answer> {
+/// Most problems of a file of keepalived that are shown.
+const MOST_SHOWN: usize = 200;
+
+/// How files of keepalived are read and told about.
+#[derive(Debug)]
+pub(super) struct Keepalived {
+    pub(super) options: keepalived::Options,
+    pub(super) verbose: bool,
+}
+
+pub(super) fn check(
+    files: &[String],
+    kind: Option<Kind>,
+    how: &Keepalived,
+    out: &mut Output,
+) -> io::Result<Answer> {
     let mut worst = Answer::Good;
     for file in files {
-        let answer = check_one(file, kind, out)?;
+        let answer = check_one(file, kind, how, out)?;
         if answer.code() > worst.code() {
             worst = answer;
         }
@@ -25,7 +40,12 @@ pub(super) fn check(files: &[String], kind: Option<Kind>, out: &mut Output) -> i
     Ok(worst)
 }
 
-fn check_one(file: &str, kind: Option<Kind>, out: &mut Output) -> io::Result<Answer> {
+fn check_one(
+    file: &str,
+    kind: Option<Kind>,
+    how: &Keepalived,
+    out: &mut Output,
+) -> io::Result<Answer> {
     let shipped = catalogue::find(file).is_some();
     let text = if shipped { Ok(String::new()) } else { read(Path::new(file)) };
     let text = match text {
@@ -35,6 +55,7 @@ fn check_one(file: &str, kind: Option<Kind>, out: &mut Output) -> io::Result<Ans
     let kind = kind.or_else(|| if shipped { Some(Kind::Scenario) } else { recognise(&text) });
     match kind {
         Some(Kind::Ipvsadm) => rules(file, &text, out),
+        Some(Kind::Keepalived) => configuration(file, &text, how, out),
         Some(Kind::Scenario) => {
             match Input::find(file).and_then(|i| i.load(&Settings::default())) {
                 Ok(scenario) => findings(file, &scenario, out),
@@ -42,10 +63,13 @@ fn check_one(file: &str, kind: Option<Kind>, out: &mut Output) -> io::Result<Ans
             }
         }
         None => {
-            let message = format!("`{file}` is neither a scenario nor rules of ipvsadm");
+            let message = format!(
+                "`{file}` is neither a scenario nor rules of ipvsadm nor a keepalived.conf"
+            );
             let mut failure = Failure::nowhere(message);
             if let Some(problem) = failure.problems.first_mut() {
-                problem.help = Some("`--as scenario` or `--as ipvsadm` decides".to_owned());
+                problem.help =
+                    Some("`--as scenario`, `--as ipvsadm` or `--as keepalived` decides".to_owned());
             }
             out.failure(&failure).map(|()| Answer::Wrong)
         }
@@ -56,6 +80,9 @@ fn check_one(file: &str, kind: Option<Kind>, out: &mut Output) -> io::Result<Ans
 fn recognise(text: &str) -> Option<Kind> {
     if ipvsadm::looks_like(text) {
         return Some(Kind::Ipvsadm);
+    }
+    if keepalived::looks_like(text) {
+        return Some(Kind::Keepalived);
     }
     let mut sources = Sources::default();
     let file = sources.add("", text);
@@ -91,6 +118,49 @@ fn rules(file: &str, text: &str, out: &mut Output) -> io::Result<Answer> {
     let (services, servers) = (counted(services.len(), "service"), counted(servers, "real server"));
     out.line(&format!("{file}: {services}, {servers}"))?;
     Ok(Answer::of(empty.is_empty() && !nothing))
+}
+
+/// What keepalived says about its configuration, and what is in it.
+fn configuration(file: &str, text: &str, how: &Keepalived, out: &mut Output) -> io::Result<Answer> {
+    let mut sources = Sources::default();
+    let id = sources.add(file, text);
+    let folder = Folder(Path::new(file).parent().map(Path::to_owned).unwrap_or_default());
+    let (all, mut findings) = keepalived::read(&mut sources, id, &folder, &how.options);
+    let rules = all.rules(&mut findings);
+    let mut problems = findings.problems;
+    let consequences = findings.consequences.len();
+    if how.verbose {
+        problems.append(&mut findings.consequences);
+    }
+    tidy(&mut problems);
+    if !problems.is_empty() {
+        let shown = &problems[..problems.len().min(MOST_SHOWN)];
+        out.problems(&sources, shown)?;
+        if shown.len() < problems.len() {
+            out.note(&format!("the first {MOST_SHOWN} of {} are shown", problems.len()))?;
+        }
+    }
+    let mut remarks = findings.remarks;
+    remarks.sort_by_key(|r| (r.place.file, r.place.span.start));
+    let passed_over = all.passed_over().into_iter().filter(|_| how.verbose);
+    let passed_over =
+        passed_over.map(|(place, what)| (place, format!("accepted, not simulated: {what}")));
+    let remarks = remarks.into_iter().map(|r| (r.place, format!("remark: {}", r.message)));
+    for (place, message) in remarks.chain(passed_over) {
+        out.line(&format!("{}:{}: {message}", sources.name(place.file), sources.line(&place)))?;
+    }
+    let services = &rules.config.services;
+    let mut counts = vec![
+        counted(services.len(), "service"),
+        counted(services.iter().map(|s| s.servers.len()).sum(), "real server"),
+        counted(all.instances.len(), "VRRP instance"),
+        counted(problems.len(), "finding"),
+    ];
+    if consequences > 0 && !how.verbose {
+        counts.push(format!("{} (--verbose shows)", counted(consequences, "consequence")));
+    }
+    out.line(&format!("{file}: {}", counts.join(", ")))?;
+    Ok(Answer::of(problems.is_empty() && consequences == 0))
 }
 
 /// What is doubtful about the networks and clusters of a scenario.

@@ -13,6 +13,7 @@ mod show;
 mod test;
 mod trace;
 
+use crate::import::keepalived;
 use arguments::{Cli, Command};
 use clap::Parser as _;
 use output::Output;
@@ -73,7 +74,10 @@ fn dispatch(cli: &Cli, out: &mut Output) -> io::Result<Answer> {
             show::show(name, folder.as_deref(), *dot, variant.as_deref(), out)
         }
         Command::Schema { reference } => show::schema(*reference, out),
-        Command::Check { files, kind } => check::check(files, *kind, out),
+        Command::Check { files, kind, config_id, verbose } => {
+            let options = keepalived::Options { config_id: config_id.clone() };
+            check::check(files, *kind, &check::Keepalived { options, verbose: *verbose }, out)
+        }
         Command::Test(arguments) => test::test(arguments, out),
         Command::Trace(arguments) => trace::trace(arguments, out),
         Command::Conform { paths, verbose } => conform::conform(paths, *verbose, out),

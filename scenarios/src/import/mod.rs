@@ -1,4 +1,6 @@
-//! Texts of other programs: rules of ipvsadm, and what an administrator types to set up a host.
+//! Texts of other programs: rules of ipvsadm, keepalived.conf, and what an administrator types to set up a
+//! host.
 
 pub mod commands;
 pub mod ipvsadm;
+pub mod keepalived;

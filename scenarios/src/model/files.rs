@@ -9,6 +9,9 @@ pub trait Files {
     /// # Errors
     /// Why it cannot be read.
     fn read(&self, name: &str) -> Result<String, String>;
+
+    /// The names of the files and folders in a folder, in no order; none if there is no such folder.
+    fn names(&self, folder: &str) -> Vec<String>;
 }
 
 /// A folder; names are relative to it.
@@ -20,6 +23,13 @@ impl Files for Folder {
         let path = self.0.join(name);
         let bytes = std::fs::read(&path).map_err(|e| e.to_string())?;
         text(bytes)
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.0.join(folder).join(".")) else {
+            return Vec::new();
+        };
+        entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect()
     }
 }
 
@@ -40,5 +50,17 @@ impl Files for Embedded {
     fn read(&self, name: &str) -> Result<String, String> {
         let found = self.0.iter().find(|(n, _)| *n == name);
         found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| "there is no such file".to_owned())
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let below = self.0.iter().filter_map(|(name, _)| match folder {
+            "" => Some(*name),
+            folder => name.strip_prefix(folder)?.strip_prefix('/'),
+        });
+        let mut names: Vec<String> =
+            below.map(|n| n.split('/').next().unwrap_or(n).to_owned()).collect();
+        names.sort();
+        names.dedup();
+        names
     }
 }

@@ -4,8 +4,9 @@ use super::{HostScript, Reading};
 use crate::build::later;
 use crate::diagnostic::{At, FileId, Place, Problem};
 use crate::format::Record;
-use crate::import::commands;
+use crate::import::commands::{self, Remark};
 use crate::import::ipvsadm::{self, Names, Rules};
+use crate::import::keepalived;
 use schedulers::Algorithm;
 use sim_core::config::{IpvsConfig, IpvsSysctl, Net};
 use sim_core::ipvs::rules::Forwarding;
@@ -147,6 +148,9 @@ fn texts(table: &Record, record: &Record, reading: &mut Reading<'_>) -> (Option<
     match reading.files.read(&file.value) {
         Ok(text) => {
             let id = reading.sources.add_once(&file.value, &text);
+            if keepalived::looks_like(&text) {
+                return (Some(from_keepalived(id, &file, table, record, reading)), true);
+            }
             let rules = ipvsadm::read_file(&reading.sources, id, &names, &mut reading.problems);
             (Some(rules), true)
         }
@@ -157,6 +161,37 @@ fn texts(table: &Record, record: &Record, reading: &mut Reading<'_>) -> (Option<
             (None, true)
         }
     }
+}
+
+/// The rules that keepalived makes of its configuration while all real servers are up. What it reports
+/// and passes over is remarked, as it starts nevertheless.
+fn from_keepalived(
+    id: FileId,
+    file: &At<String>,
+    table: &Record,
+    record: &Record,
+    reading: &mut Reading<'_>,
+) -> Rules {
+    let name = table.get::<String>("host").or_else(|| {
+        let director = record.table("cluster")?.table("director");
+        director.and_then(|d| d.get("name")).or_else(|| Some("director".to_owned()))
+    });
+    let config_id = name.and_then(|n| n.split('.').next().map(str::to_owned));
+    let options = keepalived::Options { config_id };
+    let (all, mut findings) = keepalived::read(&mut reading.sources, id, reading.files, &options);
+    let rules = all.rules(&mut findings);
+    if rules.config.services.is_empty() {
+        let message = format!("`{}` gives the director no service", file.value);
+        let problem = Problem::new(&file.place, message, "no `virtual_server` in it counts");
+        reading.problems.push(problem.help("`lvsim check` tells what keepalived says about it"));
+    }
+    for problem in findings.problems.into_iter().chain(findings.consequences) {
+        if let Some(place) = problem.place {
+            reading.remark(Remark { place, message: format!("keepalived: {}", problem.message) });
+        }
+    }
+    findings.remarks.into_iter().for_each(|r| reading.remark(r));
+    rules
 }
 
 /// The source of a text in a scenario and its offset there: the scenario itself where the text stands

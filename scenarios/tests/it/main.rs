@@ -15,6 +15,8 @@ mod howtos;
 #[cfg(test)]
 mod judgements;
 #[cfg(test)]
+mod keepalived;
+#[cfg(test)]
 mod mistakes;
 #[cfg(test)]
 mod operator;

@@ -16,7 +16,7 @@ pub static DIRECTOR: Section = Section {
             "rules_file",
             Kind::Text,
             Means("none"),
-            "The file with the rules, relative to the scenario.",
+            "The file with the rules, as ipvsadm-save prints them, or a keepalived.conf; relative to the scenario.",
         ),
         field("sysctl", Kind::Table(&IPVS_SYSCTL), Means("kernel defaults"), "net.ipv4.vs.*"),
         field(

@@ -1,0 +1,130 @@
+//! Virtual servers as rules of a director, as they are while every real server is up.
+
+use super::{Configuration, Findings, Target, VirtualServer};
+use crate::import::ipvsadm::{Action, Rules};
+use sim_core::ipvs::Command;
+use sim_core::ipvs::rules::{
+    Daemon, DaemonRole, Engine, Forwarding, ServerRule, ServiceKey, ServiceRule,
+};
+
+impl Configuration {
+    /// The rules that keepalived gives to the kernel while all checks succeed: services and real
+    /// servers in the order of the file. A weight above 65535 becomes 65535.
+    ///
+    /// Remarks tell what of the configuration has no effect on them.
+    pub fn rules(&self, findings: &mut Findings) -> Rules {
+        let mut rules = Rules::default();
+        for server in &self.servers {
+            for target in &server.targets {
+                let service = service(server, *target);
+                let add = Action::Change(Command::AddService(service.clone()));
+                if let Err(problem) = rules.play(&add, &server.place) {
+                    findings.problems.push(problem);
+                    continue;
+                }
+                for (rule, real) in real_servers(server, *target).into_iter().zip(&server.servers) {
+                    let add = Action::Change(Command::AddServer(service.key, rule));
+                    findings.problems.extend(rules.play(&add, &real.place).err());
+                }
+            }
+            note(server, findings);
+        }
+        rules.config.timeouts = self.global.timeouts;
+        if let Some((interface, place)) = &self.global.sync_daemon {
+            let role = match self.instances.first() {
+                Some(instance) if instance.master => DaemonRole::Master,
+                _ => DaemonRole::Backup,
+            };
+            let syncid = self.instances.first().map_or(0, |i| i.vrid);
+            let interface = interface.clone();
+            let daemon = Daemon {
+                role,
+                interface,
+                syncid,
+                group: None,
+                port: None,
+                ttl: None,
+                maxlen: None,
+            };
+            let message = format!(
+                "the connection sync daemon starts as {} and stays so: VRRP is not simulated",
+                role.name()
+            );
+            findings.remark(place, message);
+            rules.config.daemons.push(daemon);
+        }
+        for instance in &self.instances {
+            let message = format!(
+                "VRRP is not simulated: the director has the addresses of {} as its scenario says",
+                instance.name
+            );
+            findings.remark(&instance.place, message);
+        }
+        rules
+    }
+}
+
+/// A service without its real servers.
+fn service(server: &VirtualServer, target: Target) -> ServiceRule {
+    let v6 = server.servers.first().is_some_and(|s| s.ip.is_ipv6());
+    let key = match target {
+        Target::Address { ip, port } => {
+            ServiceKey::Address { protocol: server.protocol, vip: ip, port }
+        }
+        Target::Fwmark { mark, v6: family } => {
+            ServiceKey::Fwmark { mark, v6: family.unwrap_or(v6) }
+        }
+    };
+    let plain = ServiceRule::new(key);
+    ServiceRule {
+        scheduler: server.scheduler,
+        sched_flags: server.sched_flags,
+        persistent: server.persistence,
+        netmask_len: server.granularity.unwrap_or(plain.netmask_len).min(plain.netmask_len),
+        one_packet: server.one_packet,
+        engine: server.engine.as_ref().filter(|e| *e == "sip").map(|_| Engine::Sip),
+        ..plain
+    }
+}
+
+fn real_servers(server: &VirtualServer, target: Target) -> Vec<ServerRule> {
+    let vip_port = match target {
+        Target::Address { port, .. } => port,
+        Target::Fwmark { .. } => 0,
+    };
+    let rule = |s: &super::RealServer| ServerRule {
+        port: if s.forwarding == Forwarding::Nat && s.port > 0 { s.port } else { vip_port },
+        forwarding: s.forwarding,
+        tunnel: s.tunnel,
+        weight: u16::try_from(s.weight).unwrap_or(u16::MAX),
+        upper_threshold: s.thresholds.0,
+        lower_threshold: s.thresholds.1,
+        ..ServerRule::new(s.ip, vip_port)
+    };
+    server.servers.iter().map(rule).collect()
+}
+
+fn note(server: &VirtualServer, findings: &mut Findings) {
+    let mut without = Vec::new();
+    if server.servers.iter().any(|s| !s.checkers.is_empty()) {
+        without.push("health checks");
+    }
+    if server.servers.iter().any(|s| s.inhibit) {
+        without.push("inhibit_on_failure");
+    }
+    if server.sorry.is_some() {
+        without.push("sorry_server");
+    }
+    if server.quorum > 1 {
+        without.push("quorum");
+    }
+    if server.ha_suspend {
+        without.push("ha_suspend");
+    }
+    if !without.is_empty() {
+        let verb = if without.len() == 1 && !without[0].ends_with('s') { "is" } else { "are" };
+        let message =
+            format!("{} {verb} not simulated: all real servers stay up", without.join(", "));
+        findings.remark(&server.place, message);
+    }
+}
