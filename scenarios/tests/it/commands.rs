@@ -138,6 +138,38 @@ fn scratch(name: &str) -> Scratch {
     s
 }
 
+/// What looks like output of `sysctl -w` may be a variable that the next lines need.
+#[test]
+fn a_variable_behind_a_command_that_prints_is_no_output() {
+    let s = Scratch::new("commands-variable");
+    s.write(
+        "loop.toml",
+        r#"
+duration = "1s"
+[cluster]
+[cluster.director]
+setup = """
+ip addr add 192.168.10.200/32 dev eth0
+sysctl -w net.ipv4.ip_forward=1
+rips=""
+for h in 11 12; do rips="$rips 192.168.10.$h"; done
+ipvsadm -A -t 192.168.10.200:80 -s rr
+for r in $rips; do ipvsadm -a -t 192.168.10.200:80 -r $r:80 -m; done
+iptables -t nat -A POSTROUTING -m ipvs --vaddr 192.168.10.200/32 -j SNAT --to-source 192.168.10.2
+sysctl -w net.ipv4.vs.conntrack=1
+"""
+[server]
+[client]
+load = "constant(20/s)"
+[[expect]]
+metric = "connections.failed.total"
+is = 0
+"#,
+    );
+    let (code, out, err) = s.lvsim(&["test", "loop.toml"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+}
+
 #[test]
 fn a_cluster_of_pasted_commands_serves() {
     let s = scratch("commands");

@@ -263,8 +263,11 @@ impl Splitter<'_, '_> {
         let shaped = SHAPES.iter().any(|s| text.starts_with(s));
         // what could be a command that is not known, and is told
         let word = first.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let assigns = first.split_once('=').is_some_and(|(n, _)| n.chars().all(name));
         let follows = self.shows
             && !is_known
+            && !assigns
             && (row || indented || !word)
             && programs::misspelt(first).is_none();
         if shaped || follows {
