@@ -9,7 +9,7 @@ use crate::diagnostic::{Sources, tidy};
 use crate::format::sections::SCENARIO;
 use crate::format::tree;
 use crate::import::{ipvsadm, keepalived};
-use crate::lint;
+use crate::lint::{self, Judgement};
 use crate::model::{Failure, Folder, Scenario, Settings, Variant};
 use sim_core::net::topology::{Problem, Topology};
 use std::path::Path;
@@ -111,13 +111,16 @@ fn rules(file: &str, text: &str, out: &mut Output) -> io::Result<Answer> {
     for line in &empty {
         out.line(line)?;
     }
+    for mapping in &rules.mapped {
+        out.line(&format!("{file}: {}", said_of(&lint::judge_mapping(mapping))))?;
+    }
     let nothing = services.is_empty();
     if nothing {
         out.line(&format!("{file}: there is no service"))?;
     }
     let (services, servers) = (counted(services.len(), "service"), counted(servers, "real server"));
     out.line(&format!("{file}: {services}, {servers}"))?;
-    Ok(Answer::of(empty.is_empty() && !nothing))
+    Ok(Answer::of(empty.is_empty() && rules.mapped.is_empty() && !nothing))
 }
 
 /// What keepalived says about its configuration, and what is in it.
@@ -209,14 +212,15 @@ fn doubts(variant: &Variant) -> Vec<(&'static str, String)> {
             let name = f.problem.name();
             (name, format!("{}: {} ({name})", f.place, f.explanation))
         });
-    let judged = judgements.iter().map(|j| {
-        let text = format!(
-            "{}: {} ({})\n    because {}\n    help: {}",
-            j.place, j.message, j.name, j.reason, j.help
-        );
-        (j.name, text)
-    });
+    let mapped = variant.mapped.iter().map(lint::judge_mapping);
+    let judged = judgements.iter().cloned().chain(mapped).map(|j| (j.name, said_of(&j)));
     network.chain(judged).collect()
+}
+
+/// A judgement with its reason and what helps.
+fn said_of(j: &Judgement) -> String {
+    let Judgement { name, place, message, reason, help } = j;
+    format!("{place}: {message} ({name})\n    because {reason}\n    help: {help}")
 }
 
 /// `1 finding`, `2 findings`.

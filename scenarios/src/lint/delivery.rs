@@ -5,6 +5,7 @@ use super::cluster::{
     Client, Cluster, Hop, Member, holds, neighbour_of, next_hop, on_interface, protocol,
     service_name, sources, takes, vips,
 };
+use crate::import::ipvsadm::{PortMapping, key_text};
 use core::net::IpAddr;
 use sim_core::config::{HostConfig, Net, TunnelKind};
 use sim_core::ipvs::rules::{Encapsulation, Forwarding, ServiceKey};
@@ -463,16 +464,30 @@ fn port_mapping(m: &Member<'_>, found: &mut Vec<Judgement>) {
     if !keeps || port == 0 || m.rule.port == port {
         return;
     }
-    found.push(Judgement {
+    let place = service_name(m.director, m.service);
+    found.push(mapping(place, &m.host.name, (m.rule.port, port), m.rule.forwarding));
+}
+
+/// A port that rules ask of a real server by a method that cannot map it.
+pub(super) fn asked(m: &PortMapping) -> Judgement {
+    let port = match m.service {
+        ServiceKey::Address { port, .. } => port,
+        ServiceKey::Fwmark { .. } => 0,
+    };
+    let place = format!("service {}", key_text(m.service));
+    mapping(place, &m.rip.to_string(), (m.asked, port), m.method)
+}
+
+fn mapping(place: String, server: &str, (asked, port): (u16, u16), by: Forwarding) -> Judgement {
+    Judgement {
         name: "port-mapping",
-        place: service_name(m.director, m.service),
+        place,
         message: format!(
-            "{} is asked for port {} by {}, but gets packets for port {port}",
-            m.host.name, m.rule.port, m.rule.forwarding
+            "{server} is asked for port {asked} by {by}, but gets packets for port {port}"
         ),
         reason: "DR and TUN leave the packet as it is; ipvsadm itself sets the port of the service",
-        help: format!("let {} listen to port {port}, or use NAT (-m)", m.host.name),
-    });
+        help: format!("let {server} listen to port {port}, or use NAT (-m)"),
+    }
 }
 
 /// Clients that connect to an address of a director which no service takes.

@@ -8,6 +8,7 @@ mod delivery;
 mod limits;
 mod scheduling;
 
+use crate::import::ipvsadm::PortMapping;
 use cluster::Cluster;
 use sim_core::config::WorldConfig;
 
@@ -36,6 +37,11 @@ pub fn judge(config: &WorldConfig) -> Vec<Judgement> {
     found.sort();
     found.dedup();
     found
+}
+
+/// The judgement on a port that rules ask of a method that cannot map it.
+pub fn judge_mapping(mapping: &PortMapping) -> Judgement {
+    delivery::asked(mapping)
 }
 
 /// The names of all judgements.

@@ -20,6 +20,7 @@ use crate::format::record::unknown_key;
 use crate::format::sections::SCENARIO;
 use crate::format::tree::{self, Node, Raw, Table};
 use crate::import::commands::{Findings, Remark};
+use crate::import::ipvsadm::PortMapping;
 use sim_core::config::WorldConfig;
 
 /// A scenario that was read and found right.
@@ -54,6 +55,8 @@ pub struct Variant {
     pub config: WorldConfig,
     /// Findings about its network that are meant, by their names.
     pub allow: Vec<String>,
+    /// Ports that its rules ask of methods that cannot map them.
+    pub mapped: Vec<PortMapping>,
     /// The command lines of `config.operations`.
     pub operator: Vec<OperatorLine>,
 }
@@ -271,13 +274,15 @@ impl Reading<'_> {
     fn variant(&mut self, name: &str, group: &str, record: &Record, seed: u64) -> Variant {
         let scripts = scripts::read(record, self);
         let directors = rules::read(record, &scripts, self);
+        let mapped: Vec<_> = directors.iter().flat_map(|d| d.rules.mapped.clone()).collect();
         let mut findings = Findings::default();
         let mut config = build::world(record, seed, directors, scripts, &mut findings);
         self.problems.append(&mut findings.problems);
         findings.remarks.into_iter().for_each(|r| self.remark(r));
         let operator = operator::read(record, &mut config, self);
         let allow = record.list("allow").into_iter().map(|a| a.value).collect();
-        Variant { name: name.to_owned(), group: group.to_owned(), config, allow, operator }
+        let (name, group) = (name.to_owned(), group.to_owned());
+        Variant { name, group, config, allow, mapped, operator }
     }
 }
 

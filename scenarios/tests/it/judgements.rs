@@ -1,5 +1,6 @@
 //! Every judgement of `lvsim check`, with the harm that it warns of seen in the simulation.
 
+use crate::support::Scratch;
 use scenarios::lint::{self, Judgement};
 use scenarios::model::{Embedded, Settings, load};
 use sim_core::config::{
@@ -233,6 +234,28 @@ fn direct_routing_cannot_map_ports() {
         }
     });
     harmed(&outcome, 0.0);
+}
+
+/// ipvsadm itself takes the port of the service, so the rules as played no longer show what was asked.
+#[test]
+fn a_port_that_ipvsadm_does_not_take_is_told() {
+    let s = Scratch::new("judgements-port");
+    let rules = "-A -t 192.168.10.200:80 -s rr\n-a -t 192.168.10.200:80 -r 192.168.10.11:8080 -g\n";
+    s.write("dr.rules", rules);
+    s.write("nat.rules", &rules.replace("-g", "-m"));
+    let text = "duration = \"1s\"\n[cluster]\n[director]\nrules_file = \"dr.rules\"\n[server]\n\
+                port = 8080\n[client]\nload = \"constant(50/s)\"\n";
+    s.write("dr.toml", text);
+    for file in ["dr.rules", "dr.toml"] {
+        let (code, out, err) = s.lvsim(&["check", file]);
+        let said = "192.168.10.11 is asked for port 8080 by DR, but gets packets for port 80";
+        assert!(code == 1 && out.contains(said) && out.contains("(port-mapping)"), "{out}{err}");
+    }
+    assert_eq!(s.lvsim(&["check", "nat.rules"]).0, 0);
+    let (_, out, _) = s.lvsim(&["run", "dr.toml", "--out", "o"]);
+    let summary: serde_json::Value = serde_json::from_str(&s.read("o/summary.json")).unwrap();
+    let served = summary["variants"]["dr"]["connections"]["served"].as_u64();
+    assert_eq!(served, Some(0), "nobody listens to port 80: {out}");
 }
 
 #[test]

@@ -27,7 +27,9 @@ mod words;
 
 pub use action::{Action, Listing, View, flags_text, key_text};
 pub use names::{Names, port_of, service_of};
-pub use rules::{Rules, force_forwarding, force_scheduler, set_forwarding, set_scheduler};
+pub use rules::{
+    PortMapping, Rules, force_forwarding, force_scheduler, set_forwarding, set_scheduler,
+};
 pub(crate) use service::is_v6;
 
 use crate::diagnostic::{FileId, Place, Problem, Sources};

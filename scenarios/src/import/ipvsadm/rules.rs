@@ -1,7 +1,7 @@
 //! Rules that a director starts with: what lines leave when they are played one after the other.
 
 use super::action::{Action, key_text};
-use super::{Names, is_v6, line, lines, words};
+use super::{Names, address, is_v6, line, lines, words};
 use crate::diagnostic::{FileId, Place, Problem};
 use crate::format::words::list;
 use schedulers::Algorithm;
@@ -19,8 +19,43 @@ pub struct Rules {
     pub services: Vec<Place>,
     /// Where the real servers of each service were stated last.
     pub servers: Vec<Vec<Place>>,
+    /// Ports that were asked for and not taken.
+    pub mapped: Vec<PortMapping>,
     /// Services whose line was wrong: what follows about them is no further mistake.
     broken: Vec<ServiceKey>,
+}
+
+/// A port asked of a real server by a method that cannot map ports: ipvsadm took that of the service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PortMapping {
+    /// The service.
+    pub service: ServiceKey,
+    /// The real server.
+    pub rip: IpAddr,
+    /// The port that was asked for.
+    pub asked: u16,
+    /// DR or TUN.
+    pub method: Forwarding,
+}
+
+impl PortMapping {
+    /// What a line asked for, if it is such a thing.
+    fn of(file: FileId, raw: &str, action: &Action, names: &Names) -> Option<Self> {
+        let Action::Change(Command::AddServer(service, rule) | Command::EditServer(service, rule)) =
+            action
+        else {
+            return None;
+        };
+        let ServiceKey::Address { protocol, port, .. } = *service else { return None };
+        if !matches!(rule.forwarding, Forwarding::Dr | Forwarding::Tun) {
+            return None;
+        }
+        let parsed = words::options(&words::words(file, 0, raw));
+        let given = parsed.options.iter().find(|g| g.opt.long == "real-server")?;
+        let asked = address::address(given.argument.as_ref()?, protocol, names, "").ok()?.port?;
+        let mapping = Self { service: *service, rip: rule.rip, asked, method: rule.forwarding };
+        (asked != port).then_some(mapping)
+    }
 }
 
 /// Reads lines and plays them one after the other.
@@ -33,7 +68,10 @@ pub(super) fn read(
 ) -> Rules {
     let mut rules = Rules::default();
     lines(file, base, text, |place, raw| match line(file, place.span.start, raw, names) {
-        Ok(Some(action)) => problems.extend(rules.play(&action, &place).err()),
+        Ok(Some(action)) => {
+            rules.mapped.extend(PortMapping::of(file, raw, &action, names));
+            problems.extend(rules.play(&action, &place).err());
+        }
         Ok(None) => {}
         Err(mut found) => {
             let words = words::words(file, 0, raw);
