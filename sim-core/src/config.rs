@@ -3,8 +3,17 @@
 //! A [`WorldConfig`] is complete and resolved: no defaults are looked up later, no file is read.
 //! It is checked when a world is built from it.
 
+mod bfd;
 mod filter;
 mod net;
+mod vrrp;
+
+pub use bfd::BfdConfig;
+pub use vrrp::{
+    GROUP_V4, GROUP_V6, GarpConfig, GarpPacing, LinkDelay, ScriptResult, SyncDaemon, SyncGroup,
+    Track, TrackFile, TrackProcess, Tracked, UnicastPeer, VirtualAddress, VmacConfig, VrrpAuth,
+    VrrpConfig, VrrpInstance, VrrpScript, VrrpVersion,
+};
 
 pub use filter::{
     FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, RejectWith,
