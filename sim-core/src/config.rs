@@ -4,11 +4,13 @@
 //! It is checked when a world is built from it.
 
 mod filter;
+mod keepalived;
 mod net;
 
 pub use filter::{
     FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, RejectWith,
 };
+pub use keepalived::KeepalivedConfig;
 pub use net::{Net, v4};
 
 use crate::engine::{Dist, Span};
@@ -128,6 +130,8 @@ pub struct HostConfig {
     pub tcp: TcpConfig,
     /// Load balancing rules, if the host is a director.
     pub ipvs: Option<IpvsConfig>,
+    /// keepalived, if it is there.
+    pub keepalived: Option<KeepalivedConfig>,
     /// Applications that answer requests.
     pub servers: Vec<ServerConfig>,
     /// Applications that make requests.
