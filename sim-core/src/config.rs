@@ -5,6 +5,7 @@
 
 mod bfd;
 mod filter;
+mod keepalived;
 mod net;
 mod vrrp;
 
@@ -18,6 +19,7 @@ pub use vrrp::{
 pub use filter::{
     FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, RejectWith,
 };
+pub use keepalived::KeepalivedConfig;
 pub use net::{Net, v4};
 
 use crate::engine::{Dist, Span};
@@ -137,6 +139,8 @@ pub struct HostConfig {
     pub tcp: TcpConfig,
     /// Load balancing rules, if the host is a director.
     pub ipvs: Option<IpvsConfig>,
+    /// keepalived, if it is there.
+    pub keepalived: Option<KeepalivedConfig>,
     /// Applications that answer requests.
     pub servers: Vec<ServerConfig>,
     /// Applications that make requests.
