@@ -4,6 +4,7 @@
 //! It is checked when a world is built from it.
 
 mod bfd;
+mod check;
 mod filter;
 mod keepalived;
 mod net;
@@ -16,6 +17,11 @@ pub use vrrp::{
     VrrpConfig, VrrpInstance, VrrpScript, VrrpVersion,
 };
 
+pub use check::{
+    AnswerConfig, CheckConfig, CheckerConfig, CheckerKind, FileConfig, FlushOnStop, Health,
+    HttpConfig, PageConfig, RealServerConfig, RegexConfig, ScriptConfig, ScriptRun, SorryConfig,
+    UrlConfig, VirtualServerConfig,
+};
 pub use filter::{
     FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, RejectWith,
 };
@@ -318,6 +324,8 @@ pub struct Sysctl {
     pub all: InterfaceSysctl,
     /// Time to live of packets this host makes.
     pub default_ttl: u8,
+    /// Leave ICMP echo requests (ping) without an answer. Those of `ICMPv6` are always answered.
+    pub icmp_echo_ignore_all: bool,
 }
 
 /// Settings Linux has per interface and for `all`; the effective value is the larger of the two
@@ -368,6 +376,7 @@ impl Default for Sysctl {
             forwarding_v6: false,
             all: InterfaceSysctl::default(),
             default_ttl: 64,
+            icmp_echo_ignore_all: false,
         }
     }
 }
@@ -740,6 +749,10 @@ pub struct ServerConfig {
     pub closer: Closer,
     /// Pause in seconds between the response and the own close.
     pub close_delay: Dist,
+    /// What it says to health checks.
+    pub answers: AnswerConfig,
+    /// How it is at the start.
+    pub health: Health,
 }
 
 /// An application that makes requests from a host.

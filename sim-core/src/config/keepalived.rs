@@ -1,6 +1,6 @@
 //! keepalived on a host.
 
-use super::{BfdConfig, VrrpConfig};
+use super::{BfdConfig, CheckConfig, VrrpConfig};
 use crate::engine::Span;
 
 /// keepalived of a host.
@@ -13,4 +13,6 @@ pub struct KeepalivedConfig {
     pub vrrp: VrrpConfig,
     /// Sessions of bidirectional forwarding detection.
     pub bfd: Vec<BfdConfig>,
+    /// Virtual servers and their checkers.
+    pub check: CheckConfig,
 }
