@@ -4,11 +4,18 @@
 //! It is checked when a world is built from it.
 
 mod filter;
+mod heartbeat;
+mod ldirectord;
 mod net;
 
 pub use filter::{
     FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, RejectWith,
 };
+pub use heartbeat::{
+    Announce, AuthKey, AuthMethod, Failback, HEARTBEAT_PORT, HeartbeatConfig, Medium, PingNode,
+    ResetFailure, Resource, ResourceGroup, ResourceKind, Runs, ScriptTimes, StonithConfig,
+};
+pub use ldirectord::{CheckKind, Exchange, LdirectordConfig, RealConfig, VirtualConfig};
 pub use net::{Net, v4};
 
 use crate::engine::{Dist, Span};
@@ -134,6 +141,10 @@ pub struct HostConfig {
     pub clients: Vec<ClientConfig>,
     /// CPU that every received packet must pass.
     pub cpu: Option<CpuConfig>,
+    /// heartbeat, if it is installed.
+    pub heartbeat: Option<HeartbeatConfig>,
+    /// ldirectord, if it is installed.
+    pub ldirectord: Option<LdirectordConfig>,
 }
 
 /// A network interface.
