@@ -5,6 +5,7 @@
 
 mod filter;
 mod heartbeat;
+mod keepalived;
 mod ldirectord;
 mod net;
 
@@ -15,6 +16,7 @@ pub use heartbeat::{
     Announce, AuthKey, AuthMethod, Failback, HEARTBEAT_PORT, HeartbeatConfig, Medium, PingNode,
     ResetFailure, Resource, ResourceGroup, ResourceKind, Runs, ScriptTimes, StonithConfig,
 };
+pub use keepalived::KeepalivedConfig;
 pub use ldirectord::{CheckKind, Exchange, LdirectordConfig, RealConfig, VirtualConfig};
 pub use net::{Net, v4};
 
@@ -135,6 +137,8 @@ pub struct HostConfig {
     pub tcp: TcpConfig,
     /// Load balancing rules, if the host is a director.
     pub ipvs: Option<IpvsConfig>,
+    /// keepalived, if it is there.
+    pub keepalived: Option<KeepalivedConfig>,
     /// Applications that answer requests.
     pub servers: Vec<ServerConfig>,
     /// Applications that make requests.

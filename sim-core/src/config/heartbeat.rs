@@ -11,8 +11,9 @@ pub const HEARTBEAT_PORT: u16 = 694;
 /// and resources.
 #[derive(Clone, PartialEq, Debug)]
 pub struct HeartbeatConfig {
-    /// Whether it is started when the host is; else an order starts it.
-    pub boot: bool,
+    /// When its init script is called, after the start of the run or of the host; `None`: only when it is
+    /// told to.
+    pub start: Option<Span>,
     /// This node, as `uname -n` says.
     pub node: String,
     /// `node`: the members, this one included, in the order of the file. The resource protocol is one of two
@@ -52,7 +53,7 @@ pub struct HeartbeatConfig {
 impl Default for HeartbeatConfig {
     fn default() -> Self {
         Self {
-            boot: true,
+            start: Some(Span::ZERO),
             node: String::new(),
             nodes: Vec::new(),
             media: Vec::new(),
@@ -258,8 +259,10 @@ pub struct StonithConfig {
     /// Nodes it can reset, each with the host that hangs on its outlet; `None` if nothing does (`null`
     /// reports success and does nothing).
     pub outlets: Vec<(String, Option<String>)>,
-    /// How long a reset takes. The power is cut at its end.
+    /// How long a reset takes until its outcome is known.
     pub reset: Span,
+    /// From its begin to the cut, at most `reset`.
+    pub cut: Span,
     /// When a reset fails. Then no power is cut.
     pub failure: ResetFailure,
     /// The power comes back so long after the cut; `None`: it stays away.

@@ -8,9 +8,9 @@ use crate::ipvs::rules::{ServerRule, ServiceRule};
 /// services.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LdirectordConfig {
-    /// Whether it is started when the host is; else an order or heartbeat (a resource `ldirectord`) starts
-    /// it.
-    pub boot: bool,
+    /// When it is started, after the start of the run or of the host; `None`: by an order or by heartbeat (a
+    /// resource `ldirectord`).
+    pub start: Option<Span>,
     /// `virtual=`, in the order of the file.
     pub virtuals: Vec<VirtualConfig>,
     /// `fork`: a process for each virtual service, so that they do not wait for each other's checks.
@@ -26,7 +26,7 @@ pub struct LdirectordConfig {
 impl Default for LdirectordConfig {
     fn default() -> Self {
         Self {
-            boot: true,
+            start: Some(Span::ZERO),
             virtuals: Vec::new(),
             fork: false,
             clean_stop: true,
