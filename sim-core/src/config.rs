@@ -6,7 +6,9 @@
 mod bfd;
 mod check;
 mod filter;
+mod heartbeat;
 mod keepalived;
+mod ldirectord;
 mod net;
 mod vrrp;
 
@@ -25,7 +27,12 @@ pub use check::{
 pub use filter::{
     FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, RejectWith,
 };
+pub use heartbeat::{
+    Announce, AuthKey, AuthMethod, Failback, HEARTBEAT_PORT, HeartbeatConfig, Medium, PingNode,
+    ResetFailure, Resource, ResourceGroup, ResourceKind, Runs, ScriptTimes, StonithConfig,
+};
 pub use keepalived::KeepalivedConfig;
+pub use ldirectord::{CheckKind, Exchange, LdirectordConfig, RealConfig, VirtualConfig};
 pub use net::{Net, v4};
 
 use crate::engine::{Dist, Span};
@@ -153,6 +160,10 @@ pub struct HostConfig {
     pub clients: Vec<ClientConfig>,
     /// CPU that every received packet must pass.
     pub cpu: Option<CpuConfig>,
+    /// heartbeat, if it is installed.
+    pub heartbeat: Option<HeartbeatConfig>,
+    /// ldirectord, if it is installed.
+    pub ldirectord: Option<LdirectordConfig>,
 }
 
 /// A network interface.
