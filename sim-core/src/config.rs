@@ -3,15 +3,22 @@
 //! A [`WorldConfig`] is complete and resolved: no defaults are looked up later, no file is read.
 //! It is checked when a world is built from it.
 
+mod fault;
 mod filter;
 mod keepalived;
 mod net;
+mod process;
 
+pub use fault::{
+    ApplicationHarm, Boot, Condition, FaultConfig, FaultEnd, FaultKind, FaultStart, ProgramHarm,
+    Traffic, Trigger,
+};
 pub use filter::{
     FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, RejectWith,
 };
 pub use keepalived::KeepalivedConfig;
 pub use net::{Net, v4};
+pub use process::Process;
 
 use crate::engine::{Dist, Span};
 use crate::ipvs::Command;
@@ -50,6 +57,8 @@ pub struct WorldConfig {
     pub trace: Option<TraceConfig>,
     /// Things that happen to links while the run goes on, in any order.
     pub link_events: Vec<LinkEvent>,
+    /// What breaks while the run goes on. At one time it happens in this order.
+    pub faults: Vec<FaultConfig>,
     /// What operators do on directors while the run goes on. At one time they are done in this order.
     pub operations: Vec<Operation>,
 }
