@@ -5,11 +5,13 @@
 
 mod bfd;
 mod check;
+mod fault;
 mod filter;
 mod heartbeat;
 mod keepalived;
 mod ldirectord;
 mod net;
+mod process;
 mod vrrp;
 
 pub use bfd::BfdConfig;
@@ -24,6 +26,10 @@ pub use check::{
     HttpConfig, PageConfig, RealServerConfig, RegexConfig, ScriptConfig, ScriptRun, SorryConfig,
     UrlConfig, VirtualServerConfig,
 };
+pub use fault::{
+    ApplicationHarm, Boot, Condition, FaultConfig, FaultEnd, FaultKind, FaultStart, ProgramHarm,
+    Traffic, Trigger,
+};
 pub use filter::{
     FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, RejectWith,
 };
@@ -34,6 +40,7 @@ pub use heartbeat::{
 pub use keepalived::KeepalivedConfig;
 pub use ldirectord::{CheckKind, Exchange, LdirectordConfig, RealConfig, VirtualConfig};
 pub use net::{Net, v4};
+pub use process::Process;
 
 use crate::engine::{Dist, Span};
 use crate::ipvs::Command;
@@ -72,6 +79,8 @@ pub struct WorldConfig {
     pub trace: Option<TraceConfig>,
     /// Things that happen to links while the run goes on, in any order.
     pub link_events: Vec<LinkEvent>,
+    /// What breaks while the run goes on. At one time it happens in this order.
+    pub faults: Vec<FaultConfig>,
     /// What operators do on directors while the run goes on. At one time they are done in this order.
     pub operations: Vec<Operation>,
 }
