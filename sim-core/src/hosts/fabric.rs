@@ -261,6 +261,15 @@ pub struct Tally {
     pub bytes: u64,
 }
 
+impl Tally {
+    /// Counts a packet of `len` bytes.
+    #[inline]
+    const fn count(&mut self, len: u16) {
+        self.packets += 1;
+        self.bytes += len as u64;
+    }
+}
+
 /// What all hosts and switches share.
 #[derive(Debug)]
 pub struct Fabric {
@@ -277,8 +286,11 @@ pub struct Fabric {
     /// What the TCP that was called last wants; empty between events. One for all hosts stays in the
     /// cache.
     pub out: Output,
-    /// Drops by place and reason.
-    pub drops: BTreeMap<(Place, Reason), Tally>,
+    /// Drops by place and reason, but for those in `ignored`.
+    drops: BTreeMap<(Place, Reason), Tally>,
+    /// Frames that hosts dropped because they were for another ([`Reason::OtherHost`]), by host: a flood
+    /// makes many.
+    ignored: Vec<Tally>,
     /// Link traversals.
     pub hops: u64,
     /// Of these, those of ARP packets.
@@ -330,6 +342,7 @@ impl Fabric {
             digest: Digest::new(),
             out: Output::default(),
             drops: BTreeMap::new(),
+            ignored: Vec::new(),
             hops: 0,
             arp_hops: 0,
             delivered: 0,
@@ -441,10 +454,28 @@ impl Fabric {
         if self.traced() {
             self.trace_drop(place, reason, packet);
         }
-        let tally = self.drops.entry((place, reason)).or_default();
-        tally.packets += 1;
-        tally.bytes += u64::from(self.packets[packet].len);
+        let len = self.packets[packet].len;
+        self.drops.entry((place, reason)).or_default().count(len);
         self.dropped += self.packets.free(packet);
+    }
+
+    /// Drops a frame that was not for the host it came to ([`Reason::OtherHost`]).
+    pub fn ignore(&mut self, host: u16, packet: PacketId) {
+        if self.traced() {
+            self.trace_drop(Place::Host(host), Reason::OtherHost, packet);
+        }
+        if usize::from(host) >= self.ignored.len() {
+            self.ignored.resize(usize::from(host) + 1, Tally::default());
+        }
+        self.ignored[usize::from(host)].count(self.packets[packet].len);
+        self.dropped += self.packets.free(packet);
+    }
+
+    /// All drops by place and reason, in no order that means anything.
+    pub fn drops(&self) -> impl Iterator<Item = ((Place, Reason), Tally)> + '_ {
+        let ignored = (0..).zip(&self.ignored).filter(|(_, tally)| tally.packets > 0);
+        let ignored = ignored.map(|(host, tally)| ((Place::Host(host), Reason::OtherHost), *tally));
+        self.drops.iter().map(|(key, tally)| (*key, *tally)).chain(ignored)
     }
 
     /// Takes the body out of a packet and consumes the rest (decapsulation).
