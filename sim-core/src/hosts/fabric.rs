@@ -529,4 +529,22 @@ mod tests {
     fn an_event_is_eight_bytes() {
         assert!(size_of::<Event>() <= 8);
     }
+
+    #[test]
+    fn frames_for_others_are_dropped_like_any_packet() {
+        let mut fab = Fabric::new();
+        for _ in 0..3 {
+            let frame = Packet::ipv4(Ip::new(10, 0, 0, 1), Ip::new(224, 0, 0, 18), 112, 40);
+            let id = fab.packets.insert(frame);
+            fab.ignore(2, id);
+        }
+        let frame = fab.packets.insert(Packet::ipv4(Ip::ANY, Ip::BROADCAST, 17, 28));
+        fab.drop(Place::Host(2), Reason::NoSocket, frame);
+        let told: Vec<_> = fab.drops().collect();
+        let tally = |packets, bytes| Tally { packets, bytes };
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told.contains(&((Place::Host(2), Reason::OtherHost), tally(3, 120))));
+        assert!(told.contains(&((Place::Host(2), Reason::NoSocket), tally(1, 28))));
+        assert_eq!((fab.dropped, fab.packets.live()), (4, 0));
+    }
 }

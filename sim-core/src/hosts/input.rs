@@ -209,13 +209,7 @@ impl Host {
     }
 
     /// A packet that is not for this host (`ip_forward`).
-    fn forward(
-        &mut self,
-        fab: &mut Fabric,
-        interface: u16,
-        target: Target,
-        packet: PacketId,
-    ) {
+    fn forward(&mut self, fab: &mut Fabric, interface: u16, target: Target, packet: PacketId) {
         if !self.ip.sysctl.ip_forward {
             fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
             return;

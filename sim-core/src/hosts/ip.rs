@@ -433,7 +433,15 @@ impl IpStack {
         if packet.kind == Kind::Ipv4 {
             fab.packets[id].id = self.next_id();
         }
-        self.output(fab, id);
+        if !self.filters
+            && let Some(target) = self.known_target(packet.dst)
+            && let Target::Neighbour { interface, neighbour, mtu } = *target
+            && packet.len <= mtu
+        {
+            self.transmit(fab, interface, neighbour, id);
+        } else {
+            self.output(fab, id);
+        }
     }
 
     /// As [`IpStack::originate`], cut into fragments of at most `mtu` bytes.
@@ -449,7 +457,6 @@ impl IpStack {
     }
 
     /// Sends a packet on by the routing table.
-    #[inline]
     pub fn output(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
         let target = self.route(&fab.book, p, route::OWN);

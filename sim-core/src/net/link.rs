@@ -584,6 +584,33 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_is_a_queue_however_it_fills_and_empties() {
+        let (mut ring, mut model) = (Ring::new(), VecDeque::new());
+        let mut word = 1_u32;
+        for i in 0..20_000_u32 {
+            word = word.wrapping_mul(0x9e37_79b9).wrapping_add(12_345);
+            // now it fills, now it empties
+            if (word >> 24) % 16 < if i / 1_000 % 2 == 0 { 9 } else { 6 } {
+                if ring.is_full() {
+                    ring.grow();
+                }
+                let at = Time::from_nanos(u64::from(i));
+                let sent = ring.push(Flight { arrive: at, packet: PacketId(i) });
+                assert_eq!(sent == Sent::Head(at), model.is_empty());
+                model.push_back(PacketId(i));
+            } else if let Some(first) = model.pop_front() {
+                assert_eq!(ring.first.packet, first);
+                ring.pop();
+            }
+            assert_eq!(ring.len(), model.len());
+            assert_eq!(ring.first.arrive == Time::NEVER, model.is_empty());
+            for (j, packet) in (0..).zip(&model) {
+                assert_eq!(ring.at(ring.head.wrapping_add(j)).packet, *packet);
+            }
+        }
+    }
+
+    #[test]
     fn going_down_loses_what_travels() {
         let mut d = direction(0, QueueLimit::Packets(1));
         assert!(matches!(d.send(Time::ZERO, PacketId(7), 40), Sent::Head(_)));
