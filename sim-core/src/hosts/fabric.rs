@@ -278,6 +278,15 @@ pub struct Tally {
     pub bytes: u64,
 }
 
+impl Tally {
+    /// Counts a packet of `len` bytes.
+    #[inline]
+    const fn count(&mut self, len: u16) {
+        self.packets += 1;
+        self.bytes += len as u64;
+    }
+}
+
 /// What all hosts and switches share.
 #[derive(Debug)]
 pub struct Fabric {
@@ -294,8 +303,11 @@ pub struct Fabric {
     /// What the TCP that was called last wants; empty between events. One for all hosts stays in the
     /// cache.
     pub out: Output,
-    /// Drops by place and reason.
-    pub drops: BTreeMap<(Place, Reason), Tally>,
+    /// Drops by place and reason, but for those in `ignored`.
+    drops: BTreeMap<(Place, Reason), Tally>,
+    /// Frames that hosts dropped because they were for another ([`Reason::OtherHost`]), by host: a flood
+    /// makes many.
+    ignored: Vec<Tally>,
     /// Link traversals.
     pub hops: u64,
     /// Of these, those of ARP packets.
@@ -349,6 +361,7 @@ impl Fabric {
             digest: Digest::new(),
             out: Output::default(),
             drops: BTreeMap::new(),
+            ignored: Vec::new(),
             hops: 0,
             arp_hops: 0,
             delivered: 0,
@@ -461,9 +474,8 @@ impl Fabric {
         if self.traced() {
             self.trace_drop(place, reason, packet);
         }
-        let tally = self.drops.entry((place, reason)).or_default();
-        tally.packets += 1;
-        tally.bytes += u64::from(self.packets[packet].len);
+        let len = self.packets[packet].len;
+        self.drops.entry((place, reason)).or_default().count(len);
         self.dropped += self.packets.free(packet);
     }
 
@@ -478,6 +490,25 @@ impl Fabric {
     ) {
         let (subject, value) = (subject.into(), value.into());
         self.timeline.push(Happening { time: self.now, host, kind, subject, value });
+    }
+
+    /// Drops a frame that was not for the host it came to ([`Reason::OtherHost`]).
+    pub fn ignore(&mut self, host: u16, packet: PacketId) {
+        if self.traced() {
+            self.trace_drop(Place::Host(host), Reason::OtherHost, packet);
+        }
+        if usize::from(host) >= self.ignored.len() {
+            self.ignored.resize(usize::from(host) + 1, Tally::default());
+        }
+        self.ignored[usize::from(host)].count(self.packets[packet].len);
+        self.dropped += self.packets.free(packet);
+    }
+
+    /// All drops by place and reason, in no order that means anything.
+    pub fn drops(&self) -> impl Iterator<Item = ((Place, Reason), Tally)> + '_ {
+        let ignored = (0..).zip(&self.ignored).filter(|(_, tally)| tally.packets > 0);
+        let ignored = ignored.map(|(host, tally)| ((Place::Host(host), Reason::OtherHost), *tally));
+        self.drops.iter().map(|(key, tally)| (*key, *tally)).chain(ignored)
     }
 
     /// Takes the body out of a packet and consumes the rest (decapsulation).
@@ -530,5 +561,23 @@ mod tests {
     #[test]
     fn an_event_is_eight_bytes() {
         assert!(size_of::<Event>() <= 8);
+    }
+
+    #[test]
+    fn frames_for_others_are_dropped_like_any_packet() {
+        let mut fab = Fabric::new();
+        for _ in 0..3 {
+            let frame = Packet::ipv4(Ip::new(10, 0, 0, 1), Ip::new(224, 0, 0, 18), 112, 40);
+            let id = fab.packets.insert(frame);
+            fab.ignore(2, id);
+        }
+        let frame = fab.packets.insert(Packet::ipv4(Ip::ANY, Ip::BROADCAST, 17, 28));
+        fab.drop(Place::Host(2), Reason::NoSocket, frame);
+        let told: Vec<_> = fab.drops().collect();
+        let tally = |packets, bytes| Tally { packets, bytes };
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told.contains(&((Place::Host(2), Reason::OtherHost), tally(3, 120))));
+        assert!(told.contains(&((Place::Host(2), Reason::NoSocket), tally(1, 28))));
+        assert_eq!((fab.dropped, fab.packets.live()), (4, 0));
     }
 }

@@ -36,7 +36,7 @@ use daemon::Daemons;
 use datagram::Sockets;
 use director::Director;
 pub use explain::Before;
-use fabric::{Event, Fabric, NO_TAP, Place, Reason};
+use fabric::{Event, Fabric, NO_TAP};
 use ip::IpStack;
 use script::Scripts;
 use server::{Reply, Servers};
@@ -112,6 +112,7 @@ impl Host {
     pub fn set_director(&mut self, director: Director) {
         self.director = Some(Box::new(director));
         self.ip.balances = true;
+        self.ip.settle_forwarding();
     }
 
     /// Puts the first events of the applications into the queue.
@@ -166,7 +167,7 @@ impl Host {
                     || self.listens(&fab.book, interface, p.dst))
         };
         if p.dst_mac != i.mac && p.dst_mac != MacId::BROADCAST && !member() {
-            fab.drop(Place::Host(self.number), Reason::OtherHost, packet);
+            fab.ignore(self.number, packet);
             return;
         }
         if !p.kind.is_ip() {

@@ -71,6 +71,11 @@ fn timeline(world: &mut World) -> Vec<TimelineEntry> {
 }
 
 fn clients(mut all: Vec<ClientObservation>, hosts: &[Host]) -> Vec<ClientObservation> {
+    for client in &mut all {
+        client.connect.settle();
+        client.first_byte.settle();
+        client.complete.settle();
+    }
     for host in hosts {
         // TCP counts for the host; its first client application answers for all
         if let Some(client) = host.clients.first() {
@@ -85,7 +90,9 @@ fn servers(hosts: &[Host], window: &Window) -> Vec<ServerObservation> {
     for host in hosts {
         for (index, a) in host.servers.applications.iter().enumerate() {
             let utilisation = window.server(host.number, index, a.config.workers);
-            all.push(ServerObservation { utilisation, ..a.observation.clone() });
+            let mut seen = ServerObservation { utilisation, ..a.observation.clone() };
+            seen.sojourn.settle();
+            all.push(seen);
         }
     }
     all
@@ -177,9 +184,8 @@ fn drops(world: &World) -> Vec<DropObservation> {
     };
     let mut all: Vec<_> = world
         .fabric
-        .drops
-        .iter()
-        .map(|(&(at, reason), tally)| DropObservation {
+        .drops()
+        .map(|((at, reason), tally)| DropObservation {
             place: place(at),
             reason: reason.name(),
             packets: tally.packets,
