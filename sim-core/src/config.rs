@@ -22,9 +22,9 @@ pub use vrrp::{
 };
 
 pub use check::{
-    AnswerConfig, CheckConfig, CheckerConfig, CheckerKind, FileConfig, FlushOnStop, Health,
-    HttpConfig, PageConfig, RealServerConfig, RegexConfig, ScriptConfig, ScriptRun, SorryConfig,
-    UrlConfig, VirtualServerConfig,
+    AnswerConfig, CheckConfig, CheckerConfig, CheckerKind, FileConfig, FlushOnStop, HttpConfig,
+    PageConfig, RealServerConfig, RegexConfig, ScriptConfig, ScriptRun, SorryConfig, UrlConfig,
+    VirtualServerConfig,
 };
 pub use fault::{
     ApplicationHarm, Boot, Condition, FaultConfig, FaultEnd, FaultKind, FaultStart, ProgramHarm,
@@ -771,8 +771,6 @@ pub struct ServerConfig {
     pub close_delay: Dist,
     /// What it says to health checks.
     pub answers: AnswerConfig,
-    /// How it is at the start.
-    pub health: Health,
 }
 
 /// An application that makes requests from a host.

@@ -340,6 +340,8 @@ pub struct Fabric {
     pub timeline: Vec<Happening>,
     /// What scripts and the servers led by hand say to each other.
     pub talks: super::script::Talks,
+    /// What probes and servers say to each other.
+    pub inquiries: super::daemon::probe::Inquiries,
     /// Frames that left the order of their link: direction and packet.
     late: Vec<(u32, PacketId)>,
     late_free: Vec<u32>,
@@ -378,6 +380,7 @@ impl Fabric {
             answered_tag: FxMap::default(),
             timeline: Vec::new(),
             talks: super::script::Talks::default(),
+            inquiries: super::daemon::probe::Inquiries::default(),
             late: Vec::new(),
             late_free: Vec::new(),
         }

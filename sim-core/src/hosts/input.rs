@@ -414,6 +414,7 @@ impl Host {
             icmp::ECHO_REPLY => {
                 fab.deliver(packet);
                 self.echo_by_hand(fab, &p);
+                self.probe_echo(fab, &p);
             }
             _ => fab.deliver(packet),
         }
@@ -437,6 +438,7 @@ impl Host {
                 self.tcp_output(fab);
             }
             proto::UDP if self.error_by_hand(fab, quoted, (kind, code), from) => {}
+            proto::UDP if self.probe_error(fab, quoted, (kind, code)) => {}
             proto::UDP => self.datagram_error(fab, quoted, kind, code),
             _ => {}
         }

@@ -4,6 +4,7 @@
 //! links. Protocol rules are not written here but in `net`, `tcp` and `ipvs`; here is the order in
 //! which a Linux host applies them.
 
+mod answer;
 mod arp;
 pub mod client;
 mod conversation;
@@ -120,6 +121,7 @@ impl Host {
         for (i, client) in self.clients.iter_mut().enumerate() {
             client.begin(fab, self.number, i as u32);
         }
+        self.begin_daemons(fab);
     }
 
     /// The link of an interface has come up: its addresses are announced if `arp_notify` says so.

@@ -3,14 +3,15 @@
 use super::operator::Operator;
 use super::{Link, World, sample};
 use crate::config::{
-    HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
-    RouteConfig, Transport, WorldConfig,
+    HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, IpvsConfig, LinkEnd, Net,
+    PolicyConfig, RouteConfig, Transport, WorldConfig,
 };
 use crate::engine::rng::name_hash;
 use crate::engine::{Stream, Time};
 use crate::hosts::Host;
 use crate::hosts::client::{ClientApplication, Plan};
 use crate::hosts::cpu::Cpu;
+use crate::hosts::daemon::Daemons;
 use crate::hosts::director::Director;
 use crate::hosts::fabric::{Event, Fabric, NO_TAP};
 use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
@@ -398,7 +399,12 @@ impl Builder<'_> {
         let tcp = TcpStack::new(config.tcp, config.sysctl.default_ttl, key);
         let mut host = Host::new(config.name.clone(), ip, tcp, plan);
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
-        if let Some(rules) = &config.ipvs {
+        host.daemons = Daemons::new(config, seed);
+        // keepalived loads the module ip_vs if it has virtual servers
+        let balances =
+            config.keepalived.as_ref().is_some_and(|k| !k.check.virtual_servers.is_empty());
+        let plain = balances.then(IpvsConfig::default);
+        if let Some(rules) = config.ipvs.as_ref().or(plain.as_ref()) {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
                 Ok(mut ipvs) => {
                     let own = config.interfaces.iter().flat_map(|i| &i.addresses);
