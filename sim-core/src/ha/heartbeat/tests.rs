@@ -172,7 +172,7 @@ impl Pair {
                 if self.frozen[n].is_some() {
                     continue;
                 }
-                self.act(n, |h, now, out| h.wake(now, out));
+                self.act(n, Heartbeat::wake);
                 assert!(self.nodes[n].next_deadline() > self.now, "a deadline is done with");
             }
             loop {
