@@ -147,6 +147,8 @@ pub struct HostConfig {
     pub clients: Vec<ClientConfig>,
     /// CPU that every received packet must pass.
     pub cpu: Option<CpuConfig>,
+    /// How the host comes back when it has been without power.
+    pub boot: Boot,
 }
 
 /// A network interface.
