@@ -169,6 +169,8 @@ pub struct HostConfig {
     pub clients: Vec<ClientConfig>,
     /// CPU that every received packet must pass.
     pub cpu: Option<CpuConfig>,
+    /// How the host comes back when it has been without power.
+    pub boot: Boot,
     /// heartbeat, if it is installed.
     pub heartbeat: Option<HeartbeatConfig>,
     /// ldirectord, if it is installed.

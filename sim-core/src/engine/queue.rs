@@ -183,6 +183,32 @@ impl<E: Copy + Default> Queue<E> {
         if before { self.pop() } else { None }
     }
 
+    /// Takes out all events that are `wanted`, in order. The others stay, in order. This goes through
+    /// all that is pending.
+    ///
+    /// ```
+    /// use sim_core::engine::{Queue, Time};
+    /// let mut queue = Queue::new();
+    /// (0..4).for_each(|n| queue.push(Time::from_nanos(7), n));
+    /// let even = queue.take_out(|n| n % 2 == 0);
+    /// assert_eq!(even, [(Time::from_nanos(7), 0), (Time::from_nanos(7), 2)]);
+    /// assert_eq!(queue.pop(), Some((Time::from_nanos(7), 1)));
+    /// assert_eq!(queue.len(), 1);
+    /// ```
+    pub fn take_out(&mut self, mut wanted: impl FnMut(&E) -> bool) -> Vec<(Time, E)> {
+        let mut rest = Self { now: self.now, base: self.now, ..Self::new() };
+        let mut taken = Vec::new();
+        while let Some((time, event)) = self.pop() {
+            if wanted(&event) {
+                taken.push((time, event));
+            } else {
+                rest.push(time, event);
+            }
+        }
+        *self = rest;
+        taken
+    }
+
     /// Time of the earliest event.
     ///
     /// When the sorted events are used up this looks through a bucket, and opens nothing: it is not

@@ -3,7 +3,7 @@
 
 use crate::engine::{Digest, FxMap, Queue, Time};
 use crate::ipvs::DropReason;
-use crate::net::link::{Direction, Sent};
+use crate::net::link::{Direction, Judged, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
 use crate::observe::timeline::{Happening, Kind};
@@ -133,6 +133,11 @@ pub enum Event {
         /// Index of the configured event.
         index: u32,
     },
+    /// A fault begins or ends, or something that one waits for has happened.
+    Fault {
+        /// What is to be done.
+        task: u32,
+    },
     /// End of a time-series bucket.
     #[default]
     Sample,
@@ -167,6 +172,7 @@ impl Event {
             Self::Arrive { .. }
             | Self::Late { .. }
             | Self::Link { .. }
+            | Self::Fault { .. }
             | Self::Sample
             | Self::Operator { .. } => None,
         }
@@ -184,6 +190,11 @@ pub enum Place {
     Link(u32),
 }
 
+/// Task of [`Event::Fault`]: the timeline has grown.
+pub const TOLD: u32 = 0;
+/// Task of [`Event::Fault`]: a power switch was used.
+pub const SWITCHED: u32 = 1;
+
 /// Why a packet was dropped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Reason {
@@ -193,6 +204,12 @@ pub enum Reason {
     Lost,
     /// The link was down.
     LinkDown,
+    /// A fault kept the sender apart from the receiver.
+    Partitioned,
+    /// The host lost its power while it held the packet.
+    HostDown,
+    /// The host was frozen and the ring of its network card full.
+    RingFull,
     /// The frame was addressed to another host (a flood).
     OtherHost,
     /// No interface or link to send by.
@@ -244,6 +261,9 @@ impl Reason {
             Self::QueueFull => "queue_full",
             Self::Lost => "lost",
             Self::LinkDown => "link_down",
+            Self::Partitioned => "partitioned",
+            Self::HostDown => "host_down",
+            Self::RingFull => "ring_full",
             Self::OtherHost => "other_host",
             Self::NoLink => "no_link",
             Self::Filtered => "filtered",
@@ -338,6 +358,10 @@ pub struct Fabric {
     pub answered_tag: FxMap<u32, u32>,
     /// What happened to the cluster.
     pub timeline: Vec<Happening>,
+    /// Whether somebody waits for what the timeline tells.
+    pub listened: bool,
+    /// Sockets of power switches that were switched off (or on: `true`), by the host that they feed.
+    pub switched: Vec<(u16, bool)>,
     /// What scripts and the servers led by hand say to each other.
     pub talks: super::script::Talks,
     /// What probes and servers say to each other.
@@ -379,6 +403,8 @@ impl Fabric {
             answered_by: FxMap::default(),
             answered_tag: FxMap::default(),
             timeline: Vec::new(),
+            listened: false,
+            switched: Vec::new(),
             talks: super::script::Talks::default(),
             inquiries: super::daemon::probe::Inquiries::default(),
             late: Vec::new(),
@@ -405,7 +431,14 @@ impl Fabric {
     #[cold]
     #[inline(never)]
     fn send_slow(&mut self, direction: u32, packet: PacketId, len: u16) {
-        let reason = match self.directions[direction as usize].send(self.now, packet, len) {
+        let link = &mut self.directions[direction as usize];
+        let mut judged = Judged::default();
+        if link.is_disturbed() {
+            let (queue, now) = (&mut self.queue, self.now);
+            judged =
+                link.judge(&self.packets[packet], |task| queue.push(now, Event::Fault { task }));
+        }
+        let reason = match link.send_judged(self.now, packet, len, judged) {
             Sent::Behind => return,
             Sent::Head(at) => {
                 self.queue.push(at, Event::Arrive { direction });
@@ -423,6 +456,7 @@ impl Fabric {
             Sent::Full => Reason::QueueFull,
             Sent::Down => Reason::LinkDown,
             Sent::Lost => Reason::Lost,
+            Sent::Cut => Reason::Partitioned,
         };
         self.drop(Place::Link(direction), reason, packet);
     }
@@ -493,6 +527,17 @@ impl Fabric {
     ) {
         let (subject, value) = (subject.into(), value.into());
         self.timeline.push(Happening { time: self.now, host, kind, subject, value });
+        if self.listened {
+            self.queue.push(self.now, Event::Fault { task: TOLD });
+        }
+    }
+
+    /// Somebody uses the power switch that feeds a host: off, or on again. The world does it as soon as what
+    /// happens now is over. A host that gets its power back boots.
+    #[cold]
+    pub fn switch_power(&mut self, host: u16, on: bool) {
+        self.switched.push((host, on));
+        self.queue.push(self.now, Event::Fault { task: SWITCHED });
     }
 
     /// Drops a frame that was not for the host it came to ([`Reason::OtherHost`]).

@@ -4,9 +4,13 @@
 //! sent or travels stands in the direction's own ring; when it leaves and arrives follows from
 //! `busy_until` at the moment it is queued, so a hop is one event.
 
+mod disturbance;
+
+pub use disturbance::{Chance, Disturbance, Effect, Judged, Senders};
+
 use crate::config::{LinkDirection, QueueLimit};
 use crate::engine::{Sampler, Span, Stream, Time, Uniform};
-use crate::wire::PacketId;
+use crate::wire::{Packet, PacketId};
 use std::collections::VecDeque;
 
 /// What a direction leads to.
@@ -142,6 +146,8 @@ pub enum Sent {
     Full,
     /// Lost on the way.
     Lost,
+    /// Cut off by a fault.
+    Cut,
     /// The link is down.
     Down,
 }
@@ -161,6 +167,8 @@ pub struct LinkCounters {
 #[derive(Debug)]
 struct Impairment {
     stream: Stream,
+    /// Only there because of faults, and until the last frame that they delayed has arrived.
+    temporary: bool,
     loss: f64,
     reorder: f64,
     reorder_delay: Span,
@@ -176,6 +184,7 @@ struct Rare {
     limit: QueueLimit,
     counters: LinkCounters,
     impairment: Option<Impairment>,
+    disturbances: Vec<Disturbance>,
 }
 
 /// One direction of a link. A hop touches two of them, so it is kept to two cache lines: what is
@@ -210,6 +219,7 @@ impl Direction {
         let clean = config.loss <= 0.0 && config.reorder <= 0.0 && config.jitter.is_none();
         let impairment = (!clean).then(|| Impairment {
             stream: Stream::new(seed, name, "impairment"),
+            temporary: false,
             loss: config.loss,
             reorder: config.reorder,
             reorder_delay: config.reorder_delay,
@@ -233,15 +243,24 @@ impl Direction {
                 limit: config.queue,
                 counters: LinkCounters::default(),
                 impairment,
+                disturbances: Vec::new(),
             }),
         }
     }
 
     /// Gives a frame with an IP length of `len` bytes to the sender.
     pub fn send(&mut self, now: Time, packet: PacketId, len: u16) -> Sent {
+        self.send_judged(now, packet, len, Judged::default())
+    }
+
+    /// As [`Direction::send`], for a frame that [`Direction::judge`] has judged.
+    pub fn send_judged(&mut self, now: Time, packet: PacketId, len: u16, judged: Judged) -> Sent {
         let bytes = u32::from(len) + u32::from(self.overhead);
         if !self.clean {
-            return self.send_by_chance(now, packet, bytes);
+            self.settle(now);
+        }
+        if !self.clean {
+            return self.send_by_chance(now, packet, bytes, judged);
         }
         if !self.admit(now, bytes) {
             return Sent::Full;
@@ -290,7 +309,7 @@ impl Direction {
     }
 
     #[cold]
-    fn send_by_chance(&mut self, now: Time, packet: PacketId, bytes: u32) -> Sent {
+    fn send_by_chance(&mut self, now: Time, packet: PacketId, bytes: u32, judged: Judged) -> Sent {
         if !self.up {
             self.rare.counters.dropped_loss += 1;
             return Sent::Down;
@@ -303,13 +322,77 @@ impl Direction {
             return self.enqueue(depart + self.latency, packet);
         };
         random.departures.push_back(depart);
-        match random.apply(depart + self.latency) {
+        if let Some(cut) = judged.ends {
+            self.rare.counters.dropped_loss += 1;
+            return if cut { Sent::Cut } else { Sent::Lost };
+        }
+        match random.apply(depart + self.latency + judged.late) {
             Fate::Lost => {
                 self.rare.counters.dropped_loss += 1;
                 Sent::Lost
             }
             Fate::Overtaken(at) => Sent::Overtaken(at),
             Fate::Arrives(at) => self.enqueue(at, packet),
+        }
+    }
+
+    /// From now on a fault disturbs frames that are sent.
+    pub fn disturb(&mut self, now: Time, disturbance: Disturbance) {
+        if self.rare.impairment.is_none() {
+            self.rare.impairment = Some(self.nothing_random(now));
+        }
+        self.rare.disturbances.push(disturbance);
+        self.clean = false;
+        self.count_from = 0;
+    }
+
+    /// The disturbances of a fault are over. What they delayed is still late, and nothing overtakes it.
+    pub fn relieve(&mut self, fault: u32) {
+        self.rare.disturbances.retain(|d| d.fault != fault);
+    }
+
+    /// Whether a fault disturbs frames that are sent.
+    pub fn is_disturbed(&self) -> bool {
+        !self.rare.disturbances.is_empty()
+    }
+
+    /// What faults make of a frame. A direction that is down makes nothing of it. `reached` is told what is to
+    /// be done because of counters.
+    pub fn judge(&mut self, packet: &Packet, reached: impl FnMut(u32)) -> Judged {
+        if !self.up {
+            return Judged::default();
+        }
+        disturbance::judge(&mut self.rare.disturbances, packet, reached)
+    }
+
+    /// What a direction needs to know while faults may disturb it, though it is clean by itself.
+    fn nothing_random(&self, now: Time) -> Impairment {
+        let flights =
+            (0..self.ring.len() as u32).map(|i| self.ring.at(self.ring.head.wrapping_add(i)));
+        let arrivals: Vec<Time> = flights.map(|f| f.arrive).collect();
+        let departs = |arrive: &Time| {
+            let left = (*arrive - now).saturating_sub(self.latency);
+            (left > Span::ZERO).then(|| now + left)
+        };
+        Impairment {
+            stream: Stream::new(0, "link", "nothing"),
+            temporary: true,
+            loss: 0.0,
+            reorder: 0.0,
+            reorder_delay: Span::ZERO,
+            jitter: None,
+            last_arrive: arrivals.last().copied().unwrap_or_default(),
+            departures: arrivals.iter().filter_map(departs).collect(),
+        }
+    }
+
+    /// Is clean again when the last fault is over and what it delayed has arrived.
+    fn settle(&mut self, now: Time) {
+        let Some(random) = &self.rare.impairment else { return };
+        let over = self.rare.disturbances.is_empty() && random.last_arrive <= now;
+        if over && random.temporary && self.busy_until <= now {
+            self.rare.impairment = None;
+            self.clean = self.up;
         }
     }
 
@@ -350,6 +433,7 @@ impl Direction {
         self.busy_until = Time::ZERO;
         if let Some(random) = &mut self.rare.impairment {
             random.departures.clear();
+            random.last_arrive = Time::ZERO;
         }
         let mut lost = Vec::new();
         while self.ring.len() > 0 {

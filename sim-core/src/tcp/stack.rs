@@ -103,6 +103,11 @@ impl TcpStack {
         }
     }
 
+    /// Goes on with the counters of the same host's stack before it lost its power.
+    pub fn inherit(&mut self, old: &Self) {
+        self.counters = Counters { curr_estab: self.counters.curr_estab, ..old.counters };
+    }
+
     /// The settings in use.
     pub fn config(&self) -> &TcpConfig {
         &self.config

@@ -13,6 +13,7 @@
 
 mod bench;
 mod build;
+mod fault;
 mod gather;
 mod operator;
 mod sample;
@@ -40,6 +41,10 @@ struct Link {
     name: String,
     directions: [u32; 2],
     up: bool,
+    /// Whether it is up when nothing holds it down.
+    wanted: bool,
+    /// How many things hold it down: faults, ends without power.
+    held: u32,
     standby: bool,
 }
 
@@ -52,8 +57,10 @@ pub struct World {
     links: Vec<Link>,
     link_events: Vec<LinkEvent>,
     operator: operator::Operator,
-    /// Switches and links as configured, for the spanning tree.
-    bridges: WorldConfig,
+    faults: fault::Faults,
+    /// Switches and links as configured, for the spanning tree, and hosts, which are built again when
+    /// they have been without power.
+    plan: WorldConfig,
     series: Vec<SeriesPoint>,
     sampler: sample::Sampling,
     /// Connections count from here.
@@ -172,6 +179,7 @@ impl World {
         }
         match event {
             Event::Link { index } => self.link_event(index),
+            Event::Fault { task } => self.fault_task(task),
             Event::Sample => self.sample(),
             Event::Operator { index } => self.operate(index as usize),
             other => {

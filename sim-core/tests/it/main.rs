@@ -6,6 +6,7 @@ mod arp;
 mod balancing;
 mod conservation;
 mod director;
+mod faults;
 mod filter;
 mod fragments;
 mod frames;
