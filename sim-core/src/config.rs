@@ -6,12 +6,14 @@
 mod filter;
 mod keepalived;
 mod net;
+mod outage;
 
 pub use filter::{
     FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, RejectWith,
 };
 pub use keepalived::KeepalivedConfig;
 pub use net::{Net, v4};
+pub use outage::OutageRule;
 
 use crate::engine::{Dist, Span};
 use crate::ipvs::Command;
@@ -44,6 +46,8 @@ pub struct WorldConfig {
     pub series_interval: Span,
     /// Keep a row for each connection.
     pub connections: bool,
+    /// What counts as an outage.
+    pub outages: OutageRule,
     /// Interfaces to capture.
     pub captures: Vec<CaptureConfig>,
     /// The connection to follow, if one is followed.

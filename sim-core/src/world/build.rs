@@ -1,10 +1,11 @@
 //! From a configuration to a world, with every mistake named at once.
 
+use super::available::Addresses;
 use super::operator::Operator;
-use super::{Link, World, sample};
+use super::{Link, World, available, sample};
 use crate::config::{
-    HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
-    RouteConfig, Transport, WorldConfig,
+    ClientConfig, HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net,
+    PolicyConfig, RouteConfig, Transport, WorldConfig,
 };
 use crate::engine::rng::name_hash;
 use crate::engine::{Stream, Time};
@@ -25,13 +26,14 @@ use crate::net::source::{OwnAddress6, is_link_local};
 use crate::net::switch::{Port, Switch};
 use crate::net::topology;
 use crate::observe::ClientObservation;
+use crate::observe::availability::Ledger;
 use crate::observe::capture::{self, Capture, CaptureInterface};
 use crate::observe::trace::Trace;
 use crate::tcp::TcpStack;
 use crate::wire::addr::link_local;
 use crate::wire::{AddressBook, Mac, MacId, Prefix};
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Something in a configuration that no world can be built from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,6 +105,7 @@ impl Builder<'_> {
         }
         let links = self.links(&mut hosts, &mut switches);
         self.number_results(&mut hosts);
+        self.ledger(&mut hosts);
         self.captures(&mut hosts);
         let mut fabric = core::mem::take(&mut self.fabric);
         fabric.rows = config.connections.then(Vec::new);
@@ -113,6 +116,8 @@ impl Builder<'_> {
         for host in &mut hosts {
             begin(host, &mut fabric);
         }
+        let addresses = Addresses::new(config);
+        available::watch(&addresses, config, &mut fabric);
         let sampler = sample::Sampling::new(config.series_interval, &mut fabric);
         World {
             fabric,
@@ -126,6 +131,7 @@ impl Builder<'_> {
                 links: config.links.clone(),
                 ..WorldConfig::default()
             },
+            addresses,
             series: Vec::new(),
             sampler,
             warmup: Time::ZERO + config.warmup,
@@ -533,6 +539,22 @@ impl Builder<'_> {
                 });
                 client.row = row as u32;
             }
+        }
+    }
+
+    /// Gives every client application its place in the ledger.
+    fn ledger(&mut self, hosts: &mut [Host]) {
+        let service = |c: &ClientConfig| {
+            let transport = if c.transport == Transport::Udp { "udp" } else { "tcp" };
+            format!("{}/{transport}", SocketAddr::from(c.target))
+        };
+        let clients = || hosts.iter().flat_map(|h| &h.clients);
+        let applications: Vec<_> = clients().map(|c| (c.row, service(&c.config))).collect();
+        let (ledger, places) = Ledger::new(self.config.outages, &applications);
+        self.fabric.ledger = ledger;
+        let clients = hosts.iter_mut().flat_map(|h| &mut h.clients);
+        for (client, streams) in clients.zip(places) {
+            client.streams = streams;
         }
     }
 

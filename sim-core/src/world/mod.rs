@@ -11,6 +11,7 @@
 //! # }
 //! ```
 
+mod available;
 mod bench;
 mod build;
 mod gather;
@@ -54,6 +55,8 @@ pub struct World {
     operator: operator::Operator,
     /// Switches and links as configured, for the spanning tree.
     bridges: WorldConfig,
+    /// Addresses as configured.
+    addresses: available::Addresses,
     series: Vec<SeriesPoint>,
     sampler: sample::Sampling,
     /// Connections count from here.

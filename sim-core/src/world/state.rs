@@ -4,6 +4,7 @@ use super::{Link, World};
 use crate::hosts::fabric::{Place, Reason};
 use crate::net::link::Endpoint;
 use crate::net::topology;
+use crate::observe::timeline::Kind;
 
 /// How much a world keeps: numbers of slots, which are used again and never given back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -31,6 +32,8 @@ impl World {
         let Some(link) = found else { return };
         link.up = up;
         let directions = link.directions;
+        let now = if up { "over" } else { "link down" };
+        self.fabric.note(None, Kind::Fault, event.link.as_str(), now);
         for direction in directions {
             let lost = self.fabric.directions[direction as usize].set_up(up);
             for packet in lost {
