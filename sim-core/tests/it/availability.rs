@@ -40,7 +40,10 @@ fn an_outage_goes_from_the_first_lost_request_to_the_first_served_one() {
         let words = if transport == Transport::Udp { "udp" } else { "tcp" };
         assert_eq!(o.services[0].name, format!("{VIP}:53/{words}"));
         let cause = &o.timeline[seen.outages[0].cause.unwrap() as usize];
-        assert_eq!((cause.kind, cause.time, cause.value.as_str()), (Kind::Fault, s(10.5), "link down"));
+        assert_eq!(
+            (cause.kind, cause.time, cause.value.as_str()),
+            (Kind::Fault, s(10.5), "link down")
+        );
         let told: Vec<_> = o.timeline.iter().filter(|e| e.kind == Kind::Outage).collect();
         assert_eq!((told[0].time, told[1].time), (s(11.0), s(15.0)));
     }
