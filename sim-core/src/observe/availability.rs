@@ -36,7 +36,8 @@ const BREAKS: usize = 65_536;
 pub struct Outage {
     /// Start of the first lost request.
     pub begin: Time,
-    /// Start of the first request served after it; the end of the run if there was none.
+    /// Start of the first request served after it; if there was none, the end of the time in which clients
+    /// start connections.
     pub end: Time,
     /// Nothing was served any more until the run ended.
     pub lasting: bool,
@@ -345,13 +346,13 @@ impl Stream {
         self.most_gaps = GAPS.max(self.gaps.len() * 3 / 2);
     }
 
-    /// What was seen until `end`.
+    /// What was seen until `end`: from there on no connection is started.
     pub fn finish(&self, name: &str, end: Time) -> Availability {
         let mut outages: Vec<Outage> =
             self.gaps.iter().filter_map(|g| outage(g, self.rule)).collect();
         let tail = Gap {
             after: self.newest,
-            before: point(end).max(self.newest),
+            before: point(end).max(self.tail.last().map_or(self.newest, |l| l.first)),
             lost: self.tail.clone(),
         };
         outages.extend(outage(&tail, self.rule).map(|o| Outage { lasting: true, ..o }));

@@ -62,8 +62,9 @@ impl Available {
     pub(super) fn new(world: &mut World) -> Self {
         let mut timeline = timeline(world);
         let fabric = &world.fabric;
-        let mut clients = fabric.ledger.clients(&fabric.clients, fabric.now);
-        let mut services = fabric.ledger.services(fabric.now);
+        let end = fabric.now.min(world.duration);
+        let mut clients = fabric.ledger.clients(&fabric.clients, end);
+        let mut services = fabric.ledger.services(end);
         let patience = patience(&fabric.clients);
         cause::assign(&mut clients, &timeline, patience);
         cause::assign(&mut services, &timeline, patience);

@@ -104,9 +104,7 @@ fn requests_before_the_end_of_the_warm_up_do_not_count() {
 
 #[test]
 fn the_director_holds_the_vip_and_is_in_the_cache_of_the_router() {
-    let mut config = probed(Transport::Udp, 10_500, 14_200);
-    config.hosts[1].neighbours.clear();
-    let o = run(&config);
+    let o = run(&probed(Transport::Udp, 10_500, 14_200));
     let vip = &o.vips[0];
     assert_eq!((vip.address, vip.extremes()), (VIP, (1, 1)));
     assert_eq!(vip.holders[0].hosts, ["director"]);
