@@ -16,7 +16,9 @@ use crate::format::{Record, words};
 use crate::import::commands::Findings;
 use crate::model::{DirectorRules, HostScript};
 use links::LinkDefaults;
-use sim_core::config::{HostConfig, LinkConfig, LinkEvent, SwitchConfig, TcpConfig, WorldConfig};
+use sim_core::config::{
+    HostConfig, LinkConfig, LinkEvent, OutageRule, SwitchConfig, TcpConfig, WorldConfig,
+};
 use sim_core::engine::Span;
 
 /// Most points of time that a time series may have.
@@ -70,6 +72,7 @@ pub fn world(
         links: builder.links.clone(),
         series_interval,
         connections: false,
+        outages: outage_rule(record),
         captures: Vec::new(),
         trace: None,
         link_events,
@@ -81,6 +84,13 @@ pub fn world(
     }
     findings.problems.append(&mut builder.problems);
     config
+}
+
+fn outage_rule(record: &Record) -> OutageRule {
+    record.table("outage").map_or_else(OutageRule::default, |table| OutageRule {
+        gap: table.value("gap"),
+        requests: table.value("requests"),
+    })
 }
 
 /// A hundredth of the duration in whole milliseconds, at least one.

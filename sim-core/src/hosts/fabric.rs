@@ -5,13 +5,15 @@ use crate::engine::{Digest, FxMap, Queue, Time};
 use crate::ipvs::DropReason;
 use crate::net::link::{Direction, Judged, Sent};
 use crate::net::slab::PacketSlab;
+use crate::observe::availability::Ledger;
 use crate::observe::capture::{Capture, Direction as Way};
+use crate::observe::holders::UNKNOWN;
 use crate::observe::timeline::{Happening, Kind};
 use crate::observe::trace::Trace;
 use crate::observe::{ClientObservation, ConnectionRow};
 use crate::tcp::Output;
 use crate::wire::encode::Bodies;
-use crate::wire::{AddressBook, Ip, Mac, Packet, PacketId};
+use crate::wire::{AddressBook, Ip, Mac, MacId, Packet, PacketId};
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
@@ -350,6 +352,8 @@ pub struct Fabric {
     pub talking: u32,
     /// What client applications saw, one for each name.
     pub clients: Vec<ClientObservation>,
+    /// Requests served and lost, and the outages between.
+    pub ledger: Ledger,
     /// Rows of finished connections, if asked for.
     pub rows: Option<Vec<ConnectionRow>>,
     /// Which server application accepted the connection of a client address, if rows are kept.
@@ -362,6 +366,8 @@ pub struct Fabric {
     pub listened: bool,
     /// Sockets of power switches that were switched off (or on: `true`), by the host that they feed.
     pub switched: Vec<(u16, bool)>,
+    /// Addresses whose neighbour entries are told.
+    pub watched: Vec<Ip>,
     /// What scripts and the servers led by hand say to each other.
     pub talks: super::script::Talks,
     /// What probes and servers say to each other.
@@ -399,12 +405,14 @@ impl Fabric {
             connections: 0,
             talking: 0,
             clients: Vec::new(),
+            ledger: Ledger::default(),
             rows: None,
             answered_by: FxMap::default(),
             answered_tag: FxMap::default(),
             timeline: Vec::new(),
             listened: false,
             switched: Vec::new(),
+            watched: Vec::new(),
             talks: super::script::Talks::default(),
             inquiries: super::daemon::probe::Inquiries::default(),
             late: Vec::new(),
@@ -526,6 +534,11 @@ impl Fabric {
         value: impl Into<String>,
     ) {
         let (subject, value) = (subject.into(), value.into());
+        if kind == Kind::Address
+            && let Some(ip) = subject.parse().ok().and_then(|a| self.book.find(a))
+        {
+            self.watch(ip);
+        }
         self.timeline.push(Happening { time: self.now, host, kind, subject, value });
         if self.listened {
             self.queue.push(self.now, Event::Fault { task: TOLD });
@@ -557,6 +570,24 @@ impl Fabric {
         let ignored = (0..).zip(&self.ignored).filter(|(_, tally)| tally.packets > 0);
         let ignored = ignored.map(|(host, tally)| ((Place::Host(host), Reason::OtherHost), *tally));
         self.drops.iter().map(|(key, tally)| (*key, *tally)).chain(ignored)
+    }
+
+    /// From now on it is told whose Ethernet address hosts hold for an address. Addresses that come and
+    /// go are told of in any case.
+    pub fn watch(&mut self, ip: Ip) {
+        if !self.watched.contains(&ip) {
+            self.watched.push(ip);
+        }
+    }
+
+    /// A neighbour entry of a host has another Ethernet address, or none any more.
+    #[cold]
+    pub fn note_neighbour(&mut self, host: u16, ip: Ip, mac: Option<MacId>) {
+        if self.watched.contains(&ip) {
+            let owner = mac.and_then(|m| self.macs.get(m.0 as usize)).map(Mac::to_string);
+            let owner = owner.unwrap_or_else(|| UNKNOWN.to_owned());
+            self.note(Some(host), Kind::Neighbour, self.book.address(ip).to_string(), owner);
+        }
     }
 
     /// Takes the body out of a packet and consumes the rest (decapsulation).

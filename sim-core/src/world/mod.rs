@@ -11,6 +11,7 @@
 //! # }
 //! ```
 
+mod available;
 mod bench;
 mod build;
 mod fault;
@@ -61,6 +62,8 @@ pub struct World {
     /// Switches and links as configured, for the spanning tree, and hosts, which are built again when
     /// they have been without power.
     plan: WorldConfig,
+    /// Addresses as configured.
+    addresses: available::Addresses,
     series: Vec<SeriesPoint>,
     sampler: sample::Sampling,
     /// Connections count from here.

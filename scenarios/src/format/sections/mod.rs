@@ -5,12 +5,14 @@ mod cluster;
 mod host;
 mod network;
 mod operator;
+mod outage;
 
 pub use application::{CLIENT, DIRECTOR, IPVS_SYSCTL, SERVER};
 pub use cluster::{CLUSTER, CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
 pub use host::{CPU, HOST, INTERFACE, INTERFACE_SYSCTL, KEEPALIVE, SYSCTL, TCP};
 pub use network::{LINK, LINK_EVENT, LINK_PROPERTIES, NETWORK, SWITCH};
 pub use operator::{RULE_EVENT, VIEW};
+pub use outage::OUTAGE;
 
 use super::distribution::Quantity;
 use super::field::Absent::{Default, Means, Required};
@@ -196,6 +198,12 @@ pub static SCENARIO: Section = Section {
             Kind::Tables(&CLIENT),
             Means("none"),
             "An application that makes requests.",
+        ),
+        field(
+            "outage",
+            Kind::Table(&OUTAGE),
+            Means("half a second, or 20 requests"),
+            "What counts as an outage.",
         ),
         field(
             "run",
