@@ -1,0 +1,10 @@
+//! Recorded cases of clusters that stay up: real keepalived on real kernels, whose configurations are run
+//! as scenarios and whose every state, advert, announcement, pool and interval must come out.
+
+pub mod case;
+pub mod course;
+pub mod interval;
+pub mod observed;
+
+pub use case::Case;
+pub use interval::{Interval, Report};
