@@ -3,7 +3,7 @@
 use super::{Schedules, means_command, remark, vrrp};
 use crate::import::commands::Findings;
 use crate::import::keepalived::{
-    Check, Checker, Configuration, RealServer, Target, Url, VirtualServer,
+    Check, Checker, Configuration, RealServer, Url, VirtualServer,
 };
 use sim_core::config::{
     CheckConfig, CheckerConfig, CheckerKind, FileConfig, FlushOnStop, HttpConfig, RealServerConfig,
@@ -54,14 +54,10 @@ fn virtual_server(
     schedules: &Schedules,
     findings: &mut Findings,
 ) -> VirtualServerConfig {
-    let target = s.targets.first().copied();
-    let port = target.map_or(0, |t| match t {
-        Target::Address { port, .. } => port,
-        Target::Fwmark { .. } => 0,
-    });
+    let port = s.targets.first().map_or(0, |t| t.port());
     let services = s.targets.iter().map(|t| s.service(*t)).collect();
     let servers = s.servers.iter().map(|r| RealServerConfig {
-        rule: s.server(r, port),
+        rule: r.rule(port),
         inhibit: r.inhibit,
         checkers: r.checkers.iter().map(|c| checker(c, r, port, schedules, findings)).collect(),
     });
@@ -72,7 +68,7 @@ fn virtual_server(
         sorry: s
             .sorry
             .as_ref()
-            .map(|sorry| SorryConfig { rule: s.server(sorry, port), inhibit: sorry.inhibit }),
+            .map(|sorry| SorryConfig { rule: sorry.rule(port), inhibit: sorry.inhibit }),
         omega: s.omega,
         ha_suspend: s.ha_suspend,
         ..VirtualServerConfig::new(services, servers)

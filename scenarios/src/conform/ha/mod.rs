@@ -5,6 +5,10 @@ pub mod case;
 pub mod course;
 pub mod interval;
 pub mod observed;
+pub mod lab;
+pub mod keepalived;
+pub mod play;
+pub mod probes;
 
 pub use case::Case;
 pub use interval::{Interval, Report};

@@ -263,7 +263,7 @@ impl Comparison<'_> {
     fn after_event(&mut self, name: &str, host: &str, theirs: Time, ours: Time) {
         // an event is stamped when it was done, so its effect may stand before it
         let before = |at: Time| {
-            let mine = self.case.events.iter().filter(|e| e.host.as_deref() == Some(host));
+            let mut mine = self.case.events.iter().filter(|e| e.host.as_deref() == Some(host));
             mine.rfind(|e| e.at <= at + Span::from_millis(100)).map(|e| e.at)
         };
         if let Some(event) = before(theirs) {
