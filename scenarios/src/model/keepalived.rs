@@ -2,7 +2,7 @@
 
 use super::Reading;
 use super::rules::place_of_text;
-use crate::build::keepalived::{Scheduled, Schedules, unknown};
+use crate::build::keepalived::{Scheduled, Schedules, ScriptEnd, unknown};
 use crate::diagnostic::{At, FileId, Place, Problem};
 use crate::format::{Record, units};
 use crate::import::commands::Remark;
@@ -143,7 +143,11 @@ fn start(table: &Record, reading: &mut Reading<'_>) -> Option<Span> {
 /// Gives the events of scripts, files and processes to the hosts that they are about.
 fn scheduled(record: &Record, files: &mut [KeepalivedFile], reading: &mut Reading<'_>) {
     for table in record.tables("script_event") {
-        let value = (table.value::<u64>("exit").min(255) as u8, table.value("duration"));
+        let value = ScriptEnd {
+            exit: table.value("exit"),
+            duration: table.value("duration"),
+            stubborn: table.value("stubborn"),
+        };
         for (schedules, entry) in entries(table, "script", value, files, reading) {
             schedules.scripts.push(entry);
         }

@@ -121,7 +121,9 @@ fn kind(check: &Check, target: (IpAddr, u16), schedules: &Schedules) -> CheckerK
                 dynamic: *dynamic,
                 runs: runs
                     .into_iter()
-                    .map(|(from, (exit, duration))| (from, ScriptRun { exit, duration }))
+                    .map(|(from, run)| {
+                        (from, ScriptRun { exit: run.exit, duration: run.duration })
+                    })
                     .collect(),
                 ..ScriptConfig::new(*timeout)
             })

@@ -20,11 +20,22 @@ use sim_core::engine::Span;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Schedules {
     /// A script or the command of a `MISC_CHECK`: from when on its runs end how, and how long they take.
-    pub scripts: Vec<Scheduled<(u8, Span)>>,
+    pub scripts: Vec<Scheduled<ScriptEnd>>,
     /// A `track_file`: from when on it holds which number.
     pub files: Vec<Scheduled<i32>>,
     /// A `vrrp_track_process`: from when on how many of them run.
     pub processes: Vec<Scheduled<u32>>,
+}
+
+/// How the runs of a script end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ScriptEnd {
+    /// Exit status.
+    pub exit: u8,
+    /// How long a run takes.
+    pub duration: Span,
+    /// Whether it does not end when it is told to (SIGTERM).
+    pub stubborn: bool,
 }
 
 /// What something named becomes at some time.

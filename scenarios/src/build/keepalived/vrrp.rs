@@ -165,7 +165,12 @@ fn script(s: &Script, schedules: &Schedules) -> VrrpScript {
         fall: s.rise_fall.1.max(1),
         init_fail: s.starts_failed,
         results: results
-            .map(|(from, (exit, duration))| ScriptResult { from, exit, duration })
+            .map(|(from, run)| ScriptResult {
+                from,
+                exit: run.exit,
+                duration: run.duration,
+                stubborn: run.stubborn,
+            })
             .collect(),
     }
 }

@@ -7,7 +7,6 @@
 use super::observed::{Advert, Announcement, Answer, Message, Observed, Pool, Request};
 use serde_json::Value;
 use sim_core::engine::Time;
-use std::net::IpAddr;
 use std::path::Path;
 
 /// The file that makes a folder a case.
@@ -232,9 +231,4 @@ fn log_line(line: &str) -> Option<LogLine> {
     let (host, rest) = rest.split_once(' ')?;
     let text = rest.split_once(": ").map_or(rest, |(_, text)| text);
     Some(LogLine { at, host: host.to_owned(), text: text.to_owned() })
-}
-
-/// The address of a destination `IP:PORT`.
-pub(super) fn address_of(destination: &str) -> Option<IpAddr> {
-    destination.rsplit_once(':')?.0.trim_matches(['[', ']']).parse().ok()
 }

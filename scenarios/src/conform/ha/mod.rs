@@ -12,3 +12,14 @@ pub mod probes;
 
 pub use case::Case;
 pub use interval::{Interval, Report};
+
+/// Plays a case and compares it with what was recorded.
+///
+/// # Errors
+/// Why it cannot be played.
+pub fn judge(case: &Case) -> Result<Report, String> {
+    match case.subject {
+        case::Subject::Keepalived => keepalived::judge(case),
+        case::Subject::Heartbeat => Err("cases of heartbeat are not played".to_owned()),
+    }
+}

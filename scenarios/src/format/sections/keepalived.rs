@@ -38,6 +38,12 @@ pub static SCRIPT_EVENT: Section = Section {
         HOSTS,
         field("exit", Kind::Integer(0, 255), Default("0"), "Exit status."),
         field("duration", Kind::Span, Default("0s"), "How long a run takes."),
+        field(
+            "stubborn",
+            Kind::Bool,
+            Default("false"),
+            "A run that takes too long does not end when it is told to: it is killed 2 s later.",
+        ),
     ],
 };
 

@@ -11,7 +11,6 @@ use sim_core::config::{
     VrrpInstance, VrrpVersion, WorldConfig,
 };
 use sim_core::engine::{Span, Time};
-use sim_core::wire::proto;
 use std::fmt::Write as _;
 
 /// An event on two hosts was stamped when the second command had ended; the first one took effect about so
