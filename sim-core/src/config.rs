@@ -3,13 +3,44 @@
 //! A [`WorldConfig`] is complete and resolved: no defaults are looked up later, no file is read.
 //! It is checked when a world is built from it.
 
+mod bfd;
+mod check;
+mod fault;
 mod filter;
+mod heartbeat;
+mod keepalived;
+mod ldirectord;
 mod net;
+mod process;
+mod vrrp;
 
+pub use bfd::BfdConfig;
+pub use vrrp::{
+    GROUP_V4, GROUP_V6, GarpConfig, GarpPacing, LinkDelay, ScriptResult, SyncDaemon, SyncGroup,
+    Track, TrackFile, TrackProcess, Tracked, UnicastPeer, VirtualAddress, VmacConfig, VrrpAuth,
+    VrrpConfig, VrrpInstance, VrrpScript, VrrpVersion,
+};
+
+pub use check::{
+    AnswerConfig, CheckConfig, CheckerConfig, CheckerKind, FileConfig, FlushOnStop, Health,
+    HttpConfig, PageConfig, RealServerConfig, RegexConfig, ScriptConfig, ScriptRun, SorryConfig,
+    UrlConfig, VirtualServerConfig,
+};
+pub use fault::{
+    ApplicationHarm, Boot, Condition, FaultConfig, FaultEnd, FaultKind, FaultStart, ProgramHarm,
+    Traffic, Trigger,
+};
 pub use filter::{
     FilterChain, FilterCondition, FilterConfig, FilterMatch, FilterTable, FilterTarget, RejectWith,
 };
+pub use heartbeat::{
+    Announce, AuthKey, AuthMethod, Failback, HEARTBEAT_PORT, HeartbeatConfig, Medium, PingNode,
+    ResetFailure, Resource, ResourceGroup, ResourceKind, Runs, ScriptTimes, StonithConfig,
+};
+pub use keepalived::KeepalivedConfig;
+pub use ldirectord::{CheckKind, Exchange, LdirectordConfig, RealConfig, VirtualConfig};
 pub use net::{Net, v4};
+pub use process::Process;
 
 use crate::engine::{Dist, Span};
 use crate::ipvs::Command;
@@ -48,6 +79,8 @@ pub struct WorldConfig {
     pub trace: Option<TraceConfig>,
     /// Things that happen to links while the run goes on, in any order.
     pub link_events: Vec<LinkEvent>,
+    /// What breaks while the run goes on. At one time it happens in this order.
+    pub faults: Vec<FaultConfig>,
     /// What operators do on directors while the run goes on. At one time they are done in this order.
     pub operations: Vec<Operation>,
 }
@@ -128,12 +161,18 @@ pub struct HostConfig {
     pub tcp: TcpConfig,
     /// Load balancing rules, if the host is a director.
     pub ipvs: Option<IpvsConfig>,
+    /// keepalived, if it is there.
+    pub keepalived: Option<KeepalivedConfig>,
     /// Applications that answer requests.
     pub servers: Vec<ServerConfig>,
     /// Applications that make requests.
     pub clients: Vec<ClientConfig>,
     /// CPU that every received packet must pass.
     pub cpu: Option<CpuConfig>,
+    /// heartbeat, if it is installed.
+    pub heartbeat: Option<HeartbeatConfig>,
+    /// ldirectord, if it is installed.
+    pub ldirectord: Option<LdirectordConfig>,
 }
 
 /// A network interface.
@@ -305,6 +344,8 @@ pub struct Sysctl {
     pub all: InterfaceSysctl,
     /// Time to live of packets this host makes.
     pub default_ttl: u8,
+    /// Leave ICMP echo requests (ping) without an answer. Those of `ICMPv6` are always answered.
+    pub icmp_echo_ignore_all: bool,
 }
 
 /// Settings Linux has per interface and for `all`; the effective value is the larger of the two
@@ -355,6 +396,7 @@ impl Default for Sysctl {
             forwarding_v6: false,
             all: InterfaceSysctl::default(),
             default_ttl: 64,
+            icmp_echo_ignore_all: false,
         }
     }
 }
@@ -727,6 +769,10 @@ pub struct ServerConfig {
     pub closer: Closer,
     /// Pause in seconds between the response and the own close.
     pub close_delay: Dist,
+    /// What it says to health checks.
+    pub answers: AnswerConfig,
+    /// How it is at the start.
+    pub health: Health,
 }
 
 /// An application that makes requests from a host.

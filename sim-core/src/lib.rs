@@ -5,10 +5,11 @@
 //! world runs in virtual time, and [`observe::Observations`] come out. Protocol rules (TCP, ARP,
 //! IPVS) are sans-I/O state machines that can be used without the world around them.
 //!
-//! Imports run one way: `engine`, `wire` <- `net`, `tcp`, `ipvs` <- `observe` <- `hosts` <- `world`.
+//! Imports run one way: `engine`, `wire` <- `net`, `tcp`, `ipvs`, `ha` <- `observe` <- `hosts` <- `world`.
 
 pub mod config;
 pub mod engine;
+pub mod ha;
 pub mod hosts;
 pub mod ipvs;
 pub mod net;

@@ -6,7 +6,8 @@ use crate::format::Record;
 use crate::format::distribution::divided;
 use core::net::IpAddr;
 use sim_core::config::{
-    ClientConfig, Closer, Discipline, HostConfig, Load, Net, ServerConfig, Transport,
+    AnswerConfig, ClientConfig, Closer, Discipline, Health, HostConfig, Load, Net, ServerConfig,
+    Transport,
 };
 use sim_core::engine::{Dist, Span};
 use sim_core::ipvs::rules::ServiceKey;
@@ -251,6 +252,8 @@ fn server_config(table: &Record, transport: Transport, port: u16) -> ServerConfi
         queue: table.get("queue").unwrap_or(u32::MAX),
         closer: if table.value("closes") { Closer::Server } else { Closer::Client },
         close_delay: dist(table, "close_delay"),
+        answers: AnswerConfig::default(),
+        health: Health::Well,
     }
 }
 

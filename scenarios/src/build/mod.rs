@@ -74,6 +74,7 @@ pub fn world(
         trace: None,
         link_events,
         operations: Vec::new(),
+        faults: Vec::new(),
     };
     if builder.problems.is_empty() && findings.problems.is_empty() {
         builder.check_network(&config);

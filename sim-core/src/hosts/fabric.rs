@@ -6,6 +6,7 @@ use crate::ipvs::DropReason;
 use crate::net::link::{Direction, Sent};
 use crate::net::slab::PacketSlab;
 use crate::observe::capture::{Capture, Direction as Way};
+use crate::observe::timeline::{Happening, Kind};
 use crate::observe::trace::Trace;
 use crate::observe::{ClientObservation, ConnectionRow};
 use crate::tcp::Output;
@@ -92,6 +93,20 @@ pub enum Event {
         /// Script number.
         script: u32,
     },
+    /// A program that keeps the cluster alive wants attention.
+    Daemon {
+        /// Host number.
+        host: u16,
+        /// Which one of the host.
+        daemon: u32,
+    },
+    /// A health check wants attention: its time is up.
+    Probe {
+        /// Host number.
+        host: u16,
+        /// Probe number.
+        probe: u32,
+    },
     /// A request has been served.
     Served {
         /// Host number.
@@ -144,6 +159,8 @@ impl Event {
             | Self::Client { host, .. }
             | Self::Session { host, .. }
             | Self::Script { host, .. }
+            | Self::Daemon { host, .. }
+            | Self::Probe { host, .. }
             | Self::Served { host, .. }
             | Self::Close { host, .. }
             | Self::Shared { host, .. } => Some(host),
@@ -319,6 +336,8 @@ pub struct Fabric {
     pub answered_by: FxMap<(Ip, u16), u32>,
     /// The same by the tag of the packets, for clients whose address was translated on the way.
     pub answered_tag: FxMap<u32, u32>,
+    /// What happened to the cluster.
+    pub timeline: Vec<Happening>,
     /// What scripts and the servers led by hand say to each other.
     pub talks: super::script::Talks,
     /// Frames that left the order of their link: direction and packet.
@@ -357,6 +376,7 @@ impl Fabric {
             rows: None,
             answered_by: FxMap::default(),
             answered_tag: FxMap::default(),
+            timeline: Vec::new(),
             talks: super::script::Talks::default(),
             late: Vec::new(),
             late_free: Vec::new(),
@@ -476,6 +496,19 @@ impl Fabric {
         let ignored = (0..).zip(&self.ignored).filter(|(_, tally)| tally.packets > 0);
         let ignored = ignored.map(|(host, tally)| ((Place::Host(host), Reason::OtherHost), *tally));
         self.drops.iter().map(|(key, tally)| (*key, *tally)).chain(ignored)
+    }
+
+    /// Writes down that something happened to a host (`None`: to the network).
+    #[cold]
+    pub fn note(
+        &mut self,
+        host: Option<u16>,
+        kind: Kind,
+        subject: impl Into<String>,
+        value: impl Into<String>,
+    ) {
+        let (subject, value) = (subject.into(), value.into());
+        self.timeline.push(Happening { time: self.now, host, kind, subject, value });
     }
 
     /// Takes the body out of a packet and consumes the rest (decapsulation).

@@ -394,7 +394,9 @@ impl Host {
         match kind {
             icmp::ECHO => {
                 fab.deliver(packet);
-                if let Some(mut reply) = errors::echo_reply(&p) {
+                if !self.ip.sysctl.icmp_echo_ignore_all
+                    && let Some(mut reply) = errors::echo_reply(&p)
+                {
                     reply.ttl = self.ip.sysctl.default_ttl;
                     self.ip.originate(fab, &reply);
                 }

@@ -8,6 +8,7 @@ mod arp;
 pub mod client;
 mod conversation;
 pub mod cpu;
+pub mod daemon;
 mod datagram;
 pub mod director;
 mod explain;
@@ -31,6 +32,7 @@ use crate::tcp::TcpStack;
 use crate::wire::{Kind, MacId, PacketId};
 use client::{ClientApplication, Plan, Session};
 use cpu::Cpu;
+use daemon::Daemons;
 use datagram::Sockets;
 use director::Director;
 pub use explain::Before;
@@ -73,6 +75,8 @@ pub struct Host {
     free_sessions: Vec<u32>,
     /// What is led by hand.
     pub scripts: Scripts,
+    /// Programs that keep the cluster alive.
+    pub daemons: Daemons,
     sockets: Sockets,
     plan: Plan,
     replies: Vec<Reply>,
@@ -97,6 +101,7 @@ impl Host {
             sessions: Vec::new(),
             free_sessions: Vec::new(),
             scripts: Scripts::default(),
+            daemons: Daemons::default(),
             sockets: Sockets::default(),
             plan,
             replies: Vec::new(),
@@ -218,6 +223,8 @@ impl Host {
             Event::Client { application, .. } => self.client_start(fab, application),
             Event::Session { session, .. } => self.session_wake(fab, session),
             Event::Script { script, .. } => self.script_wake(fab, script),
+            Event::Daemon { daemon, .. } => self.daemon_deadline(fab, daemon),
+            Event::Probe { probe, .. } => self.probe_deadline(fab, probe),
             Event::Served { job, .. } => {
                 let reply = self.servers.served(self.number, fab, job);
                 self.replies.extend(reply);

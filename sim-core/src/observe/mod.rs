@@ -5,6 +5,7 @@ pub mod capture;
 pub mod histogram;
 pub mod outcome;
 pub mod snapshot;
+pub mod timeline;
 pub mod trace;
 mod words;
 
@@ -15,4 +16,5 @@ pub use outcome::{
     ServerObservation,
 };
 pub use snapshot::{ConnectionState, DestinationState, DirectorSnapshot, ServiceState};
+pub use timeline::{Happening, TimelineEntry};
 pub use trace::{Flow, Step, TraceLine, TraceReport};

@@ -1,6 +1,6 @@
 //! The observations of a finished run, as plain data.
 
-use super::{DirectorSnapshot, Histogram, TraceReport};
+use super::{DirectorSnapshot, Histogram, TimelineEntry, TraceReport};
 use crate::engine::Time;
 use crate::ipvs::rules::{Forwarding, ServiceKey};
 use crate::ipvs::{DestinationEntry, IpvsError};
@@ -40,6 +40,8 @@ pub struct Observations {
     pub snapshots: Vec<DirectorSnapshot>,
     /// Changes of rules that were refused, in order of time.
     pub refusals: Vec<Refusal>,
+    /// What happened to the cluster, in the order in which it happened.
+    pub timeline: Vec<TimelineEntry>,
     /// What was told about a connection, if one was to be followed.
     pub trace: Option<TraceReport>,
 }

@@ -6,8 +6,8 @@ use crate::hosts::Host;
 use crate::hosts::fabric::Place;
 use crate::net::link::Endpoint;
 use crate::observe::{
-    ClientObservation, DestinationObservation, DirectorObservation, DropObservation,
-    LinkObservation, Observations, PacketAccount, ServerObservation,
+    ClientObservation, DestinationObservation, DirectorObservation, DropObservation, Happening,
+    LinkObservation, Observations, PacketAccount, ServerObservation, TimelineEntry,
 };
 use core::net::IpAddr;
 
@@ -19,6 +19,7 @@ pub(super) fn gather(mut world: World) -> Observations {
     }
     world.last_operations();
     let trace = world.take_report();
+    let timeline = timeline(&mut world);
     let now = world.fabric.now;
     let [first, last] = core::mem::take(&mut world.window);
     let window = Window::new(first, last.unwrap_or_else(|| world.edge(now)));
@@ -35,6 +36,7 @@ pub(super) fn gather(mut world: World) -> Observations {
     );
     Observations {
         trace,
+        timeline,
         digest: fabric.digest.value(),
         end: now,
         events: world.events,
@@ -56,6 +58,16 @@ pub(super) fn gather(mut world: World) -> Observations {
         snapshots: world.operator.snapshots,
         refusals: world.operator.refusals,
     }
+}
+
+/// The timeline with the names of the hosts.
+fn timeline(world: &mut World) -> Vec<TimelineEntry> {
+    let name = |host: Option<u16>| host.map(|h| world.hosts[usize::from(h)].name.clone());
+    let entry = |h: Happening| {
+        let Happening { time, host, kind, subject, value } = h;
+        TimelineEntry { time, host: name(host).unwrap_or_default(), kind, subject, value }
+    };
+    core::mem::take(&mut world.fabric.timeline).into_iter().map(entry).collect()
 }
 
 fn clients(mut all: Vec<ClientObservation>, hosts: &[Host]) -> Vec<ClientObservation> {

@@ -93,6 +93,8 @@ pub(crate) fn server(transport: Transport, port: u16) -> ServerConfig {
         queue: u32::MAX,
         closer: Closer::Server,
         close_delay: Dist::Constant(0.0),
+        answers: AnswerConfig::default(),
+        health: Health::Well,
     }
 }
 

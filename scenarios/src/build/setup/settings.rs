@@ -54,6 +54,7 @@ fn of_host(host: &mut HostConfig, name: &str, number: i64) -> bool {
     match name {
         "ipv4.ip_forward" => host.sysctl.ip_forward = number == 1,
         "ipv4.ip_default_ttl" => host.sysctl.default_ttl = small(number),
+        "ipv4.icmp_echo_ignore_all" => host.sysctl.icmp_echo_ignore_all = number == 1,
         // the rates of ICMP are not limited
         _ => return false,
     }

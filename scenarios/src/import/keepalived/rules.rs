@@ -1,6 +1,6 @@
 //! Virtual servers as rules of a director, as they are while every real server is up.
 
-use super::{Configuration, Findings, Target, VirtualServer};
+use super::{Configuration, Findings, SyncDaemon, Target, VirtualServer};
 use crate::import::ipvsadm::{Action, Rules};
 use sim_core::ipvs::Command;
 use sim_core::ipvs::rules::{
@@ -30,28 +30,15 @@ impl Configuration {
             note(server, findings);
         }
         rules.config.timeouts = self.global.timeouts;
-        if let Some((interface, place)) = &self.global.sync_daemon {
-            let role = match self.instances.first() {
-                Some(instance) if instance.master => DaemonRole::Master,
-                _ => DaemonRole::Backup,
-            };
-            let syncid = self.instances.first().map_or(0, |i| i.vrid);
-            let interface = interface.clone();
-            let daemon = Daemon {
-                role,
-                interface,
-                syncid,
-                group: None,
-                port: None,
-                ttl: None,
-                maxlen: None,
-            };
+        if let Some(daemon) = &self.global.sync_daemon {
+            let daemons = self.daemons(daemon);
+            let roles: Vec<&str> = daemons.iter().map(|d| d.role.name()).collect();
             let message = format!(
                 "the connection sync daemon starts as {} and stays so: VRRP is not simulated",
-                role.name()
+                roles.join(" and ")
             );
-            findings.remark(place, message);
-            rules.config.daemons.push(daemon);
+            findings.remark(&daemon.place, message);
+            rules.config.daemons.extend(daemons);
         }
         for instance in &self.instances {
             let message = format!(
@@ -61,6 +48,26 @@ impl Configuration {
             findings.remark(&instance.place, message);
         }
         rules
+    }
+
+    /// The sync daemons: the one that the instance's state asks for, without an instance both.
+    fn daemons(&self, stated: &SyncDaemon) -> Vec<Daemon> {
+        let instance = self.instances.iter().find(|i| Some(&i.name) == stated.instance.as_ref());
+        let roles = match instance {
+            Some(instance) if instance.master => &[DaemonRole::Master][..],
+            Some(_) => &[DaemonRole::Backup],
+            None => &[DaemonRole::Master, DaemonRole::Backup],
+        };
+        let daemon = |role| Daemon {
+            role,
+            interface: stated.interface.clone(),
+            syncid: stated.id,
+            group: stated.group,
+            port: stated.port,
+            ttl: stated.ttl,
+            maxlen: stated.maxlen,
+        };
+        roles.iter().map(|role| daemon(*role)).collect()
     }
 }
 

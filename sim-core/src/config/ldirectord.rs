@@ -1,0 +1,132 @@
+//! ldirectord: `ldirectord.cf` of a director, resolved.
+
+use super::Transport;
+use crate::engine::Span;
+use crate::ipvs::rules::{ServerRule, ServiceRule};
+
+/// ldirectord on a host. The default is what ldirectord takes if its file says nothing, without virtual
+/// services.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LdirectordConfig {
+    /// When it is started, after the start of the run or of the host; `None`: by an order or by heartbeat (a
+    /// resource `ldirectord`).
+    pub start: Option<Span>,
+    /// `virtual=`, in the order of the file.
+    pub virtuals: Vec<VirtualConfig>,
+    /// `fork`: a process for each virtual service, so that they do not wait for each other's checks.
+    pub fork: bool,
+    /// `cleanstop`: the services are removed when it stops.
+    pub clean_stop: bool,
+    /// From its start to the first change of the table: perl reads its modules and the file.
+    pub load: Span,
+    /// How long a call of `ipvsadm` takes.
+    pub command: Span,
+}
+
+impl Default for LdirectordConfig {
+    fn default() -> Self {
+        Self {
+            start: Some(Span::ZERO),
+            virtuals: Vec::new(),
+            fork: false,
+            clean_stop: true,
+            load: Span::from_millis(300),
+            command: Span::from_millis(5),
+        }
+    }
+}
+
+/// A virtual service. What the file states for all (`quiescent=yes`) stands resolved in each.
+#[derive(Clone, PartialEq, Debug)]
+pub struct VirtualConfig {
+    /// The service, without its real servers: `virtual`, `protocol`, `scheduler` (wrr by default),
+    /// `persistent`, `netmask`.
+    pub service: ServiceRule,
+    /// `real`, in the order of the file.
+    pub servers: Vec<RealConfig>,
+    /// `fallback`: takes the place of the real servers when all have failed.
+    pub fallback: Option<ServerRule>,
+    /// `quiescent`: a failed real server gets the weight 0; else it is removed.
+    pub quiescent: bool,
+    /// `checktype` and what belongs to it.
+    pub check: CheckKind,
+    /// `checkport`; the port of the real server if absent.
+    pub check_port: Option<u16>,
+    /// `checktimeout`: how long a connection may take to come about (`connect`, `ping`, `external`).
+    pub check_timeout: Span,
+    /// `negotiatetimeout`: how long a whole exchange may take.
+    pub negotiate_timeout: Span,
+    /// `checkinterval`: pause after all checks.
+    pub check_interval: Span,
+    /// `checkcount`: echo requests of a check by `ping`, at least 1.
+    pub check_count: u32,
+    /// `failurecount`: failures one after the other until a real server counts as failed, at least 1.
+    pub failure_count: u32,
+}
+
+impl VirtualConfig {
+    /// A service without real servers and with the defaults of ldirectord 4.12: `checktype=negotiate`,
+    /// `quiescent=yes`, `checktimeout=5`, `negotiatetimeout=30`, `checkinterval=10`.
+    pub const fn new(service: ServiceRule) -> Self {
+        Self {
+            service,
+            servers: Vec::new(),
+            fallback: None,
+            quiescent: true,
+            check: CheckKind::Negotiate(Exchange::HTTP),
+            check_port: None,
+            check_timeout: Span::from_secs(5),
+            negotiate_timeout: Span::from_secs(30),
+            check_interval: Span::from_secs(10),
+            check_count: 1,
+            failure_count: 1,
+        }
+    }
+}
+
+/// A real server.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RealConfig {
+    /// As it is added when it works.
+    pub rule: ServerRule,
+    /// Its own exchange (`"request", "receive"` at its line) instead of that of its service.
+    pub exchange: Option<Exchange>,
+    /// When an external check of it fails: begin and end, since the start of the run.
+    pub external_failures: Vec<[Span; 2]>,
+}
+
+/// How real servers are checked (`checktype`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CheckKind {
+    /// `negotiate`: a connection and an exchange.
+    Negotiate(Exchange),
+    /// `connect`: a connection.
+    Connect,
+    /// A number N: a connection each time, each Nth time an exchange.
+    Combined(u32, Exchange),
+    /// `ping`: an echo request.
+    Ping,
+    /// `external`, `external-perl`: a command. It takes so long; when it fails stands at the real server.
+    External(Span),
+    /// `on`: real servers are taken to work.
+    On,
+    /// `off`: neither real servers nor the fallback are added.
+    Off,
+}
+
+/// What is exchanged in a check by `negotiate`. What a server says is not looked at: servers of the
+/// simulation answer with so many bytes, and the exchange works if they come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exchange {
+    /// Transport.
+    pub transport: Transport,
+    /// Bytes sent.
+    pub request: u32,
+    /// `receive=` can not match: the check fails although an answer comes.
+    pub mismatch: bool,
+}
+
+impl Exchange {
+    /// `GET / HTTP/1.1` with the header lines of perl's `LWP`.
+    pub const HTTP: Self = Self { transport: Transport::Tcp, request: 130, mismatch: false };
+}
