@@ -4,6 +4,7 @@ mod applications;
 mod arithmetic;
 mod arp;
 mod balancing;
+mod checks;
 mod conservation;
 mod director;
 mod filter;
