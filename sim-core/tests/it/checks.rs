@@ -91,7 +91,8 @@ fn told(world: &mut World, kind: Kind, since: f64) -> Vec<(f64, String, String)>
 fn members(world: &mut World) -> Vec<(IpAddr, u16)> {
     let snapshot = world.snapshot(DIRECTOR).expect("a director");
     let Some(service) = snapshot.services.first() else { return Vec::new() };
-    service.destinations.iter().map(|d| (d.rule.rip, d.rule.weight)).collect()
+    // the kernel's list has the latest first
+    service.destinations.iter().rev().map(|d| (d.rule.rip, d.rule.weight)).collect()
 }
 
 /// Whether two points in time are the same but for some round trips.

@@ -31,7 +31,6 @@ fn words(changes: &[(f64, String)]) -> Vec<&str> {
 fn at_the_start_the_pool_is_as_configured_before_any_check() {
     let mut world = build(&tcp());
     run_to(&mut world, 0.5);
-    // the kernel's list is the reverse, a snapshot shows it in the order of adding
     assert_eq!(members(&mut world), [(rip(1), 1), (rip(2), 1)]);
     assert_eq!(told(&mut world, Kind::Service, 0.0).len(), 2);
     assert_eq!(told(&mut world, Kind::Process, 0.0).len(), 1);
