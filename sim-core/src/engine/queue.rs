@@ -127,10 +127,8 @@ impl<E: Copy + Default> Queue<E> {
     #[inline]
     pub fn push(&mut self, time: Time, event: E) {
         let time = time.as_nanos();
-        assert!(
-            time >= self.now && time < u64::MAX,
-            "an event is pushed no earlier than the last popped one, and not at Time::NEVER"
-        );
+        assert!(time >= self.now, "an event is pushed no earlier than the last popped one");
+        // never true of Time::NEVER
         if time < self.end && self.bottom.has_room() {
             self.bottom.put(time, event);
         } else {
@@ -144,6 +142,7 @@ impl<E: Copy + Default> Queue<E> {
     /// and read as one by [`Queue::push`] as well, which processors wait for.
     #[inline(never)]
     fn push_far(&mut self, time: u64, event: E) {
+        assert!(time < u64::MAX, "an event is pushed at some time, not at Time::NEVER");
         let entry = Entry { time, event };
         if self.placed >= self.many {
             self.enlarge_chunks();

@@ -4,5 +4,6 @@
 //! The programs around them, and how they meet a host, are in [`crate::hosts::daemon`].
 
 pub mod check;
+pub mod heartbeat;
 pub mod probe;
 pub mod vrrp;

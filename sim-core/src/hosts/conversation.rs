@@ -2,6 +2,7 @@
 
 use super::Host;
 use super::client::{self, Phase, Session};
+use super::daemon::probe;
 use super::fabric::{Event, Fabric};
 use super::script;
 use super::server::Reply;
@@ -73,6 +74,8 @@ impl Host {
             self.server_note(fab, user & !SERVER, conn, note);
         } else if user & script::CLIENT != 0 {
             self.script_note(fab, user & !script::CLIENT, note);
+        } else if user & probe::OWNER != 0 {
+            self.probe_note(fab, user & !probe::OWNER, note);
         } else if user == script::SERVER {
             self.server_by_hand(fab, conn, note);
         }
@@ -91,6 +94,9 @@ impl Host {
         let (peer, tag) = (self.tcp.tuple(conn).1, self.tcp.tag(conn));
         fab.accepted(peer, tag, self.server_row + u32::from(application));
         self.accept_waiting(fab, application);
+        if probe::is_tag(tag) {
+            self.greet(fab, visit, tag);
+        }
     }
 
     /// Accepts what waits while there is room, and catches up with what came meanwhile.
@@ -116,6 +122,9 @@ impl Host {
             Note::MessageComplete { .. } if !v.accepted => v.early += 1,
             Note::MessageComplete { .. } => {
                 let tag = self.tcp.tag(conn);
+                if probe::is_tag(tag) && !self.passes_on(fab, visit, conn, tag) {
+                    return;
+                }
                 if !self.servers.request(self.number, fab, visit, tag) {
                     self.tcp.abort(fab.now, conn, &mut fab.out);
                 }

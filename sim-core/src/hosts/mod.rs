@@ -4,6 +4,7 @@
 //! links. Protocol rules are not written here but in `net`, `tcp` and `ipvs`; here is the order in
 //! which a Linux host applies them.
 
+mod answer;
 mod arp;
 pub mod client;
 mod conversation;
@@ -38,7 +39,7 @@ use daemon::Daemons;
 use datagram::Sockets;
 use director::Director;
 pub use explain::Before;
-use fabric::{Event, Fabric, NO_TAP, Place, Reason};
+use fabric::{Event, Fabric, NO_TAP};
 use ip::IpStack;
 use power::{Power, PowerState};
 use script::Scripts;
@@ -117,6 +118,7 @@ impl Host {
     pub fn set_director(&mut self, director: Director) {
         self.director = Some(Box::new(director));
         self.ip.balances = true;
+        self.ip.settle_forwarding();
     }
 
     /// Puts the first events of the applications into the queue.
@@ -124,6 +126,7 @@ impl Host {
         for (i, client) in self.clients.iter_mut().enumerate() {
             client.begin(fab, self.number, i as u32);
         }
+        self.begin_daemons(fab);
     }
 
     /// The link of an interface has come up: its addresses are announced if `arp_notify` says so.
@@ -183,7 +186,7 @@ impl Host {
                     || self.listens(&fab.book, interface, p.dst))
         };
         if p.dst_mac != i.mac && p.dst_mac != MacId::BROADCAST && !member() {
-            fab.drop(Place::Host(self.number), Reason::OtherHost, packet);
+            fab.ignore(self.number, packet);
             return;
         }
         if !p.kind.is_ip() {

@@ -175,9 +175,10 @@ impl Host {
 
     /// The packets in the memory of the host.
     fn forget_packets(&mut self, fab: &mut Fabric) -> Vec<PacketId> {
-        let mut all = Vec::new();
+        // nobody is left to be told
+        let (mut all, mut actions) = (Vec::new(), Vec::new());
         for interface in 0..self.ip.interfaces.len() as u16 {
-            all.append(&mut self.ip.neighbours.carrier_lost(interface));
+            all.append(&mut self.ip.neighbours.carrier_lost(interface, &mut actions));
         }
         all.append(&mut self.ip.loopback);
         all.extend(self.ip.undeliverable.drain(..).map(|(_, packet)| packet));

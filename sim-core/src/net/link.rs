@@ -43,24 +43,32 @@ struct Flight {
 /// there are frames.
 #[derive(Debug)]
 struct Ring {
-    /// A power of two of slots.
+    /// The next frame to arrive. It stands here alone, not in its slot: with the direction it is one
+    /// cache line, and mostly it is the only one.
+    first: Flight,
+    /// A power of two of slots for the frames behind the first.
     slots: Box<[Flight]>,
-    /// The next frame to arrive.
+    /// Position of the next frame to arrive.
     head: u32,
     /// Behind the last frame.
     tail: u32,
 }
 
 impl Ring {
-    const EMPTY: Flight = Flight { arrive: Time::NEVER, packet: PacketId::NONE };
+    /// What stands in the first place of an empty ring: it never arrives.
+    const NOTHING: Flight = Flight { arrive: Time::NEVER, packet: PacketId::NONE };
 
     fn new() -> Self {
-        Self { slots: [Self::EMPTY; 4].into(), head: 0, tail: 0 }
+        Self { first: Self::NOTHING, slots: [Self::NOTHING; 4].into(), head: 0, tail: 0 }
     }
 
     #[inline]
     fn at(&self, position: u32) -> &Flight {
-        &self.slots[position as usize & (self.slots.len() - 1)]
+        if position == self.head {
+            &self.first
+        } else {
+            &self.slots[position as usize & (self.slots.len() - 1)]
+        }
     }
 
     #[inline]
@@ -73,18 +81,17 @@ impl Ring {
         self.len() == self.slots.len()
     }
 
-    /// Adds a frame to a ring that is not full. An empty one starts over at its first slot, whose
-    /// cache line is the one used most.
+    /// Adds a frame to a ring that is not full.
     #[inline]
     fn push(&mut self, flight: Flight) -> Sent {
-        let mask = self.slots.len() - 1;
-        if self.len() == 0 {
-            (self.head, self.tail) = (0, 1);
-            self.slots[0] = flight;
+        let position = self.tail;
+        self.tail = position.wrapping_add(1);
+        if position == self.head {
+            self.first = flight;
             return Sent::Head(flight.arrive);
         }
-        self.slots[self.tail as usize & mask] = flight;
-        self.tail = self.tail.wrapping_add(1);
+        let mask = self.slots.len() - 1;
+        self.slots[position as usize & mask] = flight;
         Sent::Behind
     }
 
@@ -93,14 +100,22 @@ impl Ring {
         let position = |i| self.head.wrapping_add(i);
         let count = self.len();
         let mut slots: Vec<_> = (0..count as u32).map(|i| *self.at(position(i))).collect();
-        slots.resize(count * 2, Self::EMPTY);
+        slots.resize(count * 2, Self::NOTHING);
         self.slots = slots.into();
         (self.head, self.tail) = (0, count as u32);
     }
 
+    /// Takes the first frame.
     #[inline]
     fn pop(&mut self) {
         self.head = self.head.wrapping_add(1);
+        if self.head == self.tail {
+            // an empty ring starts over at its first slots, whose cache line is the one used most
+            (self.head, self.tail) = (0, 0);
+            self.first = Self::NOTHING;
+        } else {
+            self.first = self.slots[self.head as usize & (self.slots.len() - 1)];
+        }
     }
 
     /// Frames that arrive later than `time`: they are in order, so a binary search finds the first.
@@ -173,25 +188,25 @@ struct Rare {
 }
 
 /// One direction of a link. A hop touches two of them, so it is kept to two cache lines: what is
-/// asked when a frame arrives, and nearly all of what is asked when one is sent, stands in the first.
+/// asked when a frame arrives stands in the first.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Direction {
     ring: Ring,
-    /// Nanoseconds a byte takes, with 32 binary digits after the point, rounded up.
-    ns_per_byte: u64,
+    /// Where frames come out.
+    pub to: Endpoint,
+    overhead: u16,
     latency: Span,
     busy_until: Time,
     /// With fewer frames waiting, neither the limit nor the longest queue can be reached; with fewer in
     /// the ring (what waits is never more), it has room as well. 0 if a frame may suffer something.
     count_from: u32,
-    /// Where frames come out.
-    pub to: Endpoint,
-    overhead: u16,
     /// Whether the link carries frames.
     up: bool,
     /// Up, and nothing random happens.
     clean: bool,
+    /// Nanoseconds a byte takes, with 32 binary digits after the point, rounded up.
+    ns_per_byte: u64,
     packets: u64,
     bytes: u64,
     rare: Box<Rare>,
@@ -385,31 +400,26 @@ impl Direction {
     /// that a link failure took.
     #[inline]
     pub fn arrive(&mut self, now: Time) -> Option<PacketId> {
-        if self.ring.len() == 0 {
-            return None;
-        }
-        let head = *self.ring.at(self.ring.head);
-        if head.arrive != now {
-            debug_assert!(head.arrive > now, "a frame never arrives late");
+        let Flight { arrive, packet } = self.ring.first;
+        if arrive != now {
+            debug_assert!(arrive > now, "a frame never arrives late");
             return None;
         }
         self.ring.pop();
-        Some(head.packet)
+        Some(packet)
     }
 
     /// The frame that arrives now, if one does. It stays on the link.
     pub fn due(&self, now: Time) -> Option<PacketId> {
-        if self.ring.len() == 0 {
-            return None;
-        }
-        let head = self.ring.at(self.ring.head);
-        (head.arrive == now).then_some(head.packet)
+        let Flight { arrive, packet } = self.ring.first;
+        (arrive == now).then_some(packet)
     }
 
     /// When the next frame arrives.
     #[inline]
     pub fn next(&self) -> Option<Time> {
-        (self.ring.len() > 0).then(|| self.ring.at(self.ring.head).arrive)
+        let at = self.ring.first.arrive;
+        (at != Time::NEVER).then_some(at)
     }
 
     /// Takes the link down or up; going down loses what is queued or travels.
@@ -427,7 +437,7 @@ impl Direction {
         }
         let mut lost = Vec::new();
         while self.ring.len() > 0 {
-            lost.push(self.ring.at(self.ring.head).packet);
+            lost.push(self.ring.first.packet);
             self.ring.pop();
         }
         self.rare.counters.dropped_loss += lost.len() as u64;
@@ -655,6 +665,33 @@ mod tests {
             assert_eq!(d.in_flight(), 99 - i as usize);
         }
         assert_eq!(d.counters().queue_max, 100);
+    }
+
+    #[test]
+    fn a_ring_is_a_queue_however_it_fills_and_empties() {
+        let (mut ring, mut model) = (Ring::new(), VecDeque::new());
+        let mut word = 1_u32;
+        for i in 0..20_000_u32 {
+            word = word.wrapping_mul(0x9e37_79b9).wrapping_add(12_345);
+            // now it fills, now it empties
+            if (word >> 24) % 16 < if i / 1_000 % 2 == 0 { 9 } else { 6 } {
+                if ring.is_full() {
+                    ring.grow();
+                }
+                let at = Time::from_nanos(u64::from(i));
+                let sent = ring.push(Flight { arrive: at, packet: PacketId(i) });
+                assert_eq!(sent == Sent::Head(at), model.is_empty());
+                model.push_back(PacketId(i));
+            } else if let Some(first) = model.pop_front() {
+                assert_eq!(ring.first.packet, first);
+                ring.pop();
+            }
+            assert_eq!(ring.len(), model.len());
+            assert_eq!(ring.first.arrive == Time::NEVER, model.is_empty());
+            for (j, packet) in (0..).zip(&model) {
+                assert_eq!(ring.at(ring.head.wrapping_add(j)).packet, *packet);
+            }
+        }
     }
 
     #[test]

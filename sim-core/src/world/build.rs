@@ -1,17 +1,19 @@
 //! From a configuration to a world, with every mistake named at once.
 
+use super::available::Addresses;
 use super::fault::{self, Faults};
 use super::operator::Operator;
-use super::{Link, World, sample};
+use super::{Link, World, available, sample};
 use crate::config::{
-    HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
-    RouteConfig, Transport, WorldConfig,
+    ClientConfig, HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, IpvsConfig, LinkEnd,
+    Net, PolicyConfig, RouteConfig, Transport, WorldConfig,
 };
 use crate::engine::rng::name_hash;
 use crate::engine::{Stream, Time};
 use crate::hosts::Host;
 use crate::hosts::client::{ClientApplication, Plan};
 use crate::hosts::cpu::Cpu;
+use crate::hosts::daemon::Daemons;
 use crate::hosts::director::Director;
 use crate::hosts::fabric::{Event, Fabric, NO_TAP};
 use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
@@ -26,13 +28,14 @@ use crate::net::source::{OwnAddress6, is_link_local};
 use crate::net::switch::{Port, Switch};
 use crate::net::topology;
 use crate::observe::ClientObservation;
+use crate::observe::availability::Ledger;
 use crate::observe::capture::{self, Capture, CaptureInterface};
 use crate::observe::trace::Trace;
 use crate::tcp::TcpStack;
 use crate::wire::addr::link_local;
 use crate::wire::{AddressBook, Mac, MacId, Prefix};
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Something in a configuration that no world can be built from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,6 +126,7 @@ impl<'a> Builder<'a> {
         }
         let links = self.links(&mut hosts, &mut switches);
         self.number_results(&mut hosts);
+        self.ledger(&mut hosts);
         self.captures(&mut hosts);
         let faults = self.faults(&links);
         let mut fabric = core::mem::take(&mut self.fabric);
@@ -135,6 +139,8 @@ impl<'a> Builder<'a> {
         for host in &mut hosts {
             begin(host, &mut fabric);
         }
+        let addresses = Addresses::new(config);
+        available::watch(&addresses, config, &mut fabric);
         let sampler = sample::Sampling::new(config.series_interval, &mut fabric);
         World {
             fabric,
@@ -145,6 +151,7 @@ impl<'a> Builder<'a> {
             operator,
             faults,
             plan: plan(config),
+            addresses,
             series: Vec::new(),
             sampler,
             warmup: Time::ZERO + config.warmup,
@@ -452,7 +459,12 @@ impl<'a> Builder<'a> {
         let tcp = TcpStack::new(config.tcp, config.sysctl.default_ttl, key);
         let mut host = Host::new(config.name.clone(), ip, tcp, plan);
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
-        if let Some(rules) = &config.ipvs {
+        host.daemons = Daemons::new(config, seed);
+        // keepalived loads the module ip_vs if it has virtual servers
+        let balances =
+            config.keepalived.as_ref().is_some_and(|k| !k.check.virtual_servers.is_empty());
+        let plain = balances.then(IpvsConfig::default);
+        if let Some(rules) = config.ipvs.as_ref().or(plain.as_ref()) {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
                 Ok(mut ipvs) => {
                     let own = config.interfaces.iter().flat_map(|i| &i.addresses);
@@ -589,6 +601,22 @@ impl<'a> Builder<'a> {
                 });
                 client.row = row as u32;
             }
+        }
+    }
+
+    /// Gives every client application its place in the ledger.
+    fn ledger(&mut self, hosts: &mut [Host]) {
+        let service = |c: &ClientConfig| {
+            let transport = if c.transport == Transport::Udp { "udp" } else { "tcp" };
+            format!("{}/{transport}", SocketAddr::from(c.target))
+        };
+        let clients = || hosts.iter().flat_map(|h| &h.clients);
+        let applications: Vec<_> = clients().map(|c| (c.row, service(&c.config))).collect();
+        let (ledger, places) = Ledger::new(self.config.outages, &applications);
+        self.fabric.ledger = ledger;
+        let clients = hosts.iter_mut().flat_map(|h| &mut h.clients);
+        for (client, streams) in clients.zip(places) {
+            client.streams = streams;
         }
     }
 

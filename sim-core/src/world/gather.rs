@@ -1,13 +1,14 @@
 //! From a finished world to observations.
 
 use super::World;
+use super::available::Available;
 use super::window::Window;
 use crate::hosts::Host;
 use crate::hosts::fabric::Place;
 use crate::net::link::Endpoint;
 use crate::observe::{
-    ClientObservation, DestinationObservation, DirectorObservation, DropObservation, Happening,
-    LinkObservation, Observations, PacketAccount, Rates, ServerObservation, TimelineEntry,
+    ClientObservation, DestinationObservation, DirectorObservation, DropObservation,
+    LinkObservation, Observations, PacketAccount, Rates, ServerObservation,
 };
 use core::net::IpAddr;
 
@@ -19,7 +20,7 @@ pub(super) fn gather(mut world: World) -> Observations {
     }
     world.last_operations();
     let trace = world.take_report();
-    let timeline = timeline(&mut world);
+    let available = Available::new(&mut world);
     let now = world.fabric.now;
     let [first, last] = core::mem::take(&mut world.window);
     let window = Window::new(first, last.unwrap_or_else(|| world.edge(now)));
@@ -36,7 +37,10 @@ pub(super) fn gather(mut world: World) -> Observations {
     );
     Observations {
         trace,
-        timeline,
+        timeline: available.timeline,
+        availability: available.clients,
+        services: available.services,
+        vips: available.vips,
         digest: fabric.digest.value(),
         end: now,
         events: world.events,
@@ -60,17 +64,12 @@ pub(super) fn gather(mut world: World) -> Observations {
     }
 }
 
-/// The timeline with the names of the hosts.
-fn timeline(world: &mut World) -> Vec<TimelineEntry> {
-    let name = |host: Option<u16>| host.map(|h| world.hosts[usize::from(h)].name.clone());
-    let entry = |h: Happening| {
-        let Happening { time, host, kind, subject, value } = h;
-        TimelineEntry { time, host: name(host).unwrap_or_default(), kind, subject, value }
-    };
-    core::mem::take(&mut world.fabric.timeline).into_iter().map(entry).collect()
-}
-
 fn clients(mut all: Vec<ClientObservation>, hosts: &[Host]) -> Vec<ClientObservation> {
+    for client in &mut all {
+        client.connect.settle();
+        client.first_byte.settle();
+        client.complete.settle();
+    }
     for host in hosts {
         // TCP counts for the host; its first client application answers for all
         if let Some(client) = host.clients.first() {
@@ -85,7 +84,9 @@ fn servers(hosts: &[Host], window: &Window) -> Vec<ServerObservation> {
     for host in hosts {
         for (index, a) in host.servers.applications.iter().enumerate() {
             let utilisation = window.server(host.number, index, a.config.workers);
-            all.push(ServerObservation { utilisation, ..a.observation.clone() });
+            let mut seen = ServerObservation { utilisation, ..a.observation.clone() };
+            seen.sojourn.settle();
+            all.push(seen);
         }
     }
     all
@@ -209,9 +210,8 @@ fn drops(world: &World) -> Vec<DropObservation> {
     };
     let mut all: Vec<_> = world
         .fabric
-        .drops
-        .iter()
-        .map(|(&(at, reason), tally)| DropObservation {
+        .drops()
+        .map(|((at, reason), tally)| DropObservation {
             place: place(at),
             reason: reason.name(),
             packets: tally.packets,

@@ -11,6 +11,7 @@
 //! # }
 //! ```
 
+mod available;
 mod bench;
 mod build;
 mod fault;
@@ -61,6 +62,8 @@ pub struct World {
     /// Switches and links as configured, for the spanning tree, and hosts, which are built again when
     /// they have been without power.
     plan: WorldConfig,
+    /// Addresses as configured.
+    addresses: available::Addresses,
     series: Vec<SeriesPoint>,
     sampler: sample::Sampling,
     /// Connections count from here.
@@ -221,18 +224,20 @@ impl World {
         }
     }
 
-    #[cold]
+    /// Sends a frame by every other port of a switch; the last one takes the frame itself.
+    #[inline(never)]
     fn flood(&mut self, number: u16, port: u16, packet: PacketId) {
-        let outs: Vec<u32> = self.switches[number as usize].flood(port).collect();
-        let Some((last, others)) = outs.split_last() else {
+        let mut ports = self.switches[number as usize].flood(port);
+        let Some(mut direction) = ports.next() else {
             self.fabric.drop(Place::Switch(number), Reason::Filtered, packet);
             return;
         };
-        for &direction in others {
+        for next in ports {
             let copy = self.fabric.packets.duplicate(packet);
             self.fabric.send(direction, copy);
+            direction = next;
         }
-        self.fabric.send(*last, packet);
+        self.fabric.send(direction, packet);
     }
 
     /// The present.

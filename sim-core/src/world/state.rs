@@ -5,6 +5,7 @@ use crate::hosts::fabric::{Place, Reason};
 use crate::hosts::power::PowerState;
 use crate::net::link::Endpoint;
 use crate::net::topology;
+use crate::observe::timeline::Kind;
 
 /// How much a world keeps: numbers of slots, which are used again and never given back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -29,6 +30,10 @@ impl World {
         let event = &self.link_events[index as usize];
         let found = self.links.iter().position(|l| l.name == event.link);
         let Some(number) = found else { return };
+        if self.links[number].wanted != event.up {
+            let now = if event.up { "over" } else { "link down" };
+            self.fabric.note(None, Kind::Fault, event.link.as_str(), now);
+        }
         self.links[number].wanted = event.up;
         self.refresh_link(number);
     }

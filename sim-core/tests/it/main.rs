@@ -3,6 +3,7 @@
 mod applications;
 mod arithmetic;
 mod arp;
+mod availability;
 mod balancing;
 mod conservation;
 mod director;
