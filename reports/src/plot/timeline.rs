@@ -18,7 +18,7 @@ use shades::Placed;
 /// The height of a lane and the room from one to the next.
 const LANE: f64 = 15.0;
 const LANE_STEP: f64 = 22.0;
-const HEADING: f64 = 22.0;
+const HEADING: f64 = 26.0;
 const NAMES_MOST: f64 = 170.0;
 /// More lanes than this are not drawn; the title says so.
 const LANES_MOST: usize = 60;
@@ -205,7 +205,7 @@ impl Timeline {
         for lane in self.shown() {
             let mut heading = None;
             if lane.group != group && !lane.group.is_empty() {
-                heading = Some(y + HEADING / 2.0);
+                heading = Some(y + HEADING * 0.62);
                 y += HEADING;
             }
             group = &lane.group;
