@@ -23,9 +23,9 @@ pub use vrrp::{
 };
 
 pub use check::{
-    AnswerConfig, CheckConfig, CheckerConfig, CheckerKind, FileConfig, FlushOnStop, Health,
-    HttpConfig, PageConfig, RealServerConfig, RegexConfig, ScriptConfig, ScriptRun, SorryConfig,
-    UrlConfig, VirtualServerConfig,
+    AnswerConfig, CheckConfig, CheckerConfig, CheckerKind, FileConfig, FlushOnStop, HttpConfig,
+    PageConfig, RealServerConfig, RegexConfig, ScriptConfig, ScriptRun, SorryConfig, UrlConfig,
+    VirtualServerConfig,
 };
 pub use fault::{
     ApplicationHarm, Boot, Condition, FaultConfig, FaultEnd, FaultKind, FaultStart, ProgramHarm,
@@ -173,6 +173,8 @@ pub struct HostConfig {
     pub clients: Vec<ClientConfig>,
     /// CPU that every received packet must pass.
     pub cpu: Option<CpuConfig>,
+    /// How the host comes back when it has been without power.
+    pub boot: Boot,
     /// heartbeat, if it is installed.
     pub heartbeat: Option<HeartbeatConfig>,
     /// ldirectord, if it is installed.
@@ -775,8 +777,6 @@ pub struct ServerConfig {
     pub close_delay: Dist,
     /// What it says to health checks.
     pub answers: AnswerConfig,
-    /// How it is at the start.
-    pub health: Health,
 }
 
 /// An application that makes requests from a host.

@@ -7,6 +7,7 @@ use super::Net;
 use crate::engine::Span;
 use crate::ipvs::rules::Daemon;
 use crate::wire::Mac;
+pub use crate::wire::vrrp::Auth as VrrpAuth;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The multicast group of VRRP for IPv4 (RFC 5798, section 5.1.1.2).
@@ -54,18 +55,6 @@ impl VrrpVersion {
             Self::V3 => 3,
         }
     }
-}
-
-/// `authentication` of an instance, version 2 only. Passwords are cut or padded with zeros to 8 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum VrrpAuth {
-    /// None.
-    #[default]
-    None,
-    /// `auth_type PASS`: the password in clear.
-    Pass([u8; 8]),
-    /// `auth_type AH`: an IPsec authentication header.
-    Ah([u8; 8]),
 }
 
 /// `vrrp_instance`. [`VrrpInstance::new`] has keepalived's defaults.
@@ -122,7 +111,7 @@ pub struct VrrpInstance {
     pub dont_track_primary: bool,
     /// `use_vmac`.
     pub vmac: Option<VmacConfig>,
-    /// `authentication`.
+    /// `authentication`, with version 2.
     pub auth: VrrpAuth,
 }
 
@@ -333,6 +322,8 @@ pub struct ScriptResult {
     pub exit: u8,
     /// How long it runs.
     pub duration: Span,
+    /// It does not obey when it is told to end (SIGTERM) at its time-out.
+    pub stubborn: bool,
 }
 
 /// `vrrp_script`.
@@ -424,7 +415,7 @@ pub struct LinkDelay {
 /// master while it is master, else backup.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SyncDaemon {
-    /// Name of the instance; the daemon is only a backup if absent.
+    /// Name of the instance; both ends run all the time if absent.
     pub instance: Option<String>,
     /// The daemon. Its role is set by the state.
     pub daemon: Daemon,

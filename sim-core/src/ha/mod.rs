@@ -2,3 +2,8 @@
 //! changes and notes come out.
 //!
 //! The programs around them, and how they meet a host, are in [`crate::hosts::daemon`].
+
+pub mod check;
+pub mod heartbeat;
+pub mod probe;
+pub mod vrrp;

@@ -232,6 +232,18 @@ impl ClientApplication {
         }
     }
 
+    /// Leaves out the starts at given points that were before `now`. `false` if its starts are not given.
+    pub fn skip_missed(&mut self, now: Time) -> bool {
+        let (LoadState::At { next }, Load::At(points)) = (&mut self.loads, &self.config.load)
+        else {
+            return false;
+        };
+        while points.get(*next).is_some_and(|&p| Time::ZERO + p < now) {
+            *next += 1;
+        }
+        true
+    }
+
     /// Whether starts follow each other without waiting for answers.
     pub fn is_open_loop(&self) -> bool {
         !matches!(self.loads, LoadState::Closed { .. })

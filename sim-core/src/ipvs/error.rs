@@ -4,7 +4,6 @@ use super::admin::Command;
 use super::rules::{DaemonRole, ServiceKey};
 use super::state::Timeouts;
 use crate::engine::Span;
-use crate::wire::proto;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
@@ -106,59 +105,35 @@ impl IpvsError {
     }
 }
 
-/// A service key for messages: `TCP 192.168.10.200:80`, `FWM 1`.
-struct Name<'a>(&'a ServiceKey);
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self.0 {
-            ServiceKey::Address { protocol: proto::TCP, vip, port } => {
-                write!(f, "TCP {}", SocketAddr::new(vip, port))
-            }
-            ServiceKey::Address { protocol: proto::UDP, vip, port } => {
-                write!(f, "UDP {}", SocketAddr::new(vip, port))
-            }
-            ServiceKey::Address { protocol: proto::SCTP, vip, port } => {
-                write!(f, "SCTP {}", SocketAddr::new(vip, port))
-            }
-            ServiceKey::Address { protocol, vip, port } => {
-                write!(f, "protocol {protocol} {}", SocketAddr::new(vip, port))
-            }
-            ServiceKey::Fwmark { mark, v6: false } => write!(f, "FWM {mark}"),
-            ServiceKey::Fwmark { mark, v6: true } => write!(f, "FWM {mark} IPv6"),
-        }
-    }
-}
-
 impl fmt::Display for IpvsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ServiceExists(key) => write!(f, "{}: the service exists already", Name(key)),
-            Self::NoService(key) => write!(f, "{}: no such service", Name(key)),
+            Self::ServiceExists(key) => write!(f, "{key}: the service exists already"),
+            Self::NoService(key) => write!(f, "{key}: no such service"),
             Self::ServerExists(key, rip, port) => {
                 let at = SocketAddr::new(*rip, *port);
-                write!(f, "{}: the destination {at} exists already", Name(key))
+                write!(f, "{key}: the destination {at} exists already")
             }
             Self::NoServer(key, rip, port) => {
-                write!(f, "{}: no destination {}", Name(key), SocketAddr::new(*rip, *port))
+                write!(f, "{key}: no destination {}", SocketAddr::new(*rip, *port))
             }
             Self::LocalExists(key, address) => {
-                write!(f, "{}: the local address {address} exists already", Name(key))
+                write!(f, "{key}: the local address {address} exists already")
             }
-            Self::NoLocal(key, address) => write!(f, "{}: no local address {address}", Name(key)),
+            Self::NoLocal(key, address) => write!(f, "{key}: no local address {address}"),
             Self::Thresholds { service, rip, port, lower, upper } => write!(
                 f,
                 "{}: destination {}: the lower threshold {lower} is above the upper threshold \
                  {upper}",
-                Name(service),
+                service,
                 SocketAddr::new(*rip, *port)
             ),
             Self::Address(key, rip) => {
-                write!(f, "{}: {rip} is not the address of a host", Name(key))
+                write!(f, "{key}: {rip} is not the address of a host")
             }
-            Self::Key(key, allowed) => write!(f, "{}: {allowed}", Name(key)),
+            Self::Key(key, allowed) => write!(f, "{key}: {allowed}"),
             Self::TableFull(key) => {
-                write!(f, "{}: more destinations than the mh table has slots", Name(key))
+                write!(f, "{key}: more destinations than the mh table has slots")
             }
             Self::Timeout(span) => {
                 write!(f, "a timeout of {span} is above the limit of {}", Timeouts::MAX)
@@ -174,7 +149,7 @@ impl fmt::Display for IpvsError {
             }
             Self::DaemonRuns(role) => write!(f, "the {} daemon runs already", role.name()),
             Self::NoDaemon(role) => write!(f, "no {} daemon is running", role.name()),
-            Self::Scheduler(key, error) => write!(f, "{}: {error}", Name(key)),
+            Self::Scheduler(key, error) => write!(f, "{key}: {error}"),
         }
     }
 }

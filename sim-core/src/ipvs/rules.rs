@@ -1,8 +1,9 @@
 //! Virtual services and real servers as an administrator states them: what `ipvsadm` edits.
 
 use crate::engine::Span;
+use crate::wire::proto;
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use schedulers::Algorithm;
 
 /// How a packet reaches the real server (`-m`, `-g`, `-i` of ipvsadm).
@@ -64,6 +65,28 @@ pub enum ServiceKey {
         /// `-6`: IPv6 packets; otherwise IPv4 packets.
         v6: bool,
     },
+}
+
+/// `TCP 192.168.10.200:80`, `FWM 1`.
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Address { protocol: proto::TCP, vip, port } => {
+                write!(f, "TCP {}", SocketAddr::new(vip, port))
+            }
+            Self::Address { protocol: proto::UDP, vip, port } => {
+                write!(f, "UDP {}", SocketAddr::new(vip, port))
+            }
+            Self::Address { protocol: proto::SCTP, vip, port } => {
+                write!(f, "SCTP {}", SocketAddr::new(vip, port))
+            }
+            Self::Address { protocol, vip, port } => {
+                write!(f, "protocol {protocol} {}", SocketAddr::new(vip, port))
+            }
+            Self::Fwmark { mark, v6: false } => write!(f, "FWM {mark}"),
+            Self::Fwmark { mark, v6: true } => write!(f, "FWM {mark} IPv6"),
+        }
+    }
 }
 
 /// A virtual service (`ipvsadm -A`).

@@ -413,7 +413,7 @@ impl Table {
     /// or no longer wanted is harmless.
     pub fn on_deadline(&mut self, now: Time, id: NeighbourId, actions: &mut Vec<Action>) {
         let e = &mut self.entries[id.0 as usize];
-        if e.armed == now {
+        if e.armed <= now {
             e.armed = Time::NEVER;
         }
         if e.deadline > now {

@@ -4,6 +4,8 @@ pub mod addr;
 pub mod decode;
 pub mod encode;
 pub mod packet;
+pub mod vrrp;
 
 pub use addr::{AddressBook, Ip, Mac, MacId, Prefix};
 pub use packet::{Flags, Kind, Packet, PacketId, Segment, icmp, icmpv6, proto, sctp};
+pub use vrrp::{Advert, AdvertBook};

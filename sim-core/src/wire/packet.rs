@@ -7,6 +7,8 @@
 //! - **ICMPv6** errors are laid out as those of ICMP. A neighbour solicitation or advertisement has its
 //!   flags in `seq`, the target in `ack` and in `window` the [`MacId`] of the link-layer address option
 //!   ([`MacId::ZERO`]: no option).
+//! - **VRRP** adverts have the number of what they say ([`super::AdvertBook`]) in `seq`; in an authentication
+//!   header ([`proto::AH`]) the sequence number of that is in `ack`.
 //! - **Tunnels** own the packet inside as their `body`. `proto` is [`proto::IPIP`] or [`proto::IPV6`] (by
 //!   the family inside), [`proto::GRE`], or [`proto::UDP`]: then `opt` is the length of the header
 //!   between UDP and the packet inside (4 for GUE, 0 for plain FOU). `seq` is 1 if the GRE or UDP header
@@ -28,8 +30,12 @@ pub mod proto {
     pub const IPV6: u8 = 41;
     /// Generic routing encapsulation (RFC 2784).
     pub const GRE: u8 = 47;
+    /// Authentication header (RFC 2402).
+    pub const AH: u8 = 51;
     /// `ICMPv6` (RFC 4443).
     pub const ICMPV6: u8 = 58;
+    /// VRRP (RFC 3768, RFC 5798).
+    pub const VRRP: u8 = 112;
     /// SCTP (RFC 9260).
     pub const SCTP: u8 = 132;
 }

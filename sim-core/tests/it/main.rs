@@ -7,6 +7,7 @@ mod availability;
 mod balancing;
 mod conservation;
 mod director;
+mod faults;
 mod filter;
 mod fragments;
 mod frames;

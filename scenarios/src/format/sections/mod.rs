@@ -3,6 +3,7 @@
 mod application;
 mod cluster;
 mod host;
+mod keepalived;
 mod network;
 mod operator;
 mod outage;
@@ -10,6 +11,7 @@ mod outage;
 pub use application::{CLIENT, DIRECTOR, IPVS_SYSCTL, SERVER};
 pub use cluster::{CLUSTER, CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
 pub use host::{CPU, HOST, INTERFACE, INTERFACE_SYSCTL, KEEPALIVE, SYSCTL, TCP};
+pub use keepalived::{FILE_EVENT, PROCESS_EVENT, SCRIPT_EVENT};
 pub use network::{LINK, LINK_EVENT, LINK_PROPERTIES, NETWORK, SWITCH};
 pub use operator::{RULE_EVENT, VIEW};
 pub use outage::OUTAGE;
@@ -187,6 +189,24 @@ pub static SCENARIO: Section = Section {
             "Rules change while the run goes on.",
         ),
         field("view", Kind::Tables(&VIEW), Means("none"), "What ipvsadm shows at some times."),
+        field(
+            "script_event",
+            Kind::Tables(&SCRIPT_EVENT),
+            Means("none"),
+            "Scripts of keepalived end differently from some time on.",
+        ),
+        field(
+            "file_event",
+            Kind::Tables(&FILE_EVENT),
+            Means("none"),
+            "Files that keepalived tracks hold other numbers from some time on.",
+        ),
+        field(
+            "process_event",
+            Kind::Tables(&PROCESS_EVENT),
+            Means("none"),
+            "More or fewer processes that keepalived tracks run from some time on.",
+        ),
         field(
             "server",
             Kind::Tables(&SERVER),

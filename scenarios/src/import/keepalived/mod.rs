@@ -20,26 +20,33 @@
 //! ```
 
 mod checker;
+mod complete;
 mod entries;
 mod files;
+mod garp;
 mod global;
 mod grammar;
+mod instance;
 mod letters;
 mod reader;
 mod rules;
 mod service_group;
+mod together;
+mod tracking;
 mod tree;
 mod values;
 mod virtual_server;
-mod vrrp;
 
-pub use checker::{Check, Checker, Url};
-pub use global::Global;
+pub use checker::{Check, Checker, Page, Source, Url};
+pub use garp::{Garp, GarpGroup};
+pub use global::{Global, SyncDaemon};
+pub use instance::{Address, Instance, Peer, Vmac};
 pub use letters::Word;
 pub use service_group::Group;
+pub use together::SyncGroup;
+pub use tracking::{Bfd, InterfaceDelay, Script, Track, TrackFile, TrackProcess, Tracker};
 pub use tree::Node;
 pub use virtual_server::{RealServer, VirtualServer};
-pub use vrrp::{Instance, Script, SyncGroup, Tracker};
 
 use crate::diagnostic::{FileId, Place, Problem, Sources};
 use crate::import::commands::Remark;
@@ -47,6 +54,7 @@ use crate::model::Files;
 use letters::{Token, bare, tokens};
 use reader::Reader;
 use std::net::IpAddr;
+use tracking::Known;
 
 /// What the program is told besides its file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -75,6 +83,16 @@ pub enum Target {
     },
 }
 
+impl Target {
+    /// Its port; 0 for any port and for a mark.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Address { port, .. } => port,
+            Self::Fwmark { .. } => 0,
+        }
+    }
+}
+
 /// A configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Configuration {
@@ -86,6 +104,16 @@ pub struct Configuration {
     pub sync_groups: Vec<SyncGroup>,
     /// `vrrp_script`.
     pub scripts: Vec<Script>,
+    /// `track_file`.
+    pub files: Vec<TrackFile>,
+    /// `vrrp_track_process`.
+    pub processes: Vec<TrackProcess>,
+    /// `bfd_instance`.
+    pub bfd: Vec<Bfd>,
+    /// `interface_up_down_delays`.
+    pub delays: Vec<InterfaceDelay>,
+    /// `garp_group`.
+    pub garp_groups: Vec<GarpGroup>,
     /// `virtual_server_group`.
     pub groups: Vec<Group>,
     /// `virtual_server`.
@@ -134,35 +162,64 @@ pub fn read(
 }
 
 fn interpret(nodes: Vec<Node>, findings: &mut Findings) -> Configuration {
-    let mut all = Configuration { global: global::read(&nodes), ..Configuration::default() };
+    let global = global::read(&nodes, findings);
+    let mut all = Configuration { global, ..Configuration::default() };
+    let mut tracked = Vec::new();
+    let mut known = Known::default();
     for node in &nodes {
         match node.name() {
-            "vrrp_script" => all.scripts.extend(vrrp::script(node, findings)),
             "vrrp_instance" => {
-                let mut instance = vrrp::instance(node, &all.global, findings);
-                vrrp::complete(node, &mut instance, findings);
+                let mut instance = instance::read(node, &all.global, &known, findings);
+                complete::complete(node, &mut instance, findings);
                 all.instances.push(instance);
             }
+            "vrrp_sync_group" => tracked.push(tracking::trackers(node, &known, findings)),
             "virtual_server_group" => all.groups.extend(service_group::read(node, findings)),
-            "bfd_instance" if !node.has("neighbor_ip") => {
-                let name = node.word(1).unwrap_or_default();
-                let message = format!(
-                    "Configuration error: BFD instance {name} has no neighbor address set, disabling instance"
-                );
-                findings.error(&node.end, message, "`neighbor_ip IP` is missing");
-            }
-            _ => {}
+            "interface_up_down_delays" => all.delays.extend(tracking::delays(node)),
+            "garp_group" => all.garp_groups.push(garp::group(node)),
+            _ => all.learn(node, &mut known, findings),
         }
     }
-    vrrp::together(&nodes, &mut all, findings);
+    together::read(&nodes, tracked, &mut all, findings);
     for node in nodes.iter().filter(|n| n.name() == "virtual_server") {
-        all.servers.extend(virtual_server::read(node, &all.groups, findings));
+        all.servers.extend(virtual_server::read(node, &all, findings));
     }
     all.nodes = nodes;
     all
 }
 
 impl Configuration {
+    /// Reads a block that may be tracked.
+    fn learn(&mut self, node: &Node, known: &mut Known, findings: &mut Findings) {
+        match node.name() {
+            "vrrp_script" => {
+                if let Some(script) = tracking::script(node, findings) {
+                    known.add(Track::Script, &script.name, script.weight, script.reverse);
+                    self.scripts.push(script);
+                }
+            }
+            "track_file" | "vrrp_track_file" => {
+                if let Some(file) = tracking::file(node, findings) {
+                    known.add(Track::File, &file.name, file.weight, file.reverse);
+                    self.files.push(file);
+                }
+            }
+            "vrrp_track_process" | "track_process" => {
+                if let Some(process) = tracking::process(node, findings) {
+                    known.add(Track::Process, &process.name, process.weight, process.reverse);
+                    self.processes.push(process);
+                }
+            }
+            "bfd_instance" => {
+                if let Some(bfd) = tracking::bfd(node, findings) {
+                    known.add(Track::Bfd, &bfd.name, bfd.weight, bfd.reverse);
+                    self.bfd.push(bfd);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Keywords that are accepted and change nothing here, each with its place, in the order of the
     /// text: blocks as a whole, others as `BLOCK: KEYWORD`.
     pub fn passed_over(&self) -> Vec<(Place, String)> {

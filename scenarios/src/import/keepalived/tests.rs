@@ -78,8 +78,8 @@ fn checkers_inherit_from_real_server_and_virtual_server() {
     let [http, misc, dns] = &real.checkers[..] else { panic!("{:?}", real.checkers) };
     assert_eq!((http.retry, http.delay_before_retry), (2, Span::from_secs(3)));
     assert_eq!((http.delay_loop, http.connect_timeout), (Span::from_secs(3), Span::from_secs(2)));
-    let Check::Http { tls: false, urls } = &http.kind else { panic!("{http:?}") };
-    assert_eq!((urls[0].path.as_str(), urls[0].status.as_deref()), ("/up", Some("204")));
+    let Check::Http { tls: false, urls, .. } = &http.kind else { panic!("{http:?}") };
+    assert_eq!((urls[0].path.as_str(), &urls[0].status[..]), ("/up", &[(204, 204)][..]));
     assert_eq!(misc.retry, 9);
     assert!(matches!(&misc.kind, Check::Misc { command, .. } if command == "/x y"));
     assert_eq!(dns.delay_before_retry, Span::from_secs(3));
@@ -175,7 +175,7 @@ fn values_out_of_range_are_told_and_the_default_stays() {
             "Truncating auth_pass to 8 characters",
         ),
         (
-            "state MASTER\nnopreempt",
+            "state MASTER\npriority 100\nnopreempt",
             "(VI) Warning - nopreempt will not work with initial state MASTER - clearing",
         ),
         (
@@ -203,6 +203,212 @@ fn priorities_and_intervals_follow_state_and_version() {
     assert_eq!(first("preempt_delay 5\nnopreempt").preempt_delay, Span::ZERO);
     let other = "vrrp_instance V6 {\n interface eth0\n virtual_router_id 5\n virtual_ipaddress { fe80::5 }\n}\n";
     assert_eq!(parse(other).0.instances[0].version, 3);
+}
+
+#[test]
+fn announcements_have_the_values_of_the_instance_else_of_all_else_the_usual() {
+    let first = |text: &str| parse(text).0.instances.remove(0);
+    assert_eq!(first(&instance("")).garp, Garp::default());
+    let all = "global_defs {\n vrrp_garp_master_delay 7\n vrrp_garp_master_repeat 2\n \
+        vrrp_garp_master_refresh 60\n vrrp_garp_lower_prio_repeat 4\n vrrp_garp_interval 0.001\n}\n";
+    let more = "garp_master_repeat 9\n garp_lower_prio_delay 1\n garp_master_refresh_repeat 3";
+    let text = format!("{all}{}", instance(more));
+    let expected = Garp {
+        delay: Span::from_secs(7),
+        repeat: 9,
+        refresh: Span::from_secs(60),
+        refresh_repeat: 3,
+        lower_prio_delay: Span::from_secs(1),
+        lower_prio_repeat: 4,
+    };
+    assert_eq!(first(&text).garp, expected);
+    assert_eq!(parse(&text).0.global.garp_interval, Span::from_millis(1));
+}
+
+#[test]
+fn the_least_of_announcements_is_one_and_no_second_burst_but_for_what_is_stated() {
+    let garp = |lines: &str| parse(&format!("global_defs {{\n{lines}\n}}\n")).0.global.garp;
+    let least = garp("vrrp_min_garp");
+    assert_eq!((least.repeat, least.delay, least.refresh_repeat), (1, Span::ZERO, 0));
+    assert_eq!((least.lower_prio_repeat, least.lower_prio_delay), (1, Span::ZERO));
+    assert_eq!(garp("vrrp_garp_master_repeat 3\nvrrp_min_garp").repeat, 3);
+    assert_eq!(garp("vrrp_min_garp\nvrrp_garp_master_repeat 5").repeat, 5);
+    assert_eq!(garp("vrrp_min_garp no"), Garp::default());
+}
+
+#[test]
+fn everything_of_an_instance_is_typed() {
+    let text = instance(
+        "unicast_src_ip 10.0.0.1\n unicast_ttl 64\n check_unicast_src\n unicast_peer {\n 10.0.0.2 min_ttl 250 max_ttl 255\n }\n\
+         state BACKUP\n nopreempt\n timer_expired_backup 90\n down_timer_adverts 5\n lower_prio_no_advert\n\
+         higher_prio_send_advert true\n skip_check_adv_addr\n no_accept\n dont_track_primary\n\
+         use_vmac vr5 02:00:00:00:01\n vmac_xmit_base\n virtual_ipaddress_excluded {\n 192.0.2.9/32 dev lo\n }",
+    );
+    let (all, findings) = parse(&text);
+    assert_eq!(findings.problems, []);
+    let i = &all.instances[0];
+    let peer = Peer { ip: "10.0.0.2".parse().unwrap(), min_ttl: Some(250), max_ttl: Some(255) };
+    assert_eq!((i.peers.clone(), i.ttl, i.check_unicast_src), (vec![peer], Some(64), true));
+    assert_eq!((i.preempt, i.timer_expired_backup, i.down_timer_adverts), (false, Some(90), 5));
+    assert!(i.lower_prio_no_advert && i.higher_prio_send_advert && i.skip_check_adv_addr);
+    assert!(!i.accept && !i.track_primary && !i.strict && !i.owner_ignore_adverts);
+    let mac = sim_core::wire::Mac([2, 0, 0, 0, 1, 5]);
+    assert_eq!(i.vmac, Some(Vmac { name: "vr5".to_owned(), mac, xmit_base: true }));
+    assert_eq!(i.excluded[0].interface.as_deref(), Some("lo"));
+    assert_eq!(i.mcast_group, IpAddr::from([224, 0, 0, 18]));
+    let plain = &parse(&instance("use_vmac")).0.instances[0];
+    let vmac = plain.vmac.as_ref().unwrap();
+    assert_eq!((vmac.name.as_str(), vmac.mac.0), ("vrrp.5", [0, 0, 0x5e, 0, 1, 5]));
+}
+
+#[test]
+fn strict_mode_sets_what_it_asks_for_and_tells_what_it_takes_back() {
+    let strict = "global_defs {\n vrrp_strict\n}\n";
+    let (all, findings) = parse(&format!("{strict}{}", instance("")));
+    assert_eq!(findings.problems, []);
+    let i = &all.instances[0];
+    assert!(i.strict && i.lower_prio_no_advert && !i.accept);
+    assert_eq!((i.garp.lower_prio_repeat, i.garp.repeat), (0, 5));
+    let said = messages(&format!(
+        "{strict}{}",
+        instance("garp_lower_prio_repeat 2\ndown_timer_adverts 4")
+    ));
+    let expected = [
+        "(VI) down_timer_adverts is incompatible with strict mode - resetting",
+        "(VI) Strict mode requires no repeat garps. resetting",
+    ];
+    assert_eq!(said, expected);
+    let ignores = |more: &str| parse(&instance(more)).0.instances.remove(0).owner_ignore_adverts;
+    assert!(!ignores("strict_mode off\nowner_ignore_adverts"));
+    assert!(ignores("priority 255\nstrict_mode"));
+}
+
+#[test]
+fn trackers_have_the_weight_of_their_line_or_else_of_what_they_track() {
+    let blocks = "vrrp_script s {\n script /bin/true\n weight -20 reverse\n}\ntrack_file f {\n file /tmp/f\n}\n\
+        vrrp_track_process p {\n process nginx\n weight 7\n}\nbfd_instance b {\n neighbor_ip 10.0.0.9\n weight 3\n}\n";
+    let tracks = "track_script {\n s\n}\ntrack_file {\n f weight 2\n}\ntrack_process {\n p\n}\n\
+        track_bfd {\n b weight 0\n}\ntrack_interface {\n eth1 weight 5 reverse\n}";
+    let (all, findings) = parse(&format!("{blocks}{}", instance(tracks)));
+    assert_eq!(findings.problems, []);
+    let shown = |t: &Tracker| (t.kind, t.weight, t.reverse);
+    let expected = [
+        (Track::Interface, 5, true),
+        (Track::Script, -20, true),
+        (Track::File, 2, false),
+        (Track::Process, 7, false),
+        (Track::Bfd, 0, false),
+    ];
+    assert_eq!(all.instances[0].trackers.iter().map(shown).collect::<Vec<_>>(), expected);
+    let bfd = &all.bfd[0];
+    assert_eq!(
+        (bfd.min_rx, bfd.idle_tx, bfd.multiplier),
+        (Span::from_millis(10), Span::from_secs(1), 5)
+    );
+    let behind = format!("{}{blocks}", instance("track_script {\n s\n}"));
+    assert_eq!(messages(&behind), ["(VI) track script s not found, ignoring..."]);
+    let delays = "interface_up_down_delays {\n eth0 1.5 2\n eth1 3\n}\n";
+    let delays = parse(delays).0.delays;
+    assert_eq!((delays[0].down, delays[0].up), (Span::from_millis(1500), Span::from_secs(2)));
+    assert_eq!((delays[1].down, delays[1].up), (Span::from_secs(3), Span::ZERO));
+}
+
+#[test]
+fn members_of_sync_groups_have_no_weights_unless_the_group_says_so() {
+    let script = "vrrp_script s {\n script /bin/true\n weight 5\n}\n";
+    let text = |more: &str| {
+        let a = instance("track_script {\n s\n}\ntrack_interface {\n eth1 weight 9\n}");
+        let b = instance("").replace("VI", "VJ").replace("id 5", "id 6");
+        format!(
+            "{script}{a}{b}vrrp_sync_group G {{\n group {{\n VI\n VJ\n }}\n track_script {{\n s weight 0\n }}\n{more}}}\n"
+        )
+    };
+    let (all, findings) = parse(&text(""));
+    let said: Vec<_> = findings.problems.iter().map(|p| p.message.as_str()).collect();
+    let expected = [
+        "(VI) ignoring eth1 tracked interface weight due to SYNC group",
+        "(VI) ignoring tracked script s with weights due to SYNC group",
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(all.instances[0].trackers.len(), 1);
+    assert_eq!((all.sync_groups[0].trackers.len(), all.sync_groups[0].trackers[0].weight), (1, 0));
+    let (all, findings) = parse(&text("sync_group_tracking_weight\n"));
+    assert_eq!((findings.problems, all.instances[0].trackers.len()), (vec![], 2));
+}
+
+#[test]
+fn the_sync_daemon_follows_an_instance() {
+    let text = |line: &str| format!("global_defs {{\n{line}\n}}\n{}", instance("state BACKUP"));
+    let (all, findings) =
+        parse(&text("lvs_sync_daemon eth1 VI maxlen 1400 port 9000 ttl 2 group 224.0.0.82"));
+    assert_eq!(findings.problems, []);
+    let daemon = all.global.sync_daemon.clone().unwrap();
+    assert_eq!(
+        (daemon.interface.as_str(), daemon.instance.as_deref(), daemon.id),
+        ("eth1", Some("VI"), 5)
+    );
+    assert_eq!((daemon.maxlen, daemon.port, daemon.ttl), (Some(1400), Some(9000), Some(2)));
+    let daemons = all.rules(&mut Findings::default()).config.daemons;
+    assert_eq!(daemons.iter().map(|d| d.role.name()).collect::<Vec<_>>(), ["backup"]);
+    let alone = parse(&text("lvs_sync_daemon eth1 id 9")).0;
+    let daemons = alone.rules(&mut Findings::default()).config.daemons;
+    assert_eq!(
+        daemons.iter().map(|d| (d.role.name(), d.syncid)).collect::<Vec<_>>(),
+        [("master", 9), ("backup", 9)]
+    );
+    for (line, message) in [
+        (
+            "lvs_sync_daemon eth1 inst VX",
+            "Unable to find vrrp instance VX for lvs_syncd - clearing lvs_syncd config",
+        ),
+        ("lvs_sync_daemon eth1 VI id 300", "Invalid syncid (300) - defaulting to vrid"),
+        (
+            "lvs_sync_daemon eth1 VI group 10.0.0.1",
+            "lvs_sync_daemon group address 10.0.0.1 is not multicast - ignoring",
+        ),
+        ("lvs_sync_daemon eth1 VI port", "No value specified for lvs_sync_daemon port - ignoring"),
+    ] {
+        assert_eq!(messages(&text(line)), [message], "{line}");
+    }
+}
+
+#[test]
+fn everything_of_a_checker_is_typed() {
+    let text = service(
+        "virtualhost www.example.net\n quorum_up \"/bin/up 1\"\n sorry_server 10.0.0.9 80\n sorry_server_inhibit\n\
+         sorry_server_lvs_method DR",
+        "HTTP_GET {\n connect_port 81\n bindto 10.0.0.1\n fast_recovery\n url {\n path /\n status_code 200 300-302\n regex up\n regex_no_match\n }\n}\n\
+         SMTP_CHECK {\n host {\n connect_ip 10.0.0.5\n }\n}\nUDP_CHECK {\n payload 01ff\n require_reply 0x\n}\nTCP_CHECK {\n}",
+    );
+    let (all, findings) = parse(&text);
+    assert_eq!(findings.problems, []);
+    let service = &all.servers[0];
+    assert_eq!(service.quorum_up.as_deref(), Some("/bin/up 1"));
+    let sorry = service.sorry.as_ref().unwrap();
+    assert_eq!((sorry.forwarding, sorry.inhibit, sorry.weight), (Forwarding::Dr, true, 1));
+    let [http, smtp, udp, tcp] = &service.servers[0].checkers[..] else { panic!("{service:?}") };
+    assert_eq!((http.port, tcp.port), (Some(81), Some(8080)));
+    assert_eq!(http.source.ip, Some(IpAddr::from([10, 0, 0, 1])));
+    let Check::Http { urls, fast_recovery: true, .. } = &http.kind else { panic!("{http:?}") };
+    assert_eq!(urls[0].status, [(200, 200), (300, 302)]);
+    assert_eq!(urls[0].virtualhost.as_deref(), Some("www.example.net"));
+    assert!(urls[0].page.as_ref().is_some_and(|p| p.no_match && p.pattern == "up"));
+    let Check::Smtp { hosts, .. } = &smtp.kind else { panic!("{smtp:?}") };
+    assert_eq!(hosts, &[(Some(IpAddr::from([10, 0, 0, 5])), None)]);
+    let Check::Udp { payload, reply: true, expected, lengths: (0, 255) } = &udp.kind else {
+        panic!("{udp:?}")
+    };
+    assert_eq!((payload.as_deref(), expected.as_deref()), (Some(&[1, 255][..]), Some("0x")));
+    for (block, message) in [
+        (
+            "HTTP_GET {\n url {\n path /\n status_code 99\n }\n}",
+            "Invalid HTTP_GET status code '99'",
+        ),
+        ("UDP_CHECK {\n payload 0g\n}", "Invalid hex string for UDP_CHECK payload"),
+        ("FILE_CHECK {\n}", "FILE_CHECK has no track_file specified - ignoring"),
+    ] {
+        assert_eq!(messages(&self::service("", block)), [message], "{block}");
+    }
 }
 
 #[test]

@@ -10,6 +10,9 @@ use super::letters::{Token, Word};
 use super::{entries, values};
 use crate::diagnostic::{Place, Problem};
 use crate::format::words::nearest;
+use sim_core::engine::Span;
+use std::collections::BTreeSet;
+use std::str::FromStr;
 
 /// Behind so many problems no word is guessed any more: it takes its time.
 const MOST_HINTS: usize = 100;
@@ -51,6 +54,32 @@ impl Node {
         self.last(name).is_some()
     }
 
+    /// The first word behind the last of its own keywords of a name.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.last(name)?.word(1)
+    }
+
+    /// The number behind a keyword that was found right.
+    pub(super) fn number<N: FromStr>(&self, name: &str) -> Option<N> {
+        self.text(name)?.trim_start_matches('+').parse().ok()
+    }
+
+    /// The time behind a keyword that was found right.
+    pub(super) fn time(&self, name: &str) -> Option<Span> {
+        let micros = values::millionths(self.text(name)?)?;
+        Some(Span::from_nanos(micros.saturating_mul(1000)))
+    }
+
+    /// A BOOL that may be left out, where nothing means true; `None` if the keyword is not there.
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+        Some(self.last(name)?.is_true())
+    }
+
+    /// The value of a BOOL that may be left out, where nothing means true.
+    pub(super) fn is_true(&self) -> bool {
+        self.word(1).is_none_or(|w| values::boolean(w) != Some(false))
+    }
+
     /// All of its own keywords of a name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.inner.iter().filter(move |n| n.name() == name)
@@ -63,7 +92,7 @@ pub(super) struct Blocks<'a> {
     at: usize,
     findings: &'a mut Findings,
     /// Names of blocks that must differ: keyword and name.
-    names: Vec<(String, String)>,
+    names: BTreeSet<(String, String)>,
     /// Blocks that were opened behind unknown keywords and not closed.
     astray: usize,
 }
@@ -76,7 +105,7 @@ enum Next {
 
 impl<'a> Blocks<'a> {
     pub(super) fn read(tokens: &'a [Token], findings: &'a mut Findings) -> Vec<Node> {
-        let mut blocks = Self { tokens, at: 0, findings, names: Vec::new(), astray: 0 };
+        let mut blocks = Self { tokens, at: 0, findings, names: BTreeSet::new(), astray: 0 };
         blocks.block(TOP, None)
     }
 
@@ -201,7 +230,7 @@ impl<'a> Blocks<'a> {
             let message = message.replace("{}", &key.1);
             return Some(Problem::new(&words[1].place, message, "the first one counts"));
         }
-        self.names.push(key);
+        self.names.insert(key);
         None
     }
 

@@ -1,16 +1,16 @@
 //! `virtual_server` and its real servers.
 
-use super::checker::{self, Checker, flag};
+use super::checker::{self, Around, Checker};
 use super::service_group::Group;
 use super::tree::Node;
 use super::values::{address, mask, port};
-use super::vrrp::{number, time};
-use super::{Findings, Target};
+use super::{Configuration, Findings, Target, TrackFile};
 use crate::diagnostic::Place;
 use schedulers::Algorithm;
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::{Encapsulation, Forwarding, OuterChecksum, TunnelOptions};
 use sim_core::wire::proto;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// A virtual service with its real servers, all defaults filled in.
@@ -36,13 +36,20 @@ pub struct VirtualServer {
     pub quorum: u32,
     /// `hysteresis`.
     pub hysteresis: u32,
-    /// `ha_suspend`.
+    /// `ha_suspend`: checks rest while the host does not have the address.
     pub ha_suspend: bool,
-    /// `omega`.
+    /// `alpha`: real servers are down until their first success.
+    pub alpha: bool,
+    /// `omega`: real servers go down one by one when the program ends.
     pub omega: bool,
+    /// `quorum_up`: the command.
+    pub quorum_up: Option<String>,
+    /// `quorum_down`: the command.
+    pub quorum_down: Option<String>,
     /// `delay_loop`.
     pub delay_loop: Span,
-    /// `sorry_server`.
+    /// `sorry_server`, of weight 1, with `sorry_server_lvs_method`; `sorry_server_inhibit` is its
+    /// `inhibit`.
     pub sorry: Option<RealServer>,
     /// In the order of the file.
     pub servers: Vec<RealServer>,
@@ -76,10 +83,10 @@ pub struct RealServer {
 /// Reads a block; `None` if keepalived leaves the service out.
 pub(super) fn read(
     node: &Node,
-    groups: &[Group],
+    all: &Configuration,
     findings: &mut Findings,
 ) -> Option<VirtualServer> {
-    let targets = targets(node, groups, findings)?;
+    let targets = targets(node, &all.groups, findings)?;
     let mut shown = node.words[1..].iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ");
     shown.insert_str(0, "Virtual server ");
     let protocol = protocol(node, &targets, &shown, findings);
@@ -94,6 +101,11 @@ pub(super) fn read(
         findings.error(&node.place(), message, "`lvs_method NAT`, `DR` or `TUN` is missing");
     }
     let forwarding = method.map_or((Forwarding::Nat, TunnelOptions::default()), forwarding);
+    let command = |name: &str| {
+        let line = node.last(name)?;
+        let words: Vec<&str> = line.words.iter().skip(1).map(|w| w.text.as_str()).collect();
+        Some(words.join(" "))
+    };
     let mut server = VirtualServer {
         protocol,
         scheduler: scheduler.and_then(|s| s.word(1)?.parse().ok()).unwrap_or(Algorithm::Wlc),
@@ -102,23 +114,24 @@ pub(super) fn read(
         granularity: node.last("persistence_granularity").and_then(|n| mask(n.word(1)?)),
         engine: node.last("persistence_engine").and_then(|n| n.word(1)).map(str::to_owned),
         one_packet: node.has("ops"),
-        quorum: number(node, "quorum").unwrap_or(1),
-        hysteresis: number(node, "hysteresis").unwrap_or(0),
+        quorum: node.number("quorum").unwrap_or(1),
+        hysteresis: node.number("hysteresis").unwrap_or(0),
         ha_suspend: node.has("ha_suspend") && protocol != 0,
+        alpha: node.flag("alpha").unwrap_or(false),
         omega: node.has("omega"),
-        delay_loop: time(node, "delay_loop").unwrap_or(Span::from_secs(60)),
-        sorry: node.last("sorry_server").and_then(|n| {
-            let own = node.last("sorry_server_lvs_method").map_or(forwarding, self::forwarding);
-            real_server(n, node, own, findings).map(|s| RealServer { weight: 1, ..s })
-        }),
+        quorum_up: command("quorum_up"),
+        quorum_down: command("quorum_down"),
+        delay_loop: node.time("delay_loop").unwrap_or(Span::from_secs(60)),
+        sorry: sorry_server(node, forwarding, findings),
         servers: Vec::new(),
         targets,
         place: node.place(),
     };
+    let mut seen = BTreeSet::new();
     for real in node.all("real_server") {
         let own = real.last("lvs_method").map_or(forwarding, self::forwarding);
-        let Some(real) = real_server(real, node, own, findings) else { continue };
-        if server.servers.iter().any(|s| (s.ip, s.port) == (real.ip, real.port)) {
+        let Some(real) = real_server(real, node, &all.files, own, findings) else { continue };
+        if !seen.insert((real.ip, real.port)) {
             let message =
                 format!("{shown}: duplicate real server {} {} - removing", real.ip, real.port);
             findings.error(&real.place, message, "the first one counts");
@@ -236,27 +249,52 @@ fn forwarding(node: &Node) -> (Forwarding, TunnelOptions) {
 
 fn real_server(
     node: &Node,
-    around: &Node,
+    service: &Node,
+    files: &[TrackFile],
     (forwarding, tunnel): (Forwarding, TunnelOptions),
     findings: &mut Findings,
 ) -> Option<RealServer> {
+    let around = Around { real: node, service, files };
     let checkers = node.inner.iter();
-    let checkers = checkers.filter_map(|c| checker::read(c, node, around, findings)).collect();
-    let inhibit = flag(node, "inhibit_on_failure").or_else(|| flag(around, "inhibit_on_failure"));
+    let checkers = checkers.filter_map(|c| checker::read(c, around, findings)).collect();
+    let inhibit = node.flag("inhibit_on_failure").or_else(|| service.flag("inhibit_on_failure"));
     Some(RealServer {
         ip: address(node.word(1)?)?,
         port: node.word(2).and_then(port).unwrap_or(0),
-        weight: number(node, "weight").or_else(|| number(around, "weight")).unwrap_or(1),
+        weight: node.number("weight").or_else(|| service.number("weight")).unwrap_or(1),
         forwarding,
         tunnel,
         thresholds: (
-            number(node, "uthreshold").unwrap_or(0),
-            number(node, "lthreshold").unwrap_or(0),
+            node.number("uthreshold").unwrap_or(0),
+            node.number("lthreshold").unwrap_or(0),
         ),
         inhibit: inhibit.unwrap_or(false),
         checkers,
         place: node.place(),
     })
+}
+
+/// The `sorry_server` with what belongs to it. `sorry_server_inhibit` counts behind it only.
+fn sorry_server(
+    node: &Node,
+    forwarding: (Forwarding, TunnelOptions),
+    findings: &mut Findings,
+) -> Option<RealServer> {
+    let at = |name: &str| node.inner.iter().rposition(|n| n.name() == name);
+    let line = node.last("sorry_server");
+    let mut inhibit = false;
+    if let Some(wanted) = at("sorry_server_inhibit") {
+        inhibit = node.inner.iter().position(|n| n.name() == "sorry_server") < Some(wanted);
+        inhibit &= line.is_some();
+        if !inhibit {
+            let message = "Ignoring sorry_server inhibit used before or without sorry_server";
+            findings.error(&node.inner[wanted].place(), message, "must follow `sorry_server`");
+        }
+    }
+    let line = line?;
+    let own = node.last("sorry_server_lvs_method").map_or(forwarding, self::forwarding);
+    let server = real_server(line, node, &[], own, findings)?;
+    Some(RealServer { weight: 1, inhibit, ..server })
 }
 
 /// What keepalived says about a service as a whole; it mends what does not go together.
