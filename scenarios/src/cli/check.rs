@@ -8,6 +8,7 @@ use crate::catalogue;
 use crate::diagnostic::{Sources, tidy};
 use crate::format::sections::SCENARIO;
 use crate::format::tree;
+use crate::build::keepalived::settled;
 use crate::import::{ipvsadm, keepalived};
 use crate::lint::{self, Judgement};
 use crate::model::{Failure, Folder, Scenario, Settings, Variant};
@@ -204,7 +205,7 @@ fn doubts(variant: &Variant) -> Vec<(&'static str, String)> {
     let said = |place: &str| {
         judgements.iter().any(|j| j.name == "vip-answered" && j.message.contains(place))
     };
-    let network = Topology::new(&variant.config).check();
+    let network = Topology::new(&settled(&variant.config)).check();
     let network = network
         .iter()
         .filter(|f| f.problem != Problem::ArpForSharedAddress || !said(&f.place))

@@ -1,5 +1,7 @@
 //! The results folder: tables, plots, report, captures, views of operators.
 
+pub mod availability;
+mod events;
 pub mod folder;
 pub mod inputs;
 mod operator;

@@ -65,7 +65,7 @@ impl Host {
     pub(super) fn listens(&self, book: &AddressBook, interface: u16, group: Ip) -> bool {
         let listens_to = self.director.as_ref().and_then(|d| d.ipvs.listens_to());
         listens_to.is_some_and(|(name, to, _)| {
-            self.ip.interfaces[usize::from(interface)].name == name && book.address(group) == to
+            book.address(group) == to && self.ip.interfaces[usize::from(interface)].name == name
         })
     }
 

@@ -3,9 +3,11 @@
 mod applications;
 mod arithmetic;
 mod arp;
+mod availability;
 mod balancing;
 mod conservation;
 mod director;
+mod faults;
 mod filter;
 mod fragments;
 mod frames;
