@@ -1,7 +1,7 @@
 //! What all hosts and switches share: the clock, the event queue, packets, links, and the account of
 //! what happened.
 
-use crate::engine::{Digest, FxMap, Queue, Time};
+use crate::engine::{Digest, FxMap, Queue, Span, Time};
 use crate::ipvs::DropReason;
 use crate::net::link::{Direction, Judged, Sent};
 use crate::net::slab::PacketSlab;
@@ -364,8 +364,8 @@ pub struct Fabric {
     pub timeline: Vec<Happening>,
     /// Whether somebody waits for what the timeline tells.
     pub listened: bool,
-    /// Sockets of power switches that were switched off (or on: `true`), by the host that they feed.
-    pub switched: Vec<(u16, bool)>,
+    /// Sockets of power switches that are switched off (or on: `true`), by the host that they feed, and when.
+    switched: Vec<(Time, u16, bool)>,
     /// Addresses whose neighbour entries are told.
     pub watched: Vec<Ip>,
     /// What scripts and the servers led by hand say to each other.
@@ -549,45 +549,22 @@ impl Fabric {
     /// happens now is over. A host that gets its power back boots.
     #[cold]
     pub fn switch_power(&mut self, host: u16, on: bool) {
-        self.switched.push((host, on));
-        self.queue.push(self.now, Event::Fault { task: SWITCHED });
+        self.switch_power_later(Span::ZERO, host, on);
     }
 
-    /// Drops a frame that was not for the host it came to ([`Reason::OtherHost`]).
-    pub fn ignore(&mut self, host: u16, packet: PacketId) {
-        if self.traced() {
-            self.trace_drop(Place::Host(host), Reason::OtherHost, packet);
-        }
-        if usize::from(host) >= self.ignored.len() {
-            self.ignored.resize(usize::from(host) + 1, Tally::default());
-        }
-        self.ignored[usize::from(host)].count(self.packets[packet].len);
-        self.dropped += self.packets.free(packet);
-    }
-
-    /// All drops by place and reason, in no order that means anything.
-    pub fn drops(&self) -> impl Iterator<Item = ((Place, Reason), Tally)> + '_ {
-        let ignored = (0..).zip(&self.ignored).filter(|(_, tally)| tally.packets > 0);
-        let ignored = ignored.map(|(host, tally)| ((Place::Host(host), Reason::OtherHost), *tally));
-        self.drops.iter().map(|(key, tally)| (*key, *tally)).chain(ignored)
-    }
-
-    /// From now on it is told whose Ethernet address hosts hold for an address. Addresses that come and
-    /// go are told of in any case.
-    pub fn watch(&mut self, ip: Ip) {
-        if !self.watched.contains(&ip) {
-            self.watched.push(ip);
-        }
-    }
-
-    /// A neighbour entry of a host has another Ethernet address, or none any more.
+    /// The same after some time. The power switch does it whatever becomes of who told it.
     #[cold]
-    pub fn note_neighbour(&mut self, host: u16, ip: Ip, mac: Option<MacId>) {
-        if self.watched.contains(&ip) {
-            let owner = mac.and_then(|m| self.macs.get(m.0 as usize)).map(Mac::to_string);
-            let owner = owner.unwrap_or_else(|| UNKNOWN.to_owned());
-            self.note(Some(host), Kind::Neighbour, self.book.address(ip).to_string(), owner);
-        }
+    pub fn switch_power_later(&mut self, after: Span, host: u16, on: bool) {
+        let at = self.now + after;
+        self.switched.push((at, host, on));
+        self.queue.push(at, Event::Fault { task: SWITCHED });
+    }
+
+    /// Takes what power switches do now: the host, and whether it gets power.
+    pub(crate) fn take_switched(&mut self) -> Vec<(u16, bool)> {
+        let now = self.now;
+        let due = self.switched.extract_if(.., |s| s.0 <= now);
+        due.map(|(_, host, on)| (host, on)).collect()
     }
 
     /// Takes the body out of a packet and consumes the rest (decapsulation).
