@@ -567,6 +567,43 @@ impl Fabric {
         due.map(|(_, host, on)| (host, on)).collect()
     }
 
+    /// Drops a frame that was not for the host it came to ([`Reason::OtherHost`]).
+    pub fn ignore(&mut self, host: u16, packet: PacketId) {
+        if self.traced() {
+            self.trace_drop(Place::Host(host), Reason::OtherHost, packet);
+        }
+        if usize::from(host) >= self.ignored.len() {
+            self.ignored.resize(usize::from(host) + 1, Tally::default());
+        }
+        self.ignored[usize::from(host)].count(self.packets[packet].len);
+        self.dropped += self.packets.free(packet);
+    }
+
+    /// All drops by place and reason, in no order that means anything.
+    pub fn drops(&self) -> impl Iterator<Item = ((Place, Reason), Tally)> + '_ {
+        let ignored = (0..).zip(&self.ignored).filter(|(_, tally)| tally.packets > 0);
+        let ignored = ignored.map(|(host, tally)| ((Place::Host(host), Reason::OtherHost), *tally));
+        self.drops.iter().map(|(key, tally)| (*key, *tally)).chain(ignored)
+    }
+
+    /// From now on it is told whose Ethernet address hosts hold for an address. Addresses that come and
+    /// go are told of in any case.
+    pub fn watch(&mut self, ip: Ip) {
+        if !self.watched.contains(&ip) {
+            self.watched.push(ip);
+        }
+    }
+
+    /// A neighbour entry of a host has another Ethernet address, or none any more.
+    #[cold]
+    pub fn note_neighbour(&mut self, host: u16, ip: Ip, mac: Option<MacId>) {
+        if self.watched.contains(&ip) {
+            let owner = mac.and_then(|m| self.macs.get(m.0 as usize)).map(Mac::to_string);
+            let owner = owner.unwrap_or_else(|| UNKNOWN.to_owned());
+            self.note(Some(host), Kind::Neighbour, self.book.address(ip).to_string(), owner);
+        }
+    }
+
     /// Takes the body out of a packet and consumes the rest (decapsulation).
     pub fn unwrap_body(&mut self, packet: PacketId) -> PacketId {
         self.delivered += 1;

@@ -269,6 +269,7 @@ impl<'a> Builder<'a> {
                 direction: NO_LINK,
                 tap: NO_TAP,
                 plain: false,
+                vmacs: Vec::new(),
             });
         }
         Tunnels { devices, ports: config.fou.clone() }
@@ -316,6 +317,7 @@ impl<'a> Builder<'a> {
             direction: NO_LINK,
             tap: NO_TAP,
             plain: false,
+            vmacs: Vec::new(),
         }
     }
 

@@ -25,7 +25,7 @@ const WATCHDOG_MARGIN: Span = Span::from_millis(10);
 
 /// heartbeat of a host.
 #[derive(Debug)]
-pub struct HeartbeatDaemon {
+pub(crate) struct HeartbeatDaemon {
     machine: Heartbeat,
     /// Interface of each medium.
     media: Vec<Option<u16>>,
@@ -94,7 +94,7 @@ impl HeartbeatDaemon {
     }
 
     /// The daemon itself.
-    pub const fn machine(&self) -> &Heartbeat {
+    const fn machine(&self) -> &Heartbeat {
         &self.machine
     }
 
