@@ -4,6 +4,7 @@
 //! links. Protocol rules are not written here but in `net`, `tcp` and `ipvs`; here is the order in
 //! which a Linux host applies them.
 
+mod address;
 mod arp;
 pub mod client;
 mod conversation;
@@ -119,10 +120,12 @@ impl Host {
         for (i, client) in self.clients.iter_mut().enumerate() {
             client.begin(fab, self.number, i as u32);
         }
+        self.daemons.begin(fab, self.number);
     }
 
     /// The link of an interface has come up: its addresses are announced if `arp_notify` says so.
     pub fn link_up(&mut self, fab: &mut Fabric, interface: u16) {
+        self.vrrp_link(fab, interface, true);
         let i = &self.ip.interfaces[interface as usize];
         if !i.sysctl.arp_notify {
             return;
@@ -136,6 +139,7 @@ impl Host {
     /// The link of an interface has gone down.
     pub fn link_down(&mut self, fab: &mut Fabric, interface: u16) {
         self.ip.carrier_lost(fab, interface);
+        self.vrrp_link(fab, interface, false);
     }
 
     /// A frame came in by an interface.
@@ -163,9 +167,11 @@ impl Host {
         let member = || {
             p.dst_mac.is_group()
                 && (self.ip.is_member(&fab.book, interface, p.dst)
-                    || self.listens(&fab.book, interface, p.dst))
+                    || self.listens(&fab.book, interface, p.dst)
+                    || self.daemons.listens(interface, p.dst))
         };
-        if p.dst_mac != i.mac && p.dst_mac != MacId::BROADCAST && !member() {
+        let for_us = p.dst_mac == i.mac || p.dst_mac == MacId::BROADCAST || i.has_vmac(p.dst_mac);
+        if !for_us && !member() {
             fab.drop(Place::Host(self.number), Reason::OtherHost, packet);
             return;
         }

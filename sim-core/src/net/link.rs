@@ -329,6 +329,11 @@ impl Direction {
         (self.ring.len() > 0).then(|| self.ring.at(self.ring.head).arrive)
     }
 
+    /// Whether the link is up.
+    pub const fn is_up(&self) -> bool {
+        self.up
+    }
+
     /// Takes the link down or up; going down loses what is queued or travels.
     pub fn set_up(&mut self, up: bool) -> Vec<PacketId> {
         self.up = up;

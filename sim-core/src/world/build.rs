@@ -4,13 +4,14 @@ use super::operator::Operator;
 use super::{Link, World, sample};
 use crate::config::{
     HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
-    RouteConfig, Transport, WorldConfig,
+    RouteConfig, Transport, VrrpInstance, WorldConfig,
 };
 use crate::engine::rng::name_hash;
 use crate::engine::{Stream, Time};
 use crate::hosts::Host;
 use crate::hosts::client::{ClientApplication, Plan};
 use crate::hosts::cpu::Cpu;
+use crate::hosts::daemon::vrrp::mistakes;
 use crate::hosts::director::Director;
 use crate::hosts::fabric::{Event, Fabric, NO_TAP};
 use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
@@ -29,9 +30,9 @@ use crate::observe::capture::{self, Capture, CaptureInterface};
 use crate::observe::trace::Trace;
 use crate::tcp::TcpStack;
 use crate::wire::addr::link_local;
-use crate::wire::{AddressBook, Mac, MacId, Prefix};
+use crate::wire::{AddressBook, Mac, MacId};
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv6Addr};
 
 /// Something in a configuration that no world can be built from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -177,7 +178,7 @@ impl Builder<'_> {
             let built = self.interface(&place, config, number, index, interface);
             for a in &interface.addresses {
                 let hop = Hop { interface: index as u16, via: None };
-                connect(&mut ip.routes, *a, Some(hop));
+                ip.routes.connect(*a, Some(hop));
             }
             for a in built.addresses6.iter().filter(|a| is_link_local(a.bits)) {
                 ip.routes.add_local(Net::host(IpAddr::V6(Ipv6Addr::from_bits(a.bits))));
@@ -185,7 +186,7 @@ impl Builder<'_> {
             ip.interfaces.push(built);
         }
         for a in &config.loopback {
-            connect(&mut ip.routes, *a, None);
+            ip.routes.connect(*a, None);
         }
         (ip.inner_addresses, ip.inner_addresses6) = self.own(config, &config.loopback);
         let tunnels = self.tunnels(config, &mut ip);
@@ -223,6 +224,7 @@ impl Builder<'_> {
                 direction: NO_LINK,
                 tap: NO_TAP,
                 plain: false,
+                vmacs: Vec::new(),
             });
         }
         Tunnels { devices, ports: config.fou.clone() }
@@ -274,6 +276,7 @@ impl Builder<'_> {
             direction: NO_LINK,
             tap: NO_TAP,
             plain: false,
+            vmacs: Vec::new(),
         }
     }
 
@@ -434,6 +437,13 @@ impl Builder<'_> {
                 Err(what) => self.wrong(place, format!("client {}: {what}", client.name)),
             }
         }
+        if let Some(keepalived) = &config.keepalived {
+            let interfaces: Vec<_> = config.interfaces.iter().map(|i| i.name.as_str()).collect();
+            for what in mistakes(&keepalived.vrrp, &interfaces) {
+                self.wrong(place, what);
+            }
+            host.daemons.set_keepalived(keepalived);
+        }
         debug_assert_eq!(host.number, number, "hosts are numbered in order");
         host
     }
@@ -582,27 +592,6 @@ fn interface_numbers(config: &HostConfig, pattern: &str) -> Vec<u16> {
     names.filter(agrees).filter_map(|name| interface_number(config, name)).collect()
 }
 
-/// Enters an own address with its connected prefix, which is reached by `hop`; on `lo` the whole
-/// prefix is for this host (`fib_add_ifaddr`).
-fn connect(routes: &mut route::Routes, net: Net, hop: Option<Hop>) {
-    routes.add_local(Net::host(net.addr));
-    if net.is_host() {
-        return;
-    }
-    match (hop, net.addr) {
-        (Some(hop), _) => {
-            routes.add(route::MAIN_TABLE, net.network(), Route::unicast(vec![hop]));
-        }
-        (None, IpAddr::V4(_)) => routes.add_local(net.network()),
-        (None, IpAddr::V6(_)) => {}
-    }
-    if let IpAddr::V4(a) = net.addr
-        && net.len < 31
-    {
-        routes.add_broadcast(Ipv4Addr::from_bits(a.to_bits() | !Prefix::mask(net.len)));
-    }
-}
-
 /// A host whose links are known begins.
 fn begin(host: &mut Host, fabric: &mut Fabric) {
     let direct = host.cpu.is_none();
@@ -623,6 +612,7 @@ fn has_v6(host: &HostConfig) -> bool {
     host.sysctl.forwarding_v6
         || on_links.chain(on_tunnels).chain(&host.loopback).any(|a| a.addr.is_ipv6())
         || host.routes.iter().any(|r| r.to.addr.is_ipv6())
+        || host.keepalived.iter().flat_map(|k| &k.vrrp.instances).any(VrrpInstance::is_v6)
 }
 
 /// The settings that count for an interface: the stronger of `all` and its own. Redirects are obeyed if
