@@ -82,8 +82,10 @@ pub(super) enum Command {
     ///
     /// Hosts, addresses and links are derived from services, real servers and virtual addresses; every
     /// guess is a comment in the scenario. The files are copied beside it.
-    #[command(after_help = "Examples:\n  lvsim import /etc/keepalived/keepalived.conf --out my-cluster\n  \
-        lvsim import lb1.conf lb2.conf\n  lvsim import rules.ipvsadm")]
+    #[command(
+        after_help = "Examples:\n  lvsim import /etc/keepalived/keepalived.conf --out my-cluster\n  \
+        lvsim import lb1.conf lb2.conf\n  lvsim import rules.ipvsadm"
+    )]
     Import {
         /// A keepalived.conf or rules of ipvsadm of each director, recognised by their content.
         #[arg(required = true, value_name = "FILE")]

@@ -4,6 +4,7 @@ mod checker;
 pub(crate) mod heartbeat;
 mod ldirectord;
 pub mod probe;
+pub mod vrrp;
 
 use super::Host;
 use super::fabric::{Event, Fabric};
@@ -12,11 +13,13 @@ pub use crate::config::Process;
 use crate::engine::Span;
 use crate::ha::probe::Finding;
 use crate::observe::timeline::Kind;
+use crate::wire::Ip;
 use checker::Checker;
 use core::net::IpAddr;
 use heartbeat::HeartbeatDaemon;
 use ldirectord::LdirectordDaemon;
 use probe::Probes;
+use vrrp::VrrpDaemon;
 
 /// What a process is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +57,8 @@ pub(super) mod part {
     pub(crate) const KEEPALIVED: u32 = 0;
     /// The checker process of keepalived.
     pub(crate) const CHECKER: u32 = 1;
+    /// The virtual routers of keepalived.
+    pub(crate) const VRRP: u32 = 2;
     /// The init script of heartbeat is called.
     pub(crate) const HEARTBEAT_START: u32 = 8;
     /// heartbeat.
@@ -87,6 +92,9 @@ pub struct Daemons {
     /// Questions to servers on their way.
     pub probes: Probes,
     checker: Option<Box<Checker>>,
+    vrrp: Option<Box<VrrpDaemon>>,
+    /// The interface by which a packet to a group came in that is being handled.
+    pub(super) input: u16,
     heartbeat: Option<Box<HeartbeatDaemon>>,
     ldirectord: Option<Box<LdirectordDaemon>>,
     /// Which processes are there.
@@ -105,6 +113,8 @@ impl Daemons {
         Self {
             probes: Probes::default(),
             checker: keepalived.and_then(|k| Checker::new(k, seed, &config.name)),
+            vrrp: keepalived.map(|k| Box::new(VrrpDaemon::new(&k.vrrp))),
+            input: 0,
             heartbeat: heartbeat.map(|h| HeartbeatDaemon::new(h, config, seed, hosts)),
             ldirectord: ldirectord.map(LdirectordDaemon::new),
             installed: [keepalived.is_some(), heartbeat.is_some(), ldirectord.is_some()],
@@ -122,6 +132,16 @@ impl Daemons {
         if let (Some(new), Some(old)) = (&mut self.heartbeat, &old.heartbeat) {
             new.inherit(old);
         }
+    }
+
+    /// The virtual routers of keepalived, if the host has it.
+    pub fn vrrp(&self) -> Option<&VrrpDaemon> {
+        self.vrrp.as_deref()
+    }
+
+    /// Whether VRRP takes what is sent to a group on an interface.
+    pub(super) fn listens(&self, interface: u16, group: Ip) -> bool {
+        self.vrrp.as_ref().is_some_and(|v| v.listens(interface, group))
     }
 
     /// Whether a program takes what is sent to a group on an interface.
@@ -193,7 +213,10 @@ impl Host {
 
     fn process_starts(&mut self, fab: &mut Fabric, process: Process) {
         match process {
-            Process::Keepalived => self.checker_start(fab),
+            Process::Keepalived => {
+                self.checker_start(fab);
+                self.vrrp_start(fab);
+            }
             Process::Heartbeat => self.heartbeat_start(fab),
             Process::Ldirectord => self.ldirectord_start(fab),
         }
@@ -202,7 +225,10 @@ impl Host {
     fn process_stops(&mut self, fab: &mut Fabric, process: Process) {
         self.drop_probes(fab, process);
         match process {
-            Process::Keepalived => self.checker_stop(fab),
+            Process::Keepalived => {
+                self.vrrp_order(fab, Order::Stop);
+                self.checker_stop(fab);
+            }
             Process::Heartbeat => self.heartbeat_stop(fab),
             Process::Ldirectord => self.ldirectord_stop(fab),
         }
@@ -211,7 +237,10 @@ impl Host {
     fn process_dies(&mut self, fab: &mut Fabric, process: Process) {
         self.drop_probes(fab, process);
         match process {
-            Process::Keepalived => self.checker_kill(),
+            Process::Keepalived => {
+                self.vrrp_order(fab, Order::Kill);
+                self.checker_kill();
+            }
             Process::Heartbeat => self.heartbeat_kill(fab),
             Process::Ldirectord => self.ldirectord_kill(),
         }
@@ -219,15 +248,20 @@ impl Host {
 
     fn process_freezes(&mut self, fab: &mut Fabric, process: Process) {
         self.freeze_probes(process);
-        if process == Process::Heartbeat {
-            self.heartbeat_freeze(fab);
+        match process {
+            Process::Keepalived => self.vrrp_order(fab, Order::Freeze),
+            Process::Heartbeat => self.heartbeat_freeze(fab),
+            Process::Ldirectord => {}
         }
     }
 
     fn process_goes_on(&mut self, fab: &mut Fabric, process: Process) {
         self.thaw_probes(fab, process);
         match process {
-            Process::Keepalived => self.checker_deadline(fab),
+            Process::Keepalived => {
+                self.vrrp_order(fab, Order::Thaw);
+                self.checker_deadline(fab);
+            }
             Process::Heartbeat => self.heartbeat_thaw(fab),
             Process::Ldirectord => self.ldirectord_deadline(fab),
         }
@@ -248,6 +282,7 @@ impl Host {
         match daemon {
             part::KEEPALIVED => self.order(fab, Process::Keepalived, Order::Start),
             part::CHECKER => self.checker_deadline(fab),
+            part::VRRP => self.vrrp_deadline(fab),
             part::HEARTBEAT_START => self.order(fab, Process::Heartbeat, Order::Start),
             part::HEARTBEAT => self.heartbeat_deadline(fab),
             part::WATCHDOG => self.watchdog_deadline(fab),
