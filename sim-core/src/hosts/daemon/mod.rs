@@ -92,6 +92,14 @@ impl Daemons {
         }
     }
 
+    /// Goes on with random numbers and ports where the same machine stopped when it lost its power.
+    pub(super) fn inherit(&mut self, old: Self) {
+        self.probes.inherit(&old.probes);
+        if let (Some(new), Some(old)) = (&mut self.checker, old.checker) {
+            new.inherit(*old);
+        }
+    }
+
     /// Whether a process runs and is not frozen.
     pub fn is_active(&self, process: Process) -> bool {
         self.lives[process as usize] == Life::Running
