@@ -96,6 +96,9 @@ impl Host {
             self.answered(fab, slot, &p);
             return;
         }
+        if self.bfd_input(fab, packet) {
+            return;
+        }
         if self.datagram_by_hand(fab, &p) {
             fab.deliver(packet);
             return;

@@ -442,7 +442,8 @@ impl Builder<'_> {
             for what in mistakes(&keepalived.vrrp, &interfaces) {
                 self.wrong(place, what);
             }
-            host.daemons.set_keepalived(keepalived);
+            let random = Stream::new(seed, &config.name, "bfd");
+            host.daemons.set_keepalived(keepalived, random);
         }
         debug_assert_eq!(host.number, number, "hosts are numbered in order");
         host

@@ -1,14 +1,16 @@
 //! Programs that keep a cluster alive: where the machines of [`crate::ha`] meet a host.
 
+pub mod bfd;
 pub mod vrrp;
 
 use super::Host;
 use super::fabric::{Event, Fabric};
 use crate::config::KeepalivedConfig;
 pub use crate::config::Process;
-use crate::engine::Span;
+use crate::engine::{Span, Stream};
 use crate::observe::timeline::Kind;
 use crate::wire::Ip;
+use bfd::BfdDaemon;
 use vrrp::VrrpDaemon;
 
 /// What a process is told.
@@ -59,10 +61,12 @@ enum Program {
     Keepalived,
     /// Virtual routers.
     Vrrp,
+    /// Sessions of bidirectional forwarding detection.
+    Bfd,
 }
 
 impl Program {
-    const ALL: [Self; 2] = [Self::Keepalived, Self::Vrrp];
+    const ALL: [Self; 3] = [Self::Keepalived, Self::Vrrp, Self::Bfd];
 
     const fn number(self) -> u32 {
         self as u32
@@ -78,21 +82,28 @@ pub struct Daemons {
     /// It was told to end while it was frozen.
     keepalived_ends: bool,
     vrrp: Option<Box<VrrpDaemon>>,
+    bfd: Option<Box<BfdDaemon>>,
     /// The interface by which a packet to a group came in that is being handled.
     pub(super) input: u16,
 }
 
 impl Daemons {
-    /// The host has keepalived.
-    pub fn set_keepalived(&mut self, config: &KeepalivedConfig) {
+    /// The host has keepalived, whose random numbers come from a stream.
+    pub fn set_keepalived(&mut self, config: &KeepalivedConfig, random: Stream) {
         self.keepalived = Some(Life::Stopped);
         self.keepalived_start = config.start;
         self.vrrp = Some(Box::new(VrrpDaemon::new(&config.vrrp)));
+        self.bfd = Some(Box::new(BfdDaemon::new(&config.bfd, random)));
     }
 
     /// The virtual routers of keepalived, if the host has it.
     pub fn vrrp(&self) -> Option<&VrrpDaemon> {
         self.vrrp.as_deref()
+    }
+
+    /// The BFD sessions of keepalived, if the host has it.
+    pub fn bfd(&self) -> Option<&BfdDaemon> {
+        self.bfd.as_deref()
     }
 
     /// Whether a program takes what is sent to a group on an interface.
@@ -133,8 +144,10 @@ impl Host {
         fab.note(Some(self.number), Kind::Process, process.name(), order.outcome());
         if order == Order::Start {
             self.vrrp_start(fab);
+            self.bfd_start(fab);
         } else {
             self.vrrp_order(fab, after);
+            self.bfd_order(fab, after);
         }
         if core::mem::take(&mut self.daemons.keepalived_ends) && order == Order::Thaw {
             self.order(fab, process, Order::Stop);
@@ -147,6 +160,7 @@ impl Host {
         match Program::ALL.iter().find(|p| p.number() == daemon) {
             Some(Program::Keepalived) => self.order(fab, Process::Keepalived, Order::Start),
             Some(Program::Vrrp) => self.vrrp_deadline(fab),
+            Some(Program::Bfd) => self.bfd_deadline(fab),
             None => debug_assert!(false, "a wake-up is for a program"),
         }
     }

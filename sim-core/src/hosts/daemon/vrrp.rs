@@ -12,14 +12,12 @@ use crate::ipvs::rules::{Daemon, DaemonRole};
 use crate::net::source::is_link_local;
 use crate::observe::timeline::Kind;
 use crate::wire::vrrp::Auth;
-use crate::wire::{Advert, Ip, Mac, MacId, Packet, PacketId, icmp, proto};
+use crate::wire::{Advert, Ip, Mac, MacId, Packet, PacketId, ah, icmp, proto};
 use core::net::IpAddr;
 use std::collections::VecDeque;
 
 /// Type of service of adverts: internetwork control.
 const CONTROL: u8 = 0xc0;
-/// Bytes of an authentication header with HMAC-MD5-96 (RFC 2403).
-const AH_HEADER: u16 = 24;
 /// Adverts that the socket of a frozen process keeps: 212,992 bytes (`net.core.rmem_default`) of 768 each.
 const SOCKET_KEEPS: usize = 277;
 
@@ -423,7 +421,7 @@ impl Host {
             mac: vmac.filter(|_| !base).unwrap_or(own),
             vmac,
             numbers: Vec::new(),
-            above: if protected { AH_HEADER } else { 0 },
+            above: if protected { ah::LENGTH as u16 } else { 0 },
             protocol: if protected { proto::AH } else { proto::VRRP },
             ttl: config.ttl,
             id: 0,
