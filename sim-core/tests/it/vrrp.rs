@@ -7,7 +7,7 @@ use sim_core::engine::{Dist, Span, Time};
 use sim_core::hosts::daemon::{Order, Process};
 use sim_core::ipvs::rules::{Daemon, DaemonRole, Forwarding};
 use sim_core::observe::timeline::Kind;
-use sim_core::observe::{Observations, TimelineEntry};
+use sim_core::observe::{Failure, Observations, TimelineEntry};
 use sim_core::wire::Mac;
 use sim_core::world::World;
 
@@ -344,7 +344,7 @@ fn a_tcp_connection_to_a_removed_address_is_not_answered_and_not_reset_by_its_ho
     }
     let o = play(&config, &[(100, D1, Order::Stop)]);
     assert_eq!(
-        rows(&o)[0].failure.map(|f| f.name()),
+        rows(&o)[0].failure.map(Failure::name),
         Some("reset"),
         "by d2, which knows nothing of it"
     );
