@@ -11,6 +11,7 @@ mod heartbeat;
 mod keepalived;
 mod ldirectord;
 mod net;
+mod outage;
 mod process;
 mod vrrp;
 
@@ -22,9 +23,9 @@ pub use vrrp::{
 };
 
 pub use check::{
-    AnswerConfig, CheckConfig, CheckerConfig, CheckerKind, FileConfig, FlushOnStop, Health,
-    HttpConfig, PageConfig, RealServerConfig, RegexConfig, ScriptConfig, ScriptRun, SorryConfig,
-    UrlConfig, VirtualServerConfig,
+    AnswerConfig, CheckConfig, CheckerConfig, CheckerKind, FileConfig, FlushOnStop, HttpConfig,
+    PageConfig, RealServerConfig, RegexConfig, ScriptConfig, ScriptRun, SorryConfig, UrlConfig,
+    VirtualServerConfig,
 };
 pub use fault::{
     ApplicationHarm, Boot, Condition, FaultConfig, FaultEnd, FaultKind, FaultStart, ProgramHarm,
@@ -40,6 +41,7 @@ pub use heartbeat::{
 pub use keepalived::KeepalivedConfig;
 pub use ldirectord::{CheckKind, Exchange, LdirectordConfig, RealConfig, VirtualConfig};
 pub use net::{Net, v4};
+pub use outage::OutageRule;
 pub use process::Process;
 
 use crate::engine::{Dist, Span};
@@ -73,6 +75,8 @@ pub struct WorldConfig {
     pub series_interval: Span,
     /// Keep a row for each connection.
     pub connections: bool,
+    /// What counts as an outage.
+    pub outages: OutageRule,
     /// Interfaces to capture.
     pub captures: Vec<CaptureConfig>,
     /// The connection to follow, if one is followed.
@@ -169,6 +173,8 @@ pub struct HostConfig {
     pub clients: Vec<ClientConfig>,
     /// CPU that every received packet must pass.
     pub cpu: Option<CpuConfig>,
+    /// How the host comes back when it has been without power.
+    pub boot: Boot,
     /// heartbeat, if it is installed.
     pub heartbeat: Option<HeartbeatConfig>,
     /// ldirectord, if it is installed.
@@ -771,8 +777,6 @@ pub struct ServerConfig {
     pub close_delay: Dist,
     /// What it says to health checks.
     pub answers: AnswerConfig,
-    /// How it is at the start.
-    pub health: Health,
 }
 
 /// An application that makes requests from a host.

@@ -6,11 +6,10 @@ use crate::format::Record;
 use crate::format::distribution::divided;
 use core::net::IpAddr;
 use sim_core::config::{
-    AnswerConfig, ClientConfig, Closer, Discipline, Health, HostConfig, Load, Net, ServerConfig,
-    Transport,
+    AnswerConfig, ClientConfig, Closer, Discipline, HostConfig, Load, Net, ServerConfig, Transport,
 };
 use sim_core::engine::{Dist, Span};
-use sim_core::ipvs::rules::ServiceKey;
+use sim_core::ipvs::rules::{ServiceKey, ServiceRule};
 use sim_core::wire::proto;
 
 fn transport(name: &str) -> Transport {
@@ -66,7 +65,13 @@ impl Builder<'_> {
             }
             let taken = self.host_mut(&name).is_some_and(|h| {
                 let taken = h.ipvs.is_some();
-                h.ipvs = Some(director.rules.config.clone());
+                let mut rules = director.rules.config.clone();
+                if director.kept {
+                    // keepalived adds them
+                    rules.services.clear();
+                    rules.daemons.clear();
+                }
+                h.ipvs = Some(rules);
                 taken
             });
             if taken {
@@ -132,6 +137,12 @@ impl Builder<'_> {
         }
     }
 
+    /// The services of all directors, those of keepalived as they are while all real servers are up.
+    fn services(&self) -> impl Iterator<Item = &ServiceRule> {
+        let typed = self.directors.iter().flat_map(|d| &d.rules.config.services);
+        typed.chain(self.keepalived.iter().flat_map(|k| &k.rules.services))
+    }
+
     /// The written port, or those the rules send to.
     fn ports(&self, table: &Record, host: &str) -> Vec<(Transport, u16)> {
         if let Some(port) = table.get::<u16>("port") {
@@ -140,7 +151,7 @@ impl Builder<'_> {
         let Some(host) = self.host(host) else { return Vec::new() };
         let wanted = table.get::<String>("transport").map(|t| transport(&t));
         let mut ports = Vec::new();
-        for service in self.directors.iter().flat_map(|d| &d.rules.config.services) {
+        for service in self.services() {
             let ServiceKey::Address { protocol, .. } = service.key else { continue };
             let transport = transport_of(protocol);
             for server in &service.servers {
@@ -212,8 +223,8 @@ impl Builder<'_> {
     /// Where a client connects to: as written, or the first service.
     fn target(&self, table: &Record) -> Option<(Transport, (IpAddr, u16))> {
         let written = table.get::<String>("transport").map(|t| transport(&t));
-        let services = self.directors.iter().flat_map(|d| &d.rules.config.services);
-        let services: Vec<_> = services
+        let services: Vec<_> = self
+            .services()
             .filter_map(|s| match s.key {
                 ServiceKey::Address { protocol, vip, port } => {
                     Some((transport_of(protocol), (vip, port)))
@@ -253,7 +264,6 @@ fn server_config(table: &Record, transport: Transport, port: u16) -> ServerConfi
         closer: if table.value("closes") { Closer::Server } else { Closer::Client },
         close_delay: dist(table, "close_delay"),
         answers: AnswerConfig::default(),
-        health: Health::Well,
     }
 }
 

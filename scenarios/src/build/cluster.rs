@@ -138,6 +138,7 @@ impl Builder<'_> {
             place: tables.cluster.place.clone(),
             rules: crate::import::ipvsadm::Rules::default(),
             given: false,
+            kept: false,
         });
         self.directors.len() - 1
     }

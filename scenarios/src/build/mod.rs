@@ -5,6 +5,7 @@ mod applications;
 mod check;
 mod cluster;
 mod hosts;
+pub mod keepalived;
 mod links;
 mod prepare;
 pub mod setup;
@@ -14,25 +15,32 @@ pub(crate) use hosts::later;
 use crate::diagnostic::{At, Place, Problem};
 use crate::format::{Record, words};
 use crate::import::commands::Findings;
-use crate::model::{DirectorRules, HostScript};
+use crate::model::{DirectorRules, HostScript, KeepalivedFile};
 use links::LinkDefaults;
-use sim_core::config::{HostConfig, LinkConfig, LinkEvent, SwitchConfig, TcpConfig, WorldConfig};
+use sim_core::config::{
+    HostConfig, LinkConfig, LinkEvent, OutageRule, SwitchConfig, TcpConfig, WorldConfig,
+};
 use sim_core::engine::Span;
 
 /// Most points of time that a time series may have.
 const MOST_POINTS: u64 = 100_000;
 
+/// What a scenario says in other languages than its own.
+#[derive(Clone, Debug, Default)]
+pub struct Foreign {
+    /// Rules of directors.
+    pub directors: Vec<DirectorRules>,
+    /// Commands of hosts.
+    pub scripts: Vec<HostScript>,
+    /// keepalived on hosts.
+    pub keepalived: Vec<KeepalivedFile>,
+}
+
 /// Builds the configuration of one variant.
 ///
 /// What is wrong goes to `findings`; the configuration then has gaps and must not be run.
-pub fn world(
-    record: &Record,
-    seed: u64,
-    directors: Vec<DirectorRules>,
-    scripts: Vec<HostScript>,
-    findings: &mut Findings,
-) -> WorldConfig {
-    let mut builder = Builder::new(record, directors, scripts);
+pub fn world(record: &Record, seed: u64, foreign: Foreign, findings: &mut Findings) -> WorldConfig {
+    let mut builder = Builder::new(record, foreign);
     builder.cluster();
     builder.hosts();
     builder.interfaces_of_links();
@@ -40,6 +48,7 @@ pub fn world(
     builder.links();
     builder.directors();
     builder.run_scripts(findings);
+    builder.keepalived(findings);
     builder.applications();
     builder.check();
     let duration: Span = record.value("duration");
@@ -70,6 +79,7 @@ pub fn world(
         links: builder.links.clone(),
         series_interval,
         connections: false,
+        outages: outage_rule(record),
         captures: Vec::new(),
         trace: None,
         link_events,
@@ -77,10 +87,17 @@ pub fn world(
         faults: Vec::new(),
     };
     if builder.problems.is_empty() && findings.problems.is_empty() {
-        builder.check_network(&config);
+        builder.check_network(&keepalived::settled(&config));
     }
     findings.problems.append(&mut builder.problems);
     config
+}
+
+fn outage_rule(record: &Record) -> OutageRule {
+    record.table("outage").map_or_else(OutageRule::default, |table| OutageRule {
+        gap: table.value("gap"),
+        requests: table.value("requests"),
+    })
 }
 
 /// A hundredth of the duration in whole milliseconds, at least one.
@@ -99,6 +116,7 @@ struct Builder<'a> {
     record: &'a Record,
     directors: Vec<DirectorRules>,
     scripts: Vec<HostScript>,
+    keepalived: Vec<KeepalivedFile>,
     problems: Vec<Problem>,
     hosts: Vec<HostConfig>,
     groups: Vec<Group>,
@@ -111,7 +129,8 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(record: &'a Record, directors: Vec<DirectorRules>, scripts: Vec<HostScript>) -> Self {
+    fn new(record: &'a Record, foreign: Foreign) -> Self {
+        let Foreign { directors, scripts, keepalived } = foreign;
         let mut tcp = TcpConfig::default();
         if let Some(table) = record.table("tcp") {
             hosts::patch_tcp(&mut tcp, table);
@@ -120,6 +139,7 @@ impl<'a> Builder<'a> {
             record,
             directors,
             scripts,
+            keepalived,
             problems: Vec::new(),
             hosts: Vec::new(),
             groups: Vec::new(),

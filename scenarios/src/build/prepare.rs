@@ -12,6 +12,7 @@ impl Builder<'_> {
     /// VIPs, gateways, tunnels and ARP settings as the forwarding methods need them.
     pub(super) fn set_up(&mut self, plan: &Plan, parts: &Parts, index: usize) {
         let services = self.directors[index].rules.config.services.clone();
+        let virtual_addresses = self.virtual_addresses(&parts.director);
         // what a host types is all that is set up on it
         let scripted = self.scripted(&parts.director);
         if let Some(director) =
@@ -23,7 +24,8 @@ impl Builder<'_> {
             director.deprecated.extend(plan.vips.iter().filter(|vip| vip.is_ipv6()));
             let local = services.iter().flat_map(|s| &s.local_addresses);
             if let Some(interface) = director.interfaces.first_mut() {
-                for address in plan.vips.iter().chain(local).map(|ip| Net::host(*ip)) {
+                let fixed = plan.vips.iter().filter(|vip| !virtual_addresses.contains(vip));
+                for address in fixed.chain(local).map(|ip| Net::host(*ip)) {
                     if !interface.addresses.iter().any(|a| a.addr == address.addr) {
                         interface.addresses.push(address);
                     }

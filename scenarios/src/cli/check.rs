@@ -4,6 +4,7 @@ use super::arguments::Kind;
 use super::input::{Input, read};
 use super::output::Output;
 use super::{Answer, io};
+use crate::build::keepalived::settled;
 use crate::catalogue;
 use crate::diagnostic::{Sources, tidy};
 use crate::format::sections::SCENARIO;
@@ -204,7 +205,7 @@ fn doubts(variant: &Variant) -> Vec<(&'static str, String)> {
     let said = |place: &str| {
         judgements.iter().any(|j| j.name == "vip-answered" && j.message.contains(place))
     };
-    let network = Topology::new(&variant.config).check();
+    let network = Topology::new(&settled(&variant.config)).check();
     let network = network
         .iter()
         .filter(|f| f.problem != Problem::ArpForSharedAddress || !said(&f.place))

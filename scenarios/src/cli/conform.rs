@@ -3,6 +3,7 @@
 use super::input::read;
 use super::output::Output;
 use super::{Answer, io};
+use crate::conform::ha;
 use crate::conform::paths::{self, Case, Outcome};
 use crate::conform::{self, Content, Verdict};
 use crate::diagnostic::{Sources, tidy};
@@ -19,6 +20,8 @@ struct Tally {
     wrong: bool,
     /// Cases of packet paths, and how many of them agree as a black box and end to end.
     cases: [usize; 3],
+    /// Intervals of clusters that stay up, and how many of them agree.
+    intervals: [usize; 2],
 }
 
 pub(super) fn conform(paths: &[PathBuf], verbose: bool, out: &mut Output) -> io::Result<Answer> {
@@ -40,12 +43,16 @@ pub(super) fn conform(paths: &[PathBuf], verbose: bool, out: &mut Output) -> io:
             }
         }
     }
-    let Tally { agree, skipped, all, wrong, cases } = tally;
+    let Tally { agree, skipped, all, wrong, cases, intervals } = tally;
     let [cases, black_box, end_to_end] = cases;
     if cases > 0 {
         out.line(&format!(
             "paths: black box {black_box} of {cases}, end to end {end_to_end} of {cases}"
         ))?;
+    }
+    if intervals[0] > 0 {
+        let [all, agree] = intervals;
+        out.line(&format!("clusters: {agree} of {all} intervals agree"))?;
     }
     out.line(&format!("conform: {agree} of {all} agree, {skipped} skipped"))?;
     Ok(if wrong { Answer::Wrong } else { Answer::of(agree == all && all > 0) })
@@ -59,6 +66,9 @@ fn walk(folder: &Path) -> Result<Vec<PathBuf>, Box<Failure>> {
     let case = folder.join(CASE);
     if case.is_file() {
         return Ok(vec![case]);
+    }
+    if ha::case::is_case(folder) {
+        return Ok(vec![folder.join(ha::case::SUMMARY)]);
     }
     let unreadable =
         |e: io::Error| Failure::nowhere(format!("cannot read `{}`: {e}", folder.display()));
@@ -89,6 +99,10 @@ fn one(
 ) -> io::Result<()> {
     if path.file_name().is_some_and(|name| name == CASE) {
         return case(path, verbose, tally, out);
+    }
+    let folder = path.parent().unwrap_or(path);
+    if path.file_name().is_some_and(|name| name == ha::case::SUMMARY) && ha::case::is_case(folder) {
+        return cluster(folder, tally, out);
     }
     let shown = path.display();
     let claims = named || path.extension().is_some_and(|e| e == "jsonl");
@@ -183,6 +197,43 @@ fn case(path: &Path, verbose: bool, tally: &mut Tally, out: &mut Output) -> io::
     }
     tally.agree += usize::from(agree == 2);
     tally.skipped += usize::from(skipped);
+    Ok(())
+}
+
+/// Plays a case of a cluster: its intervals side by side, and what differs.
+fn cluster(folder: &Path, tally: &mut Tally, out: &mut Output) -> io::Result<()> {
+    let shown = folder.display();
+    tally.all += 1;
+    let case = match ha::Case::read(folder) {
+        Ok(case) => case,
+        Err(why) => {
+            tally.wrong = true;
+            return out.failure(&Failure::nowhere(format!("{shown}: {}", in_a_line(&why))));
+        }
+    };
+    let report = match ha::judge(&case) {
+        Ok(report) => report,
+        Err(why) => {
+            tally.skipped += 1;
+            return out.line(&format!("{shown}: skipped: {}", in_a_line(&why)));
+        }
+    };
+    let agree = report.intervals.iter().filter(|i| i.agrees()).count();
+    tally.intervals[0] += report.intervals.len();
+    tally.intervals[1] += agree;
+    let count = format!(
+        "{agree} of {} intervals agree, {} other things compared",
+        report.intervals.len(),
+        report.compared
+    );
+    tally.agree += usize::from(report.agrees());
+    out.line(&format!("{shown}: {}; {count}", if report.agrees() { "agrees" } else { "differs" }))?;
+    for line in report.table() {
+        out.line(&in_a_line(&line))?;
+    }
+    for difference in &report.differences {
+        out.line(&format!("{shown}: {}", in_a_line(difference)))?;
+    }
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use crate::diagnostic::Problem;
 use crate::expect::{Measured, judge, together};
 use crate::format::words::{list, nearest};
 use crate::model::{Failure, Scenario, Settings};
+use crate::results::availability::holder_series;
 use crate::results::{Folder, Study, answer, refusals, summary, views};
 use crate::study::progress::{Bars, Silent};
 use crate::study::run::{CHUNK, configuration};
@@ -15,6 +16,7 @@ use crate::study::{Outcome, Progress, RunOptions, lockstep, run as run_variants,
 use indicatif::ProgressDrawTarget;
 use sim_core::config::CaptureConfig;
 use sim_core::engine::Time;
+use sim_core::observe::SeriesPoint;
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(arguments: &RunArguments, out: &mut Output) -> io::Result<Answer> {
@@ -116,6 +118,13 @@ fn study<'a>(
     Study { scenario, outcomes, summaries, verdicts, command, connections }
 }
 
+/// The time series, with the number of holders of each virtual address.
+fn series(outcome: &Outcome) -> Vec<SeriesPoint> {
+    let mut all = outcome.observations.series.clone();
+    all.extend(holder_series(&outcome.observations));
+    all
+}
+
 /// What expectations are judged by.
 pub(super) fn measured(outcomes: &[Outcome]) -> Vec<Measured> {
     outcomes
@@ -123,7 +132,7 @@ pub(super) fn measured(outcomes: &[Outcome]) -> Vec<Measured> {
         .map(|o| Measured {
             variant: o.variant.name.clone(),
             summary: summary::variant(o),
-            series: o.observations.series.clone(),
+            series: series(o),
         })
         .collect()
 }

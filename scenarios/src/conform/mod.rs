@@ -7,6 +7,7 @@
 //! timers of single connections, a third the packets of whole networks ([`paths`]).
 
 mod director;
+pub mod ha;
 mod line;
 pub mod paths;
 mod read;

@@ -2,6 +2,7 @@
 
 use super::student::Interval;
 use super::{Condition, Expectation, Operand, Tolerance, metric};
+use crate::format::words;
 use serde_json::{Value, json};
 use sim_core::observe::SeriesPoint;
 
@@ -124,10 +125,18 @@ fn values<'m>(
 }
 
 fn numbers(values: &[&Value], path: &str) -> Result<Vec<f64>, String> {
-    values
-        .iter()
-        .map(|v| v.as_f64().ok_or_else(|| format!("`{path}` is {v}, not a number")))
-        .collect()
+    values.iter().map(|v| v.as_f64().ok_or_else(|| no_number(path, v))).collect()
+}
+
+fn no_number(path: &str, value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let below = words::list(map.keys().take(12));
+            format!("`{path}` is not one value; below it are {below}")
+        }
+        Value::Null => format!("`{path}` has no value, as there was nothing to measure"),
+        other => format!("`{path}` is {other}, not a number"),
+    }
 }
 
 fn compare(
@@ -253,11 +262,15 @@ enum Measure {
     Plain,
 }
 
-/// Latencies are times, all but their counts.
+/// Latencies are times, all but their counts; so are the lengths of outages and takeovers.
 fn unit_of(metric: &str) -> Measure {
     let mut parts = metric.rsplit('.');
-    let last = parts.next();
-    let time = last != Some("count") && parts.any(|p| matches!(p, "latency" | "sojourn"));
+    let last = parts.next().unwrap_or("");
+    let kind = |p: &str| matches!(p, "latency" | "sojourn" | "failover");
+    let length = last.starts_with("time_with_")
+        || matches!(last, "longest" | "total" | "mean" | "between")
+            && parts.clone().next().is_some_and(|p| matches!(p, "outage" | "outages"));
+    let time = length || last != "count" && parts.any(kind);
     if time { Measure::Time } else { Measure::Plain }
 }
 
@@ -265,6 +278,9 @@ fn unit_of(metric: &str) -> Measure {
 fn written(value: f64, scale: f64, measure: Measure) -> String {
     if measure == Measure::Plain {
         return rounded(value);
+    }
+    if value.abs() <= 0.0 && scale.abs() <= 0.0 {
+        return "0s".to_owned();
     }
     let units = [("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)];
     let fits = |unit: &&(&str, f64)| scale.abs() >= unit.1 || unit.0 == "ns";

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sim_core::observe::SeriesPoint;
 
 /// The first words of paths.
-pub const ROOTS: [&str; 16] = [
+pub const ROOTS: [&str; 20] = [
     "connections",
     "requests",
     "throughput",
@@ -22,8 +22,18 @@ pub const ROOTS: [&str; 16] = [
     "hops",
     "events",
     "end",
+    "availability",
+    "outage",
+    "vip",
+    "failover",
     "series",
 ];
+
+/// Below these the keys are names of the scenario.
+const NAMED: [&str; 3] = ["availability.clients", "availability.services", "vip.addresses"];
+
+/// The series of all virtual addresses together.
+pub const HOLDERS: &str = "vip.holders";
 
 /// Whether a path can lead to a metric: its first word is known, and where every run has the same
 /// keys below, so are the others.
@@ -33,6 +43,10 @@ pub const ROOTS: [&str; 16] = [
 pub fn check(path: &str) -> Result<(), String> {
     let root = path.split('.').next().unwrap_or("");
     if ROOTS.contains(&root) {
+        let below = |n: &str| path.strip_prefix(n).is_some_and(|rest| rest.starts_with('.'));
+        if NAMED.into_iter().any(below) {
+            return Ok(());
+        }
         let fixed = summary::fixed();
         return fixed.get(root).map_or(Ok(()), |_| find(&fixed, path).map(drop));
     }
@@ -44,7 +58,7 @@ pub fn check(path: &str) -> Result<(), String> {
 }
 
 /// The value at a path of keys with dots. Keys may have dots themselves: the longest key that fits
-/// is taken.
+/// is taken. The availability of something is the share of requests served.
 ///
 /// # Errors
 /// A sentence that says how far the path led and what there is.
@@ -75,7 +89,9 @@ pub fn find<'v>(root: &'v Value, path: &str) -> Result<&'v Value, String> {
         value = &map[key];
         rest = rest[key.len()..].trim_start_matches('.');
     }
-    Ok(value)
+    // availability is the share of requests served
+    let share = value.get("share").filter(|_| value.get("nines").is_some());
+    Ok(share.unwrap_or(value))
 }
 
 /// The points of the series `series.KIND.NAME.METRIC`: seconds and value.
@@ -85,9 +101,10 @@ pub fn find<'v>(root: &'v Value, path: &str) -> Result<&'v Value, String> {
 pub fn series(points: &[SeriesPoint], path: &str) -> Result<Vec<(f64, f64)>, String> {
     let wanted = path.strip_prefix("series.").unwrap_or(path);
     let name = |p: &SeriesPoint| format!("{}.{}.{}", p.kind, p.entity, p.metric);
+    let all = |p: &SeriesPoint| path == HOLDERS && p.kind == "vip" && p.metric == "holders";
     let found: Vec<(f64, f64)> = points
         .iter()
-        .filter(|p| name(p) == wanted)
+        .filter(|p| name(p) == wanted || all(p))
         .map(|p| (p.time.as_secs_f64(), p.value))
         .collect();
     if !found.is_empty() {
@@ -124,5 +141,56 @@ mod tests {
         assert!(check("latncy.x").is_err_and(|e| e.contains("latency")));
         assert!(check("latency.x").is_err_and(|e| e.contains("there are complete")));
         assert_eq!(check("latency.connect.p99"), Ok(()));
+    }
+
+    #[test]
+    fn availability_and_its_parts_are_found_and_nothing_beside_them() {
+        for path in [
+            "availability",
+            "availability.nines",
+            "availability.lost.timed_out",
+            "availability.outages.longest",
+            "availability.clients.probe.share",
+            "availability.services.10.0.0.1:80/tcp",
+            "outage.count",
+            "outage.longest",
+            "vip.holders",
+            "vip.holders.max",
+            "vip.time_with_more",
+            "vip.addresses.10.0.0.1.holders.max",
+            "failover.takeover.mean",
+            "series.vip.10.0.0.1.holders",
+        ] {
+            assert_eq!(check(path), Ok(()), "{path}");
+        }
+        let wrong = [
+            ("availabilty", "did you mean `availability`?"),
+            ("availability.nine", "did you mean `nines`?"),
+            ("outage.counts", "did you mean `count`?"),
+            ("outage.longest.x", "nothing below"),
+            ("outages.longest", "did you mean `outage`?"),
+            ("vip.holder", "did you mean `holders`?"),
+            ("failover.takeovers.mean", "did you mean `takeover`?"),
+        ];
+        for (path, hint) in wrong {
+            assert!(check(path).is_err_and(|e| e.contains(hint)), "{path}: {:?}", check(path));
+        }
+        let v = json!({"availability": {"share": 0.5, "nines": 0.3, "clients": {}}});
+        assert_eq!(find(&v, "availability"), Ok(&json!(0.5)));
+    }
+
+    #[test]
+    fn the_holders_of_all_addresses_are_one_series() {
+        let point = |entity: &str, value| SeriesPoint {
+            time: sim_core::engine::Time::ZERO,
+            kind: "vip",
+            entity: entity.to_owned(),
+            metric: "holders",
+            value,
+        };
+        let points = [point("10.0.0.1", 1.0), point("10.0.0.2", 2.0)];
+        assert_eq!(series(&points, HOLDERS), Ok(vec![(0.0, 1.0), (0.0, 2.0)]));
+        assert_eq!(series(&points, "series.vip.10.0.0.2.holders"), Ok(vec![(0.0, 2.0)]));
+        assert!(series(&[], HOLDERS).is_err_and(|e| e.contains("no time series")));
     }
 }

@@ -55,6 +55,8 @@ pub enum Kind {
     Bool,
     /// A whole number in a range.
     Integer(u64, u64),
+    /// A whole number in a range, which may be below zero.
+    Signed(i64, i64),
     /// A time.
     Span,
     /// Bits per second.
@@ -106,6 +108,7 @@ pub enum Value {
     Text(String),
     Bool(bool),
     Integer(u64),
+    Signed(i64),
     Number(f64),
     Span(Span),
     Queue(QueueLimit),
@@ -132,6 +135,7 @@ impl Kind {
             Self::Bool => "true or false".to_owned(),
             Self::Integer(low, u64::MAX) => format!("a whole number from {low}"),
             Self::Integer(low, high) => format!("a whole number from {low} to {high}"),
+            Self::Signed(low, high) => format!("a whole number from {low} to {high}"),
             Self::Span => units::SPAN.to_owned(),
             Self::Rate => units::RATE.to_owned(),
             Self::Size => units::SIZE.to_owned(),
@@ -208,6 +212,9 @@ impl Kind {
                 .filter(|i| (low..=high).contains(i))
                 .map(Value::Integer)
                 .ok_or_else(|| self.allowed()),
+            (Self::Signed(low, high), Raw::Integer(i)) if (low..=high).contains(i) => {
+                Ok(Value::Signed(*i))
+            }
             (Self::Share, Raw::Integer(i)) => units::share(&i.to_string()).map(Value::Number),
             (Self::Share, Raw::Float(f)) => units::share(&f.to_string()).map(Value::Number),
             (Self::Dist(Quantity::Count), Raw::Integer(i)) => self.leaf(&Raw::Text(i.to_string())),

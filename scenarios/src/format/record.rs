@@ -184,6 +184,7 @@ from_value! {
     String = Text,
     bool = Bool,
     u64 = Integer,
+    i64 = Signed,
     f64 = Number,
     Span = Span,
     QueueLimit = Queue,
@@ -203,6 +204,12 @@ from_value! {
 impl FromValue for u32 {
     fn from_value(value: &Value) -> Option<Self> {
         u64::from_value(value).and_then(|v| Self::try_from(v).ok())
+    }
+}
+
+impl FromValue for i32 {
+    fn from_value(value: &Value) -> Option<Self> {
+        i64::from_value(value).and_then(|v| Self::try_from(v).ok())
     }
 }
 

@@ -71,6 +71,9 @@ fn kind_schema(kind: Kind, definitions: &mut Map<String, Value>) -> Value {
         Kind::Integer(low, high) => {
             json!({ "type": "integer", "minimum": low, "maximum": high })
         }
+        Kind::Signed(low, high) => {
+            json!({ "type": "integer", "minimum": low, "maximum": high })
+        }
         Kind::OneOf(names) => json!({ "enum": names }),
         Kind::Share => json!({ "type": ["string", "number"], "examples": ["0.1%"] }),
         Kind::Dist(_) => json!({ "type": ["string", "number", "object"] }),

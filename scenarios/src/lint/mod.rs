@@ -8,6 +8,7 @@ mod delivery;
 mod limits;
 mod scheduling;
 
+use crate::build::keepalived::settled;
 use crate::import::ipvsadm::PortMapping;
 use cluster::Cluster;
 use sim_core::config::WorldConfig;
@@ -29,6 +30,7 @@ pub struct Judgement {
 
 /// Everything doubtful about the directors, real servers and clients of a world, each once, in order.
 pub fn judge(config: &WorldConfig) -> Vec<Judgement> {
+    let config = &settled(config);
     let cluster = Cluster::new(config);
     let mut found = Vec::new();
     delivery::judge(&cluster, &mut found);

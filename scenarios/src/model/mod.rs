@@ -1,11 +1,13 @@
 //! A scenario: its variants, each resolved to a complete configuration of the world.
 
 mod files;
+mod keepalived;
 mod operator;
 mod rules;
 mod scripts;
 
 pub use files::{Embedded, Files, Folder, text};
+pub use keepalived::KeepalivedFile;
 pub use operator::{OperatorLine, names};
 pub use rules::DirectorRules;
 pub(crate) use rules::{forwarding as forwarding_of, local_addresses, scheduler as scheduler_of};
@@ -273,10 +275,16 @@ impl Reading<'_> {
 
     fn variant(&mut self, name: &str, group: &str, record: &Record, seed: u64) -> Variant {
         let scripts = scripts::read(record, self);
-        let directors = rules::read(record, &scripts, self);
+        let keepalived = keepalived::read(record, self);
+        let directors = rules::read(record, &scripts, &keepalived, self);
         let mapped: Vec<_> = directors.iter().flat_map(|d| d.rules.mapped.clone()).collect();
         let mut findings = Findings::default();
-        let mut config = build::world(record, seed, directors, scripts, &mut findings);
+        let mut config = build::world(
+            record,
+            seed,
+            build::Foreign { directors, scripts, keepalived },
+            &mut findings,
+        );
         self.problems.append(&mut findings.problems);
         findings.remarks.into_iter().for_each(|r| self.remark(r));
         let operator = operator::read(record, &mut config, self);

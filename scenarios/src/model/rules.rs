@@ -1,6 +1,6 @@
 //! The load balancing rules of a scenario's directors.
 
-use super::{HostScript, Reading};
+use super::{HostScript, KeepalivedFile, Reading};
 use crate::build::later;
 use crate::diagnostic::{At, FileId, Place, Problem};
 use crate::format::Record;
@@ -23,6 +23,8 @@ pub struct DirectorRules {
     pub rules: Rules,
     /// Whether it has any rules of its own.
     pub given: bool,
+    /// Whether the rules are those that its keepalived makes as long as all real servers are up.
+    pub kept: bool,
 }
 
 /// Reads the rules of every `[[director]]`, with the forwarding method of the variant.
@@ -30,18 +32,26 @@ pub struct DirectorRules {
 pub(super) fn read(
     record: &Record,
     scripts: &[HostScript],
+    keepalived: &[KeepalivedFile],
     reading: &mut Reading<'_>,
 ) -> Vec<DirectorRules> {
     let mut directors = Vec::new();
     for table in record.tables("director") {
-        let (rules, given) = texts(table, record, reading);
-        let mut rules = rules.unwrap_or_default();
+        let (rules, mut given) = texts(table, record, reading);
+        let mine = |f: &&KeepalivedFile| {
+            table.has("keepalived") && f.place == *table.place_of("keepalived")
+        };
+        let kept = if given { None } else { keepalived.iter().find(mine) };
+        given |= kept.is_some();
+        let of_file = |f: &KeepalivedFile| f.configuration.rules(&mut Default::default());
+        let mut rules = rules.or_else(|| kept.map(of_file)).unwrap_or_default();
         if let Some(sysctl) = table.table("sysctl") {
             rules.config.sysctl = patched(IpvsSysctl::default(), sysctl);
         }
         let host = table.get("host");
         let place = if host.is_some() { table.place_of("host") } else { &table.place };
-        directors.push(DirectorRules { host, place: place.clone(), rules, given });
+        let kept = kept.is_some();
+        directors.push(DirectorRules { host, place: place.clone(), rules, given, kept });
     }
     typed(record, scripts, &mut directors, &mut reading.problems);
     // the first directors are those of the tables
@@ -112,7 +122,7 @@ fn typed(
             }
             None => {
                 let place = script.place.clone();
-                directors.push(DirectorRules { host, place, rules, given: true });
+                directors.push(DirectorRules { host, place, rules, given: true, kept: false });
             }
         }
     }

@@ -24,9 +24,15 @@ pub(super) fn digest(study: &Study<'_>) -> u64 {
 
 /// The files that were read, by name.
 pub(super) fn files<'a>(study: &'a Study<'_>) -> impl Iterator<Item = (&'a str, String)> {
-    let sources = study.scenario.sources.iter();
+    let sources: Vec<_> = study.scenario.sources.iter().collect();
+    // a part of a text that is read by itself has the name of the text
+    let first = |n: usize| !sources[..n].iter().any(|(name, _)| *name == sources[n].0);
+    let first: Vec<bool> = (0..sources.len()).map(first).collect();
     sources
-        .filter(|(name, _)| !matches!(*name, "--set" | "rules" | "setup"))
+        .into_iter()
+        .zip(first)
+        .filter_map(|(source, first)| first.then_some(source))
+        .filter(|(name, _)| !matches!(*name, "--set" | "rules" | "setup" | "keepalived"))
         .map(|(name, text)| (name.rsplit('/').next().unwrap_or(name), sha256(text)))
 }
 

@@ -1,7 +1,10 @@
 //! The results folder: tables, plots, report, captures, views of operators.
 
+pub mod availability;
+mod events;
 pub mod folder;
 pub mod inputs;
+mod lanes;
 mod operator;
 mod pictures;
 mod report;

@@ -71,8 +71,20 @@ fn why(line: &OperatorLine, refused: &Refusal) -> Option<&'static str> {
     }
 }
 
-/// The changes of a variant in order of time: when, director, line and what became of it.
-pub(super) fn changes(outcome: &Outcome) -> Vec<(Time, String, String)> {
+/// A change of rules by an operator.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Change {
+    pub(super) time: Time,
+    /// The director.
+    pub(super) host: String,
+    /// The command.
+    pub(super) line: String,
+    /// Why it was refused.
+    pub(super) refused: Option<&'static str>,
+}
+
+/// The changes of a variant in order of time.
+pub(super) fn changes(outcome: &Outcome) -> Vec<Change> {
     let mut changes = Vec::new();
     let operations = &outcome.variant.config.operations;
     for (index, (operation, line)) in operations.iter().zip(&outcome.variant.operator).enumerate() {
@@ -83,10 +95,11 @@ pub(super) fn changes(outcome: &Outcome) -> Vec<(Time, String, String)> {
             continue;
         }
         let refused = outcome.observations.refusals.iter().find(|r| r.operation == index);
-        let why = refused.and_then(|r| why(line, r)).map_or_else(String::new, |w| format!(": {w}"));
-        changes.push((at, operation.host.clone(), format!("{}{why}", line.typed())));
+        let refused = refused.and_then(|r| why(line, r));
+        let (host, line) = (operation.host.clone(), line.typed());
+        changes.push(Change { time: at, host, line, refused });
     }
-    changes.sort_by_key(|c| c.0);
+    changes.sort_by_key(|c| c.time);
     changes
 }
 

@@ -1,9 +1,11 @@
 //! `report.html`.
 
+use super::availability::is_tested;
 use super::pictures::Picture;
 use super::summary::total;
-use super::{Study, inputs, tables, terminal};
+use super::{Study, events, inputs, tables, terminal};
 use crate::expect::together;
+use crate::study::Outcome;
 use reports::Unit;
 use reports::html::{Expectation, Figure, KeyFigure, Report, Section, Verdict};
 use reports::number::{grouped, human};
@@ -26,7 +28,7 @@ pub(super) fn page(study: &Study<'_>, pictures: Vec<Picture>) -> Report {
         description: paragraphs.filter(|p| !p.is_empty()).collect(),
         figures: key_figures(study),
         expectations: expectations.collect(),
-        sections: vec![
+        sections: [
             Section {
                 heading: "Answer".to_owned(),
                 tables: vec![terminal::answer(study).into()],
@@ -37,13 +39,34 @@ pub(super) fn page(study: &Study<'_>, pictures: Vec<Picture>) -> Report {
                 plots: pictures.into_iter().map(figures).collect(),
                 ..Section::default()
             },
+            outages(study),
             Section {
                 heading: "Servers and drops".to_owned(),
                 tables: vec![tables::servers(study).into(), tables::drops(study).into()],
                 ..Section::default()
             },
-        ],
+        ]
+        .into_iter()
+        .filter(|section| !section.heading.is_empty())
+        .collect(),
         manifest: manifest(study),
+    }
+}
+
+/// Availability, where there is something that can fail; empty otherwise.
+fn outages(study: &Study<'_>) -> Section {
+    let lost = |o: &Outcome| o.observations.availability.iter().any(|a| !a.outages.is_empty());
+    if !study.outcomes.iter().any(|o| is_tested(o) || lost(o)) {
+        return Section::default();
+    }
+    Section {
+        heading: "Availability".to_owned(),
+        tables: vec![
+            events::availability(study).into(),
+            events::worst_outages(study).into(),
+            events::failovers(study).into(),
+        ],
+        ..Section::default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A variant's part of `summary.json`. Times are in seconds, sizes in bytes, shares from 0 to 1.
 
+use super::availability;
 use super::operator::{changes, refusals};
 use crate::study::Outcome;
 use serde_json::{Map, Value, json};
@@ -93,6 +94,9 @@ pub fn variant(outcome: &Outcome) -> Value {
             "ip_per_connection": per_connection,
         }),
     );
+    for (key, value) in availability::summary(outcome) {
+        put(key, value);
+    }
     let changes = changes(outcome).len();
     if changes > 0 {
         put("rule_changes", json!({ "tried": changes, "refused": refusals(outcome) }));
@@ -105,7 +109,9 @@ pub fn variant(outcome: &Outcome) -> Value {
 
 /// The parts whose keys are the same in every run, without anything measured.
 pub fn fixed() -> Value {
-    Value::Object(client(&ClientObservation::default(), 0.0))
+    let mut parts = client(&ClientObservation::default(), 0.0);
+    parts.extend(availability::fixed().into_iter().map(|(key, value)| (key.to_owned(), value)));
+    Value::Object(parts)
 }
 
 fn keyed(pairs: impl Iterator<Item = (String, Value)>) -> Value {

@@ -1,8 +1,7 @@
 //! Tidy tables: one observation a row, the variant in the first column.
 
-use super::Study;
-use super::operator::changes;
 use super::summary::{PERCENTILES, link_name, server_names, server_shares, service_name};
+use super::{Study, events};
 use crate::study::Outcome;
 use reports::{Cell, Column, Table, Unit};
 use sim_core::engine::Time;
@@ -18,7 +17,10 @@ pub(super) fn all(study: &Study<'_>) -> Vec<Table> {
         drops(study),
         latency(study),
         series(study),
-        timeline(study),
+        events::timeline(study),
+        events::availability(study),
+        events::outages(study),
+        events::failovers(study),
     ];
     if study.connections {
         tables.push(connections(study));
@@ -26,7 +28,7 @@ pub(super) fn all(study: &Study<'_>) -> Vec<Table> {
     tables
 }
 
-fn count(name: &str) -> Column {
+pub(super) fn count(name: &str) -> Column {
     Column::integer(name, Unit::None)
 }
 
@@ -34,7 +36,7 @@ fn bytes(name: &str) -> Column {
     Column::integer(name, Unit::Bytes)
 }
 
-fn seconds(name: &str) -> Column {
+pub(super) fn seconds(name: &str) -> Column {
     Column::float(name, Unit::Seconds)
 }
 
@@ -43,7 +45,7 @@ fn share(name: &str) -> Column {
 }
 
 /// A table whose rows come from each variant.
-fn table<R>(
+pub(super) fn table<R>(
     name: &str,
     columns: impl IntoIterator<Item = Column>,
     study: &Study<'_>,
@@ -262,24 +264,6 @@ fn series(study: &Study<'_>) -> Table {
             ]
         };
         o.observations.series.iter().map(row).collect::<Vec<_>>()
-    })
-}
-
-/// What was done to the network and to the rules while the run went on.
-fn timeline(study: &Study<'_>) -> Table {
-    let columns = [seconds("time"), Column::text("subject"), Column::text("event")];
-    table("timeline", columns, study, |o| {
-        let link = |e: &sim_core::config::LinkEvent| {
-            let what = if e.up { "up" } else { "down" };
-            (Time::ZERO + e.at, e.link.clone(), what.to_owned())
-        };
-        let mut events: Vec<_> = o.variant.config.link_events.iter().map(link).collect();
-        events.extend(changes(o));
-        events.sort_by_key(|e| e.0);
-        let row = |(at, subject, event): (Time, String, String)| {
-            vec![at.as_secs_f64().into(), subject.into(), event.into()]
-        };
-        events.into_iter().map(row).collect::<Vec<_>>()
     })
 }
 

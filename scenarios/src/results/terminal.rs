@@ -1,10 +1,12 @@
 //! The table a person reads: a metric a row, a variant a column.
 
 use super::Study;
+use super::availability::{downtime_a_year, is_tested, longest, nines, overall, takeovers};
 use super::summary::{busiest, director_load, observed_s, server_ports, server_shares, total};
 use super::tables::measured;
 use crate::study::Outcome;
 use reports::{Cell, Comparison, Sense, Unit};
+use sim_core::engine::Span;
 use sim_core::observe::{ClientObservation, Failure, Histogram, LinkObservation};
 
 /// `director>switch`: a link direction without its interfaces.
@@ -35,6 +37,7 @@ pub fn answer(study: &Study<'_>) -> Comparison {
     connections(&mut table, outcomes);
     latencies(&mut table, outcomes);
     throughput(&mut table, outcomes);
+    available(&mut table, outcomes);
     directors(&mut table, outcomes);
     links(&mut table, outcomes);
     shares(&mut table, outcomes);
@@ -123,6 +126,36 @@ fn throughput(t: &mut Comparison, outcomes: &[Outcome]) {
     row(t, outcomes, "payload", Unit::BytesPerSecond, more, payload);
     let dropped = |o: &Outcome| o.observations.drops.iter().map(|d| d.packets).sum::<u64>();
     row(t, outcomes, "packets dropped", Unit::None, Sense::ZeroIsGood, |o| dropped(o).into());
+}
+
+/// Only where something can fail or take over.
+fn available(t: &mut Comparison, outcomes: &[Outcome]) {
+    use Sense::{HigherIsBetter, LowerIsBetter, Neutral, ZeroIsGood};
+    if !outcomes.iter().any(is_tested) {
+        return;
+    }
+    let all = |o: &Outcome| overall(&o.observations);
+    t.group("Availability");
+    row(t, outcomes, "requests lost", Unit::None, ZeroIsGood, |o| all(o).lost().into());
+    row(t, outcomes, "nines", Unit::None, HigherIsBetter, |o| nines(&all(o)).into());
+    row(t, outcomes, "that is, a year", Unit::Seconds, LowerIsBetter, |o| {
+        downtime_a_year(&all(o)).into()
+    });
+    row(t, outcomes, "outages", Unit::None, ZeroIsGood, |o| all(o).outages.len().into());
+    row(t, outcomes, "longest outage", Unit::Seconds, LowerIsBetter, |o| longest(&all(o)).into());
+    row(t, outcomes, "isolated failures", Unit::None, ZeroIsGood, |o| all(o).isolated.into());
+    row(t, outcomes, "connections reset", Unit::None, ZeroIsGood, |o| all(o).reset.into());
+    row(t, outcomes, "takeovers", Unit::None, Neutral, |o| {
+        takeovers(&o.observations, &all(o)).len().into()
+    });
+    let vips = |o: &Outcome, index: usize| {
+        let times = o.observations.vips.iter().map(|v| v.times(o.observations.end)[index]);
+        times.max().map(Span::as_secs_f64)
+    };
+    if outcomes.iter().any(|o| !o.observations.vips.is_empty()) {
+        row(t, outcomes, "VIP held by nobody", Unit::Seconds, LowerIsBetter, |o| vips(o, 0).into());
+        row(t, outcomes, "VIP held by several", Unit::Seconds, ZeroIsGood, |o| vips(o, 2).into());
+    }
 }
 
 fn directors(t: &mut Comparison, outcomes: &[Outcome]) {

@@ -1,6 +1,8 @@
 //! The command as people use it.
 
 #[cfg(test)]
+mod availability;
+#[cfg(test)]
 mod clusters;
 #[cfg(test)]
 mod command;

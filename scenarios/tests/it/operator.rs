@@ -106,9 +106,9 @@ fn a_refused_change_is_told_and_the_run_goes_on() {
     assert_eq!(changes["tried"], 6);
     let timeline = s.read("o/csv/timeline.csv");
     for line in [
-        "drain,2.0,director,ipvsadm -e -t 192.168.10.200:http -r rs1 -w 0\n",
+        "drain,2.0,director,rules,ipvsadm -e -t 192.168.10.200:http -r rs1 -w 0,done\n",
         "No such destination\n",
-        "drain,5.0,director,ipvsadm -C\n",
+        "drain,5.0,director,rules,ipvsadm -C,done\n",
     ] {
         assert!(timeline.contains(line), "`{line}` is not in\n{timeline}");
     }

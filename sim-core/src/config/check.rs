@@ -319,19 +319,3 @@ pub struct PageConfig {
     /// Whether it holds what a checker's `regex` looks for.
     pub found: bool,
 }
-
-/// How an application is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Health {
-    /// Well.
-    #[default]
-    Well,
-    /// It answers health checks by HTTP with this status, whatever the page.
-    Status(u16),
-    /// Each request takes so many percent of its usual work.
-    Slow(u32),
-    /// It accepts connections and takes requests, and never answers: what it worked on stays.
-    Hang,
-    /// Its process is gone: the port is closed, connections are reset.
-    Dead,
-}

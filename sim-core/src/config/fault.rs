@@ -31,8 +31,8 @@ pub enum FaultKind {
         hosts: Vec<String>,
         /// Switches.
         switches: Vec<String>,
-        /// How hosts come back.
-        boot: Boot,
+        /// How hosts come back, if not as [`HostConfig::boot`](super::HostConfig::boot) says.
+        boot: Option<Boot>,
     },
     /// Hosts are shut down: their programs and applications end in good order, then the power goes.
     Shutdown {
@@ -40,8 +40,8 @@ pub enum FaultKind {
         hosts: Vec<String>,
         /// From the signal to the programs until the power is gone.
         grace: Span,
-        /// How hosts come back.
-        boot: Boot,
+        /// How hosts come back, if not as [`HostConfig::boot`](super::HostConfig::boot) says.
+        boot: Option<Boot>,
     },
     /// Hosts stop and go on later as if nothing had been (a paused virtual machine): nothing runs, frames
     /// wait in the ring of each network card, timers are late.
@@ -104,7 +104,7 @@ pub enum FaultKind {
         /// Which frames; others pass.
         traffic: Traffic,
     },
-    /// Nothing breaks: a moment for other faults to refer to.
+    /// Nothing breaks: a moment for other faults to refer to, over at once.
     Mark,
 }
 
@@ -133,7 +133,7 @@ pub enum ProgramHarm {
     Stop,
     /// SIGSTOP: it does nothing.
     Freeze,
-    /// No harm: it is started. Nothing happens at the end of the fault.
+    /// No harm: it is started, whatever faults have done to it. That is over at once.
     Start,
 }
 
@@ -169,18 +169,65 @@ pub enum Traffic {
     },
 }
 
-/// When a fault begins.
+/// When a fault begins. It begins at most once in an instant, and not while it lasts.
 #[derive(Clone, PartialEq, Debug)]
 pub enum FaultStart {
-    /// At these points. One at which the fault is still there has no effect.
+    /// At these points.
     At(Vec<Span>),
-    /// Again and again: after each so many seconds without the fault it comes back. With a mean of MTBF, and
+    /// Again and again: each time after so many seconds without the fault it comes back. With a mean of MTBF, and
     /// MTTR as the mean time that it lasts, it is absent for MTBF / (MTBF + MTTR) of the time.
     Renewal(Dist),
-    /// Regularly, whether the fault lasts or not: first point, period.
+    /// Regularly: first point, period of at least a millisecond.
     Every(Span, Span),
     /// After something else.
     When(Condition),
+}
+
+impl FaultKind {
+    /// What it does, in a few words for the timeline.
+    pub fn words(&self) -> String {
+        match self {
+            Self::PowerLoss { hosts, switches, .. } => {
+                format!("no power: {}", list(&[&hosts[..], &switches[..]].concat()))
+            }
+            Self::Shutdown { hosts, .. } => format!("shut down: {}", list(hosts)),
+            Self::Freeze { hosts, .. } => format!("frozen: {}", list(hosts)),
+            Self::Program { hosts, process, harm } => {
+                let harm = match harm {
+                    ProgramHarm::Kill => "killed",
+                    ProgramHarm::Stop => "stopped",
+                    ProgramHarm::Freeze => "frozen",
+                    ProgramHarm::Start => "started",
+                };
+                format!("{} {harm}: {}", process.name(), list(hosts))
+            }
+            Self::Application { hosts, harm, .. } => {
+                let harm = match harm {
+                    ApplicationHarm::Kill => "killed".to_owned(),
+                    ApplicationHarm::Hang => "hung".to_owned(),
+                    ApplicationHarm::Freeze => "frozen".to_owned(),
+                    ApplicationHarm::Slow(factor) => format!("slow by {factor}"),
+                    ApplicationHarm::Status(status) => format!("answering {status}"),
+                };
+                format!("server {harm}: {}", list(hosts))
+            }
+            Self::BusyCpu { hosts, factor } => format!("CPU slow by {factor}: {}", list(hosts)),
+            Self::LinkDown { links } => format!("link down: {}", list(links)),
+            Self::Impairment { links, .. } => {
+                let names: Vec<_> = links.iter().map(|(name, _)| name.clone()).collect();
+                format!("link impaired: {}", list(&names))
+            }
+            Self::Partition { from, to, one_way, .. } => {
+                let sign = if *one_way { "-/->" } else { "<-/->" };
+                format!("partition: {} {sign} {}", list(from), list(to))
+            }
+            Self::Mark => "mark".to_owned(),
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    names.join(", ")
 }
 
 /// When a fault ends.
@@ -196,7 +243,7 @@ pub enum FaultEnd {
     When(Condition),
 }
 
-/// Something that a fault waits for.
+/// Something that a fault waits for, to begin or to end. To end it counts from its begin.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Condition {
     /// What.
@@ -234,7 +281,7 @@ pub enum Trigger {
         /// What it becomes.
         value: Option<String>,
     },
-    /// A frame is sent on a link (name; the end that hears it, `None`: either direction). Those that are
-    /// lost count as well.
-    Frame(String, Option<String>, Traffic),
+    /// A frame is sent on a link (its name) towards an end (a host or a switch). Those that are lost count as
+    /// well.
+    Frame(String, String, Traffic),
 }

@@ -1,6 +1,6 @@
 //! ldirectord: `ldirectord.cf` of a director, resolved.
 
-use super::Transport;
+use super::Runs;
 use crate::engine::Span;
 use crate::ipvs::rules::{ServerRule, ServiceRule};
 
@@ -18,9 +18,9 @@ pub struct LdirectordConfig {
     /// `cleanstop`: the services are removed when it stops.
     pub clean_stop: bool,
     /// From its start to the first change of the table: perl reads its modules and the file.
-    pub load: Span,
-    /// How long a call of `ipvsadm` takes.
-    pub command: Span,
+    pub load: Runs,
+    /// How long calls of `ipvsadm` take.
+    pub command: Runs,
 }
 
 impl Default for LdirectordConfig {
@@ -30,8 +30,8 @@ impl Default for LdirectordConfig {
             virtuals: Vec::new(),
             fork: false,
             clean_stop: true,
-            load: Span::from_millis(300),
-            command: Span::from_millis(5),
+            load: Runs::each(Span::from_millis(300)),
+            command: Runs::each(Span::from_millis(5)),
         }
     }
 }
@@ -44,6 +44,9 @@ pub struct VirtualConfig {
     pub service: ServiceRule,
     /// `real`, in the order of the file.
     pub servers: Vec<RealConfig>,
+    /// Real servers by number in the order in which they are added at the start, which is that of a hash table
+    /// of perl: another one each time. Those that are not named follow in the order of the file.
+    pub start_order: Vec<usize>,
     /// `fallback`: takes the place of the real servers when all have failed.
     pub fallback: Option<ServerRule>,
     /// `quiescent`: a failed real server gets the weight 0; else it is removed.
@@ -65,15 +68,16 @@ pub struct VirtualConfig {
 }
 
 impl VirtualConfig {
-    /// A service without real servers and with the defaults of ldirectord 4.12: `checktype=negotiate`,
-    /// `quiescent=yes`, `checktimeout=5`, `negotiatetimeout=30`, `checkinterval=10`.
-    pub const fn new(service: ServiceRule) -> Self {
+    /// A service without real servers and with the defaults of ldirectord 4.12: `checktype=negotiate` (of the
+    /// page `/`), `quiescent=yes`, `checktimeout=5`, `negotiatetimeout=30`, `checkinterval=10`.
+    pub fn new(service: ServiceRule) -> Self {
         Self {
             service,
             servers: Vec::new(),
+            start_order: Vec::new(),
             fallback: None,
             quiescent: true,
-            check: CheckKind::Negotiate(Exchange::HTTP),
+            check: CheckKind::Negotiate(Exchange::page("/")),
             check_port: None,
             check_timeout: Span::from_secs(5),
             negotiate_timeout: Span::from_secs(30),
@@ -96,7 +100,7 @@ pub struct RealConfig {
 }
 
 /// How real servers are checked (`checktype`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CheckKind {
     /// `negotiate`: a connection and an exchange.
     Negotiate(Exchange),
@@ -114,19 +118,32 @@ pub enum CheckKind {
     Off,
 }
 
-/// What is exchanged in a check by `negotiate`. What a server says is not looked at: servers of the
-/// simulation answer with so many bytes, and the exchange works if they come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Exchange {
-    /// Transport.
-    pub transport: Transport,
-    /// Bytes sent.
-    pub request: u32,
-    /// `receive=` can not match: the check fails although an answer comes.
-    pub mismatch: bool,
+/// What is exchanged in a check by `negotiate` (`service`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Exchange {
+    /// `http`, `https`: a page, which must have a good status and what `receive` looks for. What a server shows
+    /// stands in [`AnswerConfig`](super::AnswerConfig).
+    Page {
+        /// `request`, with a `/` before it.
+        path: String,
+        /// `virtualhost`.
+        virtualhost: Option<String>,
+        /// `https`.
+        tls: bool,
+    },
+    /// `smtp`.
+    Mail,
+    /// `dns`: a query of so many bytes.
+    Name(u16),
+    /// Any other service over TCP: a request of so many bytes; any answer will do.
+    Request(u32),
+    /// Any other service over UDP: a datagram of so many bytes; any answer will do.
+    Datagram(u16),
 }
 
 impl Exchange {
-    /// `GET / HTTP/1.1` with the header lines of perl's `LWP`.
-    pub const HTTP: Self = Self { transport: Transport::Tcp, request: 130, mismatch: false };
+    /// A page by HTTP.
+    pub fn page(path: &str) -> Self {
+        Self::Page { path: path.to_owned(), virtualhost: None, tls: false }
+    }
 }

@@ -127,10 +127,8 @@ impl<E: Copy + Default> Queue<E> {
     #[inline]
     pub fn push(&mut self, time: Time, event: E) {
         let time = time.as_nanos();
-        assert!(
-            time >= self.now && time < u64::MAX,
-            "an event is pushed no earlier than the last popped one, and not at Time::NEVER"
-        );
+        assert!(time >= self.now, "an event is pushed no earlier than the last popped one");
+        // never true of Time::NEVER
         if time < self.end && self.bottom.has_room() {
             self.bottom.put(time, event);
         } else {
@@ -144,6 +142,7 @@ impl<E: Copy + Default> Queue<E> {
     /// and read as one by [`Queue::push`] as well, which processors wait for.
     #[inline(never)]
     fn push_far(&mut self, time: u64, event: E) {
+        assert!(time < u64::MAX, "an event is pushed at some time, not at Time::NEVER");
         let entry = Entry { time, event };
         if self.placed >= self.many {
             self.enlarge_chunks();
@@ -182,6 +181,32 @@ impl<E: Copy + Default> Queue<E> {
             None => self.bucket_before(limit.as_nanos()),
         };
         if before { self.pop() } else { None }
+    }
+
+    /// Takes out all events that are `wanted`, in order. The others stay, in order. This goes through
+    /// all that is pending.
+    ///
+    /// ```
+    /// use sim_core::engine::{Queue, Time};
+    /// let mut queue = Queue::new();
+    /// (0..4).for_each(|n| queue.push(Time::from_nanos(7), n));
+    /// let even = queue.take_out(|n| n % 2 == 0);
+    /// assert_eq!(even, [(Time::from_nanos(7), 0), (Time::from_nanos(7), 2)]);
+    /// assert_eq!(queue.pop(), Some((Time::from_nanos(7), 1)));
+    /// assert_eq!(queue.len(), 1);
+    /// ```
+    pub fn take_out(&mut self, mut wanted: impl FnMut(&E) -> bool) -> Vec<(Time, E)> {
+        let mut rest = Self { now: self.now, base: self.now, ..Self::new() };
+        let mut taken = Vec::new();
+        while let Some((time, event)) = self.pop() {
+            if wanted(&event) {
+                taken.push((time, event));
+            } else {
+                rest.push(time, event);
+            }
+        }
+        *self = rest;
+        taken
     }
 
     /// Time of the earliest event.

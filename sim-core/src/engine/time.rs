@@ -93,6 +93,18 @@ impl Span {
         self.0
     }
 
+    /// This span a number of times, rounded down; exact if `factor` is 1.
+    ///
+    /// ```
+    /// use sim_core::engine::Span;
+    /// assert_eq!(Span::from_millis(3).times(2.5), Span::from_micros(7_500));
+    /// ```
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        #[expect(clippy::float_cmp, reason = "exactly 1 is the usual case and must change nothing")]
+        if factor == 1.0 { self } else { Self::from_secs_f64(self.as_secs_f64() * factor) }
+    }
+
     /// Length in seconds, for display and statistics only.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9

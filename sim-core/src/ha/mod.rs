@@ -5,5 +5,7 @@
 
 pub mod bfd;
 pub mod check;
+pub mod heartbeat;
+pub mod ldirectord;
 pub mod probe;
 pub mod vrrp;

@@ -10,6 +10,8 @@ use core::net::IpAddr;
 pub enum Question {
     /// A connection that is closed as soon as it is there.
     Connect,
+    /// A request of so many bytes in a connection of its own; any answer will do.
+    Exchange(u32),
     /// `GET`, in a connection of its own that the server closes.
     Page {
         /// See [`name`].
@@ -27,6 +29,13 @@ pub enum Question {
     Datagram(u16),
     /// An ICMP echo.
     Echo,
+}
+
+impl Question {
+    /// Whether it needs no connection.
+    pub const fn is_datagram(self) -> bool {
+        matches!(self, Self::Name(_) | Self::Datagram(_) | Self::Echo)
+    }
 }
 
 /// A name as questions carry it; never 0.
@@ -54,6 +63,8 @@ pub struct Inquiry {
 pub enum Finding {
     /// The connection is there.
     Connected,
+    /// An answer of so many bytes came on a connection.
+    Answered(u64),
     /// A page.
     Page(Page),
     /// Reply codes of SMTP to connection and HELO.
@@ -93,6 +104,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected => f.write_str("connected"),
+            Self::Answered(bytes) => write!(f, "{bytes} bytes"),
             Self::Page(page) => write!(f, "status {}", page.status),
             Self::Mail(greeting, hello) => write!(f, "codes {greeting} {hello}"),
             Self::Name(rcode) => write!(f, "rcode {rcode}"),

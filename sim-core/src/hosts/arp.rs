@@ -13,9 +13,10 @@ impl IpStack {
     /// The link of an interface has gone down: what is known of its neighbours goes, with the packets
     /// that wait for them (`arp_evict_nocarrier`).
     pub fn carrier_lost(&mut self, fab: &mut Fabric, interface: u16) {
-        for packet in self.neighbours.carrier_lost(interface) {
+        for packet in self.neighbours.carrier_lost(interface, &mut self.actions) {
             fab.drop(Place::Host(self.host), Reason::LinkDown, packet);
         }
+        self.act(fab);
     }
 
     /// The deadline of a neighbour entry has come.
@@ -46,6 +47,10 @@ impl IpStack {
                 }
                 Action::Wake(at, entry) => {
                     fab.queue.push(at, Event::Neighbour { host: self.host, entry: entry.0 });
+                }
+                Action::Moved(entry) => {
+                    let e = &self.neighbours.entries()[entry.0 as usize];
+                    fab.note_neighbour(self.host, e.ip, e.known());
                 }
             }
         }

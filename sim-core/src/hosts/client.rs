@@ -2,7 +2,7 @@
 
 use super::fabric::{Event, Fabric};
 use super::server::whole;
-use crate::config::{ClientConfig, Closer, Load};
+use crate::config::{ClientConfig, Closer, Load, Transport};
 use crate::engine::rng::{CounterStream, mix, name_hash};
 use crate::engine::{Sampler, Span, Stream, Time};
 use crate::observe::{ConnectionRow, Failure};
@@ -85,6 +85,8 @@ pub struct ClientApplication {
     sources: Vec<Ip>,
     /// Index of what it saw in [`Fabric::clients`].
     pub row: u32,
+    /// Where its requests are counted in [`Fabric::ledger`].
+    pub streams: [u32; 2],
     /// Connections started.
     pub started: u64,
     /// Connections served, whether they count or not.
@@ -151,6 +153,7 @@ impl ClientApplication {
             target: (book.number(config.target.0), config.target.1),
             sources: config.sources.iter().map(|a| book.number(*a)).collect(),
             row: 0,
+            streams: [0; 2],
             started: 0,
             served: 0,
             requests: sampler(&config.requests)?,
@@ -229,6 +232,18 @@ impl ClientApplication {
         }
     }
 
+    /// Leaves out the starts at given points that were before `now`. `false` if its starts are not given.
+    pub fn skip_missed(&mut self, now: Time) -> bool {
+        let (LoadState::At { next }, Load::At(points)) = (&mut self.loads, &self.config.load)
+        else {
+            return false;
+        };
+        while points.get(*next).is_some_and(|&p| Time::ZERO + p < now) {
+            *next += 1;
+        }
+        true
+    }
+
     /// Whether starts follow each other without waiting for answers.
     pub fn is_open_loop(&self) -> bool {
         !matches!(self.loads, LoadState::Closed { .. })
@@ -291,20 +306,29 @@ impl ClientApplication {
         let now = fab.now;
         let o = &mut fab.clients[self.row as usize];
         o.requests_served += 1;
+        o.connections_served += u64::from(s.left == 0);
         if s.answered != Time::NEVER {
             o.first_byte.record(s.answered - s.asked);
         }
         let from = if s.done == 1 { s.start } else { s.asked };
         o.complete.record(now - from);
-        if s.left == 0 {
-            o.connections_served += 1;
-        }
+        fab.ledger.serve(self.streams, from);
     }
 
     /// Counts a conversation that failed.
     pub fn count_failure(&self, fab: &mut Fabric, s: &Session, failure: Failure) {
-        if s.counted {
-            fab.clients[self.row as usize].connections_failed[failure as usize] += 1;
+        if !s.counted {
+            return;
+        }
+        fab.clients[self.row as usize].connections_failed[failure as usize] += 1;
+        let (now, start) = (fab.now, if s.done == 0 { s.start } else { s.asked });
+        let asks = matches!(s.phase, Phase::Connecting | Phase::Waiting);
+        let established = self.config.transport == Transport::Tcp && s.connected != Time::NEVER;
+        if asks {
+            fab.ledger.lose(self.streams, start, failure, now);
+        }
+        if established && failure != Failure::Unfinished {
+            fab.ledger.reset(self.streams, s.connected, now);
         }
     }
 }

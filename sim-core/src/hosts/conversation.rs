@@ -2,6 +2,7 @@
 
 use super::Host;
 use super::client::{self, Phase, Session};
+use super::daemon::probe;
 use super::fabric::{Event, Fabric};
 use super::script;
 use super::server::Reply;
@@ -12,11 +13,11 @@ use crate::tcp::{Conn, ConnectError, Note};
 use crate::wire::Ip;
 
 /// A connection that no application cares for any more.
-const NOBODY: u32 = 0;
+pub(super) const NOBODY: u32 = 0;
 /// Set in a connection's user word if a client session owns it; the rest is its number.
 const CLIENT: u32 = 1 << 31;
 /// Set if a server visit owns it.
-const SERVER: u32 = 1 << 30;
+pub(super) const SERVER: u32 = 1 << 30;
 
 /// Ephemeral ports tried before a connection fails for want of one (`ip_local_port_range`).
 const PORT_TRIES: u32 = 28_232;
@@ -73,6 +74,8 @@ impl Host {
             self.server_note(fab, user & !SERVER, conn, note);
         } else if user & script::CLIENT != 0 {
             self.script_note(fab, user & !script::CLIENT, note);
+        } else if user & probe::OWNER != 0 {
+            self.probe_note(fab, user & !probe::OWNER, note);
         } else if user == script::SERVER {
             self.server_by_hand(fab, conn, note);
         }
@@ -91,10 +94,13 @@ impl Host {
         let (peer, tag) = (self.tcp.tuple(conn).1, self.tcp.tag(conn));
         fab.accepted(peer, tag, self.server_row + u32::from(application));
         self.accept_waiting(fab, application);
+        if probe::is_tag(tag) {
+            self.greet(fab, visit, tag);
+        }
     }
 
     /// Accepts what waits while there is room, and catches up with what came meanwhile.
-    fn accept_waiting(&mut self, fab: &mut Fabric, application: u16) {
+    pub(super) fn accept_waiting(&mut self, fab: &mut Fabric, application: u16) {
         while let Some((visit, listener)) = self.servers.accept(application) {
             self.tcp.accept(listener);
             let v = *self.servers.visit(visit);
@@ -116,6 +122,9 @@ impl Host {
             Note::MessageComplete { .. } if !v.accepted => v.early += 1,
             Note::MessageComplete { .. } => {
                 let tag = self.tcp.tag(conn);
+                if probe::is_tag(tag) && !self.passes_on(fab, visit, conn, tag) {
+                    return;
+                }
                 if !self.servers.request(self.number, fab, visit, tag) {
                     self.tcp.abort(fab.now, conn, &mut fab.out);
                 }
@@ -170,7 +179,7 @@ impl Host {
     pub(super) fn server_close(&mut self, fab: &mut Fabric, visit: u32) {
         let v = *self.servers.visit(visit);
         // a later connection may have taken the number
-        if v.closes == fab.now && self.tcp.user(v.conn) == SERVER | visit {
+        if v.closes <= fab.now && self.tcp.user(v.conn) == SERVER | visit {
             self.tcp.close(fab.now, v.conn, &mut fab.out);
             self.tcp_output(fab);
         }
@@ -384,9 +393,9 @@ impl Host {
     /// Think time, pause or patience of a session may be over.
     pub(super) fn session_wake(&mut self, fab: &mut Fabric, slot: u32) {
         let s = &mut self.sessions[slot as usize];
-        if s.deadline == fab.now {
+        if s.deadline <= fab.now {
             self.out_of_patience(fab, slot);
-        } else if s.wake == fab.now {
+        } else if s.wake <= fab.now {
             s.wake = Time::NEVER;
             match s.phase {
                 Phase::Thinking => self.ask(fab, slot),
@@ -449,14 +458,19 @@ impl Host {
         }
     }
 
+    /// The numbers of the conversations that have not ended.
+    pub(super) fn live_sessions(&self) -> Vec<u32> {
+        let mut live = vec![true; self.sessions.len()];
+        for &slot in &self.free_sessions {
+            live[slot as usize] = false;
+        }
+        (0..live.len() as u32).filter(|&slot| live[slot as usize]).collect()
+    }
+
     /// Conversations that are neither served nor failed count as unfinished.
     pub fn finish_all(&mut self, fab: &mut Fabric) {
-        let mut free = vec![false; self.sessions.len()];
-        for &slot in &self.free_sessions {
-            free[slot as usize] = true;
-        }
-        for (slot, _) in free.iter().enumerate().filter(|(_, free)| !**free) {
-            let s = self.sessions[slot];
+        for slot in self.live_sessions() {
+            let s = self.sessions[slot as usize];
             // the run is over: nobody comes back
             self.record(fab, &s, (!s.served).then_some(Failure::Unfinished));
         }

@@ -36,6 +36,8 @@ pub struct Cpu {
     pub work: Work,
     /// Time spent so far.
     pub spent: Span,
+    /// Each packet costs so many times as much.
+    pub factor: f64,
 }
 
 impl Cpu {
@@ -48,16 +50,24 @@ impl Cpu {
             sending: Vec::new(),
             work: Work::Other,
             spent: Span::ZERO,
+            factor: 1.0,
         }
     }
 
     fn cost(&self) -> Span {
-        match self.work {
+        let cost = match self.work {
             Work::Other => self.config.other,
             Work::Nat => self.config.nat,
             Work::Dr => self.config.dr,
             Work::Tun => self.config.tun,
-        }
+        };
+        cost.times(self.factor)
+    }
+
+    /// Takes out all packets that wait.
+    pub(super) fn forget_packets(&mut self) -> Vec<PacketId> {
+        let waiting = core::mem::take(&mut self.backlog);
+        waiting.into_iter().chain(self.sending.drain(..)).map(|(_, packet)| packet).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Host;
 use super::client::{Phase, Session};
+use super::daemon::probe;
 use super::fabric::{Fabric, Place, Reason};
 use crate::config::Transport;
 use crate::engine::{FxMap, Time};
@@ -21,6 +22,11 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
+    /// Whether an end waits for an answer.
+    pub(super) fn is_open(&self, local: (Ip, u16)) -> bool {
+        self.open.contains_key(&local)
+    }
+
     /// Forgets an end.
     pub(super) fn close(&mut self, local: (Ip, u16)) {
         self.open.remove(&local);
@@ -86,6 +92,9 @@ impl Host {
     /// A datagram for this host.
     pub(super) fn datagram_input(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = fab.packets[packet];
+        if self.heartbeat_input(fab, packet) {
+            return;
+        }
         if p.dst_mac.is_group() {
             self.message_input(fab, packet);
             return;
@@ -99,7 +108,7 @@ impl Host {
         if self.bfd_input(fab, packet) {
             return;
         }
-        if self.datagram_by_hand(fab, &p) {
+        if self.datagram_by_hand(fab, &p) || self.probe_datagram(fab, &p) {
             fab.deliver(packet);
             return;
         }
@@ -110,6 +119,10 @@ impl Host {
             return;
         };
         let peer = (p.src, p.sport);
+        if probe::is_tag(p.tag) && !self.answers_datagram(fab, application, &p) {
+            fab.deliver(packet);
+            return;
+        }
         fab.accepted(peer, p.tag, self.server_row + application as u32);
         if fab.traced() {
             self.trace_datagram(fab, &p);

@@ -45,12 +45,16 @@ impl Director {
     /// Asks to be woken for the next deadline of the table, if no earlier wake-up is set.
     #[inline]
     pub(super) fn arm(&mut self, fab: &mut Fabric, host: u16) {
-        if let Some(at) = self.ipvs.next_deadline()
-            && at < self.armed
-        {
-            self.armed = at.max(fab.now);
-            fab.queue.push(self.armed, Event::Ipvs { host });
+        let at = self.ipvs.due();
+        if at < self.armed {
+            self.arm_at(fab, host, at);
         }
+    }
+
+    #[inline(never)]
+    fn arm_at(&mut self, fab: &mut Fabric, host: u16, at: Time) {
+        self.armed = at.max(fab.now);
+        fab.queue.push(self.armed, Event::Ipvs { host });
     }
 }
 
@@ -136,6 +140,9 @@ impl Host {
 
     /// Sends a packet to its real server (`ip_vs_nat_xmit`, `ip_vs_dr_xmit`, `ip_vs_tunnel_xmit`).
     /// `translated`: NAT has rewritten it already (an ICMP error).
+    ///
+    /// This is the short way of [`Host::transmit_checked`]: NAT or DR to a known neighbour, no rules of
+    /// netfilter, nothing to refuse.
     #[inline]
     fn transmit(
         &mut self,
@@ -145,6 +152,33 @@ impl Host {
         (translated, hook): (bool, Hook),
     ) {
         self.work_of(to.forwarding);
+        if matches!(to.forwarding, Forwarding::Nat | Forwarding::Dr)
+            && !self.ip.filters
+            && let Some(target) = self.ip.known_target(to.rip)
+            && let Target::Neighbour { interface, neighbour, .. } = *target
+        {
+            let p = &mut fab.packets[packet];
+            if p.ttl > 1 && p.len <= self.ip.path_mtu(to.rip, *target) {
+                p.ttl -= 1;
+                if to.forwarding == Forwarding::Nat && !translated {
+                    forwarding::nat_request(p, to.rip, to.rport);
+                }
+                self.ip.transmit(fab, interface, neighbour, packet);
+                return;
+            }
+        }
+        self.transmit_checked(fab, to, packet, (translated, hook));
+    }
+
+    /// [`Host::transmit`] with everything that may be in the way of a packet.
+    #[inline(never)]
+    fn transmit_checked(
+        &mut self,
+        fab: &mut Fabric,
+        to: Transmit,
+        packet: PacketId,
+        (translated, hook): (bool, Hook),
+    ) {
         let Some(director) = &self.director else { return };
         let p = &fab.packets[packet];
         let service = (p.dst, p.dport);

@@ -1,17 +1,19 @@
 //! What all hosts and switches share: the clock, the event queue, packets, links, and the account of
 //! what happened.
 
-use crate::engine::{Digest, FxMap, Queue, Time};
+use crate::engine::{Digest, FxMap, Queue, Span, Time};
 use crate::ipvs::DropReason;
-use crate::net::link::{Direction, Sent};
+use crate::net::link::{Direction, Judged, Sent};
 use crate::net::slab::PacketSlab;
+use crate::observe::availability::Ledger;
 use crate::observe::capture::{Capture, Direction as Way};
+use crate::observe::holders::UNKNOWN;
 use crate::observe::timeline::{Happening, Kind};
 use crate::observe::trace::Trace;
 use crate::observe::{ClientObservation, ConnectionRow};
 use crate::tcp::Output;
 use crate::wire::encode::Bodies;
-use crate::wire::{AddressBook, Advert, AdvertBook, Ip, Mac, Packet, PacketId};
+use crate::wire::{AddressBook, Advert, AdvertBook, Ip, Mac, MacId, Packet, PacketId};
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
@@ -133,6 +135,11 @@ pub enum Event {
         /// Index of the configured event.
         index: u32,
     },
+    /// A fault begins or ends, or something that one waits for has happened.
+    Fault {
+        /// What is to be done.
+        task: u32,
+    },
     /// End of a time-series bucket.
     #[default]
     Sample,
@@ -167,6 +174,7 @@ impl Event {
             Self::Arrive { .. }
             | Self::Late { .. }
             | Self::Link { .. }
+            | Self::Fault { .. }
             | Self::Sample
             | Self::Operator { .. } => None,
         }
@@ -184,6 +192,11 @@ pub enum Place {
     Link(u32),
 }
 
+/// Task of [`Event::Fault`]: the timeline has grown.
+pub const TOLD: u32 = 0;
+/// Task of [`Event::Fault`]: a power switch was used.
+pub const SWITCHED: u32 = 1;
+
 /// Why a packet was dropped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Reason {
@@ -193,6 +206,12 @@ pub enum Reason {
     Lost,
     /// The link was down.
     LinkDown,
+    /// A fault kept the sender apart from the receiver.
+    Partitioned,
+    /// The host lost its power while it held the packet.
+    HostDown,
+    /// The host was frozen and the ring of its network card full.
+    RingFull,
     /// The frame was addressed to another host (a flood).
     OtherHost,
     /// No interface or link to send by.
@@ -244,6 +263,9 @@ impl Reason {
             Self::QueueFull => "queue_full",
             Self::Lost => "lost",
             Self::LinkDown => "link_down",
+            Self::Partitioned => "partitioned",
+            Self::HostDown => "host_down",
+            Self::RingFull => "ring_full",
             Self::OtherHost => "other_host",
             Self::NoLink => "no_link",
             Self::Filtered => "filtered",
@@ -278,6 +300,15 @@ pub struct Tally {
     pub bytes: u64,
 }
 
+impl Tally {
+    /// Counts a packet of `len` bytes.
+    #[inline]
+    const fn count(&mut self, len: u16) {
+        self.packets += 1;
+        self.bytes += len as u64;
+    }
+}
+
 /// What all hosts and switches share.
 #[derive(Debug)]
 pub struct Fabric {
@@ -294,8 +325,11 @@ pub struct Fabric {
     /// What the TCP that was called last wants; empty between events. One for all hosts stays in the
     /// cache.
     pub out: Output,
-    /// Drops by place and reason.
-    pub drops: BTreeMap<(Place, Reason), Tally>,
+    /// Drops by place and reason, but for those in `ignored`.
+    drops: BTreeMap<(Place, Reason), Tally>,
+    /// Frames that hosts dropped because they were for another ([`Reason::OtherHost`]), by host: a flood
+    /// makes many.
+    ignored: Vec<Tally>,
     /// Link traversals.
     pub hops: u64,
     /// Of these, those of ARP packets.
@@ -320,6 +354,8 @@ pub struct Fabric {
     pub talking: u32,
     /// What client applications saw, one for each name.
     pub clients: Vec<ClientObservation>,
+    /// Requests served and lost, and the outages between.
+    pub ledger: Ledger,
     /// Rows of finished connections, if asked for.
     pub rows: Option<Vec<ConnectionRow>>,
     /// Which server application accepted the connection of a client address, if rows are kept.
@@ -328,8 +364,16 @@ pub struct Fabric {
     pub answered_tag: FxMap<u32, u32>,
     /// What happened to the cluster.
     pub timeline: Vec<Happening>,
+    /// Whether somebody waits for what the timeline tells.
+    pub listened: bool,
+    /// Sockets of power switches that are switched off (or on: `true`), by the host that they feed, and when.
+    switched: Vec<(Time, u16, bool)>,
+    /// Addresses whose neighbour entries are told.
+    pub watched: Vec<Ip>,
     /// What scripts and the servers led by hand say to each other.
     pub talks: super::script::Talks,
+    /// What probes and servers say to each other.
+    pub inquiries: super::daemon::probe::Inquiries,
     /// Frames that left the order of their link: direction and packet.
     late: Vec<(u32, PacketId)>,
     late_free: Vec<u32>,
@@ -351,6 +395,7 @@ impl Fabric {
             digest: Digest::new(),
             out: Output::default(),
             drops: BTreeMap::new(),
+            ignored: Vec::new(),
             hops: 0,
             arp_hops: 0,
             delivered: 0,
@@ -363,11 +408,16 @@ impl Fabric {
             connections: 0,
             talking: 0,
             clients: Vec::new(),
+            ledger: Ledger::default(),
             rows: None,
             answered_by: FxMap::default(),
             answered_tag: FxMap::default(),
             timeline: Vec::new(),
+            listened: false,
+            switched: Vec::new(),
+            watched: Vec::new(),
             talks: super::script::Talks::default(),
+            inquiries: super::daemon::probe::Inquiries::default(),
             late: Vec::new(),
             late_free: Vec::new(),
         }
@@ -392,7 +442,14 @@ impl Fabric {
     #[cold]
     #[inline(never)]
     fn send_slow(&mut self, direction: u32, packet: PacketId, len: u16) {
-        let reason = match self.directions[direction as usize].send(self.now, packet, len) {
+        let link = &mut self.directions[direction as usize];
+        let mut judged = Judged::default();
+        if link.is_disturbed() {
+            let (queue, now) = (&mut self.queue, self.now);
+            judged =
+                link.judge(&self.packets[packet], |task| queue.push(now, Event::Fault { task }));
+        }
+        let reason = match link.send_judged(self.now, packet, len, judged) {
             Sent::Behind => return,
             Sent::Head(at) => {
                 self.queue.push(at, Event::Arrive { direction });
@@ -410,6 +467,7 @@ impl Fabric {
             Sent::Full => Reason::QueueFull,
             Sent::Down => Reason::LinkDown,
             Sent::Lost => Reason::Lost,
+            Sent::Cut => Reason::Partitioned,
         };
         self.drop(Place::Link(direction), reason, packet);
     }
@@ -464,9 +522,8 @@ impl Fabric {
         if self.traced() {
             self.trace_drop(place, reason, packet);
         }
-        let tally = self.drops.entry((place, reason)).or_default();
-        tally.packets += 1;
-        tally.bytes += u64::from(self.packets[packet].len);
+        let len = self.packets[packet].len;
+        self.drops.entry((place, reason)).or_default().count(len);
         self.dropped += self.packets.free(packet);
     }
 
@@ -480,7 +537,74 @@ impl Fabric {
         value: impl Into<String>,
     ) {
         let (subject, value) = (subject.into(), value.into());
+        if kind == Kind::Address
+            && let Some(ip) = subject.parse().ok().and_then(|a| self.book.find(a))
+        {
+            self.watch(ip);
+        }
         self.timeline.push(Happening { time: self.now, host, kind, subject, value });
+        if self.listened {
+            self.queue.push(self.now, Event::Fault { task: TOLD });
+        }
+    }
+
+    /// Somebody uses the power switch that feeds a host: off, or on again. The world does it as soon as what
+    /// happens now is over. A host that gets its power back boots.
+    #[cold]
+    pub fn switch_power(&mut self, host: u16, on: bool) {
+        self.switch_power_later(Span::ZERO, host, on);
+    }
+
+    /// The same after some time. The power switch does it whatever becomes of who told it.
+    #[cold]
+    pub fn switch_power_later(&mut self, after: Span, host: u16, on: bool) {
+        let at = self.now + after;
+        self.switched.push((at, host, on));
+        self.queue.push(at, Event::Fault { task: SWITCHED });
+    }
+
+    /// Takes what power switches do now: the host, and whether it gets power.
+    pub(crate) fn take_switched(&mut self) -> Vec<(u16, bool)> {
+        let now = self.now;
+        let due = self.switched.extract_if(.., |s| s.0 <= now);
+        due.map(|(_, host, on)| (host, on)).collect()
+    }
+
+    /// Drops a frame that was not for the host it came to ([`Reason::OtherHost`]).
+    pub fn ignore(&mut self, host: u16, packet: PacketId) {
+        if self.traced() {
+            self.trace_drop(Place::Host(host), Reason::OtherHost, packet);
+        }
+        if usize::from(host) >= self.ignored.len() {
+            self.ignored.resize(usize::from(host) + 1, Tally::default());
+        }
+        self.ignored[usize::from(host)].count(self.packets[packet].len);
+        self.dropped += self.packets.free(packet);
+    }
+
+    /// All drops by place and reason, in no order that means anything.
+    pub fn drops(&self) -> impl Iterator<Item = ((Place, Reason), Tally)> + '_ {
+        let ignored = (0..).zip(&self.ignored).filter(|(_, tally)| tally.packets > 0);
+        let ignored = ignored.map(|(host, tally)| ((Place::Host(host), Reason::OtherHost), *tally));
+        self.drops.iter().map(|(key, tally)| (*key, *tally)).chain(ignored)
+    }
+
+    /// From now on it is told whose Ethernet address hosts hold for an address. Addresses that come and
+    /// go are told of in any case.
+    pub fn watch(&mut self, ip: Ip) {
+        if !self.watched.contains(&ip) {
+            self.watched.push(ip);
+        }
+    }
+
+    /// A neighbour entry of a host has another Ethernet address, or none any more.
+    #[cold]
+    pub fn note_neighbour(&mut self, host: u16, ip: Ip, mac: Option<MacId>) {
+        if self.watched.contains(&ip) {
+            let owner = mac.and_then(|m| self.macs.get(m.0 as usize)).map(Mac::to_string);
+            let owner = owner.unwrap_or_else(|| UNKNOWN.to_owned());
+            self.note(Some(host), Kind::Neighbour, self.book.address(ip).to_string(), owner);
+        }
     }
 
     /// Takes the body out of a packet and consumes the rest (decapsulation).
@@ -548,5 +672,23 @@ mod tests {
     #[test]
     fn an_event_is_eight_bytes() {
         assert!(size_of::<Event>() <= 8);
+    }
+
+    #[test]
+    fn frames_for_others_are_dropped_like_any_packet() {
+        let mut fab = Fabric::new();
+        for _ in 0..3 {
+            let frame = Packet::ipv4(Ip::new(10, 0, 0, 1), Ip::new(224, 0, 0, 18), 112, 40);
+            let id = fab.packets.insert(frame);
+            fab.ignore(2, id);
+        }
+        let frame = fab.packets.insert(Packet::ipv4(Ip::ANY, Ip::BROADCAST, 17, 28));
+        fab.drop(Place::Host(2), Reason::NoSocket, frame);
+        let told: Vec<_> = fab.drops().collect();
+        let tally = |packets, bytes| Tally { packets, bytes };
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told.contains(&((Place::Host(2), Reason::OtherHost), tally(3, 120))));
+        assert!(told.contains(&((Place::Host(2), Reason::NoSocket), tally(1, 28))));
+        assert_eq!((fab.dropped, fab.packets.live()), (4, 0));
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::Time;
 use crate::net::fragment::{self, Outcome};
 use crate::net::icmp as errors;
 use crate::net::route::{OWN, Refusal, Source};
-use crate::wire::{AddressBook, Ip, Kind, Packet, PacketId, icmp, proto};
+use crate::wire::{AddressBook, Flags, Ip, Kind, Packet, PacketId, icmp, proto};
 
 /// Whether a packet is the outside of a tunnel.
 pub(super) fn is_wrapped(p: &Packet) -> bool {
@@ -21,10 +21,43 @@ pub(super) fn is_wrapped(p: &Packet) -> bool {
 }
 
 impl Host {
-    /// An IP packet came in by an interface (`ip_rcv`).
+    /// An IPv4 packet came in by an interface (`ip_rcv`). The short way of [`Host::judge`], which nearly
+    /// every packet can take: its source was accepted before, where its destination leads is known, and
+    /// nothing but routing decides.
     #[expect(clippy::inline_always, reason = "every packet passes here")]
     #[inline(always)]
     pub(super) fn ip_input(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let p = &mut fab.packets[packet];
+        if !self.ip.filters
+            && self.ip.is_accepted(interface, p.src)
+            && let Some(target) = self.ip.known_target(p.dst)
+        {
+            match *target {
+                Target::Neighbour { interface: out, neighbour, mtu } => {
+                    let plain = self.ip.forwards_plainly && out != interface;
+                    if plain && p.ttl > 1 && p.len <= mtu {
+                        p.ttl -= 1;
+                        self.ip.transmit(fab, out, neighbour, packet);
+                        return;
+                    }
+                }
+                Target::Local if self.ip.balances || p.is_fragment() => {
+                    self.local_input_checked(fab, packet);
+                    return;
+                }
+                Target::Local => {
+                    self.deliver_local(fab, packet);
+                    return;
+                }
+                _ => {}
+            }
+        }
+        self.judge(fab, interface, packet);
+    }
+
+    /// Whether a packet is accepted, and where it goes.
+    #[inline(never)]
+    fn judge(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
         let mut packet = packet;
         if self.ip.filters {
             let Some(goes_on) = self.prerouting(fab, interface, packet) else { return };
@@ -155,7 +188,10 @@ impl Host {
         let p = &fab.packets[packet];
         match p.proto {
             proto::TCP => {
-                let mtu = self.ip.heard_from(&fab.book, fab.now, p.src);
+                self.ip.heard_from(&fab.book, fab.now, p.src);
+                // only who opens a connection asks what the way back takes
+                let opens = p.flags.has(Flags::SYN);
+                let mtu = if opens { self.ip.mtu_towards(&fab.book, p.src) } else { 0 };
                 self.tcp.on_packet(fab.now, p, mtu, &mut fab.out);
                 fab.deliver(packet);
                 self.tcp_output(fab);
@@ -174,33 +210,7 @@ impl Host {
     }
 
     /// A packet that is not for this host (`ip_forward`).
-    #[inline]
     fn forward(&mut self, fab: &mut Fabric, interface: u16, target: Target, packet: PacketId) {
-        if let Target::Neighbour { interface: out, neighbour, mtu } = target
-            && out != interface
-            && self.ip.sysctl.ip_forward
-            && !self.ip.balances
-            && !self.ip.filters
-        {
-            let p = &mut fab.packets[packet];
-            if p.ttl > 1 && p.len <= mtu {
-                p.ttl -= 1;
-                self.ip.transmit(fab, out, neighbour, packet);
-                return;
-            }
-        }
-        self.forward_checked(fab, interface, target, packet);
-    }
-
-    /// [`Host::forward`] with everything that may be in the way of a packet.
-    #[inline(never)]
-    fn forward_checked(
-        &mut self,
-        fab: &mut Fabric,
-        interface: u16,
-        target: Target,
-        packet: PacketId,
-    ) {
         if !self.ip.sysctl.ip_forward {
             fab.drop(Place::Host(self.number), Reason::NotForwarding, packet);
             return;
@@ -405,6 +415,7 @@ impl Host {
             icmp::ECHO_REPLY => {
                 fab.deliver(packet);
                 self.echo_by_hand(fab, &p);
+                self.probe_echo(fab, &p);
             }
             _ => fab.deliver(packet),
         }
@@ -428,6 +439,7 @@ impl Host {
                 self.tcp_output(fab);
             }
             proto::UDP if self.error_by_hand(fab, quoted, (kind, code), from) => {}
+            proto::UDP if self.probe_error(fab, quoted, (kind, code)) => {}
             proto::UDP => self.datagram_error(fab, quoted, kind, code),
             _ => {}
         }

@@ -83,6 +83,11 @@ impl Host {
             }
             return;
         }
+        if kind == icmpv6::ECHO_REPLY {
+            fab.deliver(packet);
+            self.probe_echo(fab, &p);
+            return;
+        }
         let quoted = (p.body != PacketId::NONE).then(|| fab.packets[p.body]);
         fab.deliver(packet);
         if let (Some((kind, code)), Some(quoted)) = (errors::v4_meaning(kind, code), quoted) {

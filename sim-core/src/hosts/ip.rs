@@ -135,6 +135,9 @@ pub struct IpStack {
     pub balances: bool,
     /// Whether packets pass netfilter.
     pub filters: bool,
+    /// Whether it forwards packets, and neither IPVS nor netfilter looks at them. Follows from
+    /// `sysctl.ip_forward`, `balances` and `filters`.
+    pub forwards_plainly: bool,
     /// Counters.
     pub counters: IpCounters,
     /// Neighbours.
@@ -199,6 +202,7 @@ impl IpStack {
             unsettled: false,
             balances: false,
             filters: false,
+            forwards_plainly: sysctl.ip_forward,
             cache: [EMPTY; CACHE_SMALLEST].into(),
             conflicts: 0,
             routes_armed: Time::NEVER,
@@ -207,16 +211,24 @@ impl IpStack {
         }
     }
 
+    /// Whether the host forwards, is a director or has rules for packets has been decided anew.
+    pub(super) fn settle_forwarding(&mut self) {
+        self.forwards_plainly = self.sysctl.ip_forward && !self.balances && !self.filters;
+    }
+
+    /// Where packets to `ip` are known to go, wherever they come from.
+    #[inline]
+    pub fn known_target(&self, ip: Ip) -> Option<&Target> {
+        let cached = &self.cache[self.cache_slot(ip)];
+        if cached.key == ip { cached.target.as_ref() } else { None }
+    }
+
     /// Where own packets to `ip` go whose source and mark are not known; `hash`
     /// ([`route::flow_hash`]) is asked for only if several next hops share the load.
     #[inline]
     pub fn target(&mut self, book: &AddressBook, ip: Ip, hash: impl FnOnce() -> u32) -> Target {
-        let slot = self.cache_slot(ip);
-        let cached = &self.cache[slot];
-        if cached.key == ip
-            && let Some(target) = cached.target
-        {
-            return target;
+        if let Some(target) = self.known_target(ip) {
+            return *target;
         }
         self.look_up(book, &Query::to(ip), hash)
     }
@@ -225,11 +237,8 @@ impl IpStack {
     #[inline]
     pub fn route(&mut self, book: &AddressBook, packet: &Packet, input: u16) -> Target {
         // with policy rules that look at more than the destination nothing is cached
-        let cached = &self.cache[self.cache_slot(packet.dst)];
-        if cached.key == packet.dst
-            && let Some(target) = cached.target
-        {
-            return target;
+        if let Some(target) = self.known_target(packet.dst) {
+            return *target;
         }
         self.look_up(book, &Query::of(packet, input), || route::flow_hash(packet))
     }
@@ -237,12 +246,8 @@ impl IpStack {
     /// Whether `ip` is an own address.
     #[inline]
     pub fn is_local(&mut self, book: &AddressBook, ip: Ip) -> bool {
-        let slot = self.cache_slot(ip);
-        let cached = &self.cache[slot];
-        if cached.key == ip
-            && let Some(target) = cached.target
-        {
-            return target == Target::Local;
+        if let Some(target) = self.known_target(ip) {
+            return *target == Target::Local;
         }
         self.routes.is_local(book, ip)
     }
@@ -448,7 +453,15 @@ impl IpStack {
         if packet.kind == Kind::Ipv4 {
             fab.packets[id].id = self.next_id();
         }
-        self.output(fab, id);
+        if !self.filters
+            && let Some(target) = self.known_target(packet.dst)
+            && let Target::Neighbour { interface, neighbour, mtu } = *target
+            && packet.len <= mtu
+        {
+            self.transmit(fab, interface, neighbour, id);
+        } else {
+            self.output(fab, id);
+        }
     }
 
     /// As [`IpStack::originate`], cut into fragments of at most `mtu` bytes.
@@ -464,7 +477,6 @@ impl IpStack {
     }
 
     /// Sends a packet on by the routing table.
-    #[inline]
     pub fn output(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = &fab.packets[packet];
         let target = self.route(&fab.book, p, route::OWN);
@@ -637,13 +649,17 @@ impl IpStack {
         fab.send(direction, packet);
     }
 
-    /// The upper layer heard from `peer`: the way to it works. The MTU of that way.
+    /// The upper layer heard from `peer`: the way to it works.
     #[inline]
-    pub fn heard_from(&mut self, book: &AddressBook, now: Time, peer: Ip) -> u16 {
-        let target = self.target(book, peer, || 0);
-        if let Target::Neighbour { neighbour, .. } = target {
+    pub fn heard_from(&mut self, book: &AddressBook, now: Time, peer: Ip) {
+        if let Some(target) = self.known_target(peer) {
+            if let Target::Neighbour { neighbour, .. } = *target {
+                self.neighbours.confirm(now, neighbour);
+            }
+            return;
+        }
+        if let Target::Neighbour { neighbour, .. } = self.target(book, peer, || 0) {
             self.neighbours.confirm(now, neighbour);
         }
-        self.path_mtu(peer, target)
     }
 }

@@ -38,13 +38,16 @@ impl IpStack {
     /// Whether an interface listens to an IPv6 multicast group: all nodes, and the solicited-node
     /// groups of its addresses and of those it answers for.
     pub(super) fn is_member(&self, book: &AddressBook, interface: u16, group: Ip) -> bool {
-        let group = book.v6(group);
         let own = &self.interfaces[interface as usize].addresses6;
+        // nearly every frame to a group is for others: no more than this is asked then
+        if own.is_empty() || !group.is_v6() {
+            return false;
+        }
+        let group = book.v6(group);
         let proxied = self.proxies.iter().filter(|p| p.0 == interface && p.1.is_v6());
-        !own.is_empty()
-            && (group == ALL_NODES
-                || own.iter().any(|a| solicited_node(Ipv6Addr::from_bits(a.bits)) == group)
-                || proxied.into_iter().any(|p| solicited_node(book.v6(p.1)) == group))
+        group == ALL_NODES
+            || own.iter().any(|a| solicited_node(Ipv6Addr::from_bits(a.bits)) == group)
+            || proxied.into_iter().any(|p| solicited_node(book.v6(p.1)) == group)
     }
 
     /// Asks for the Ethernet address of a neighbour (`ndisc_solicit`): on behalf of a packet from an

@@ -5,6 +5,7 @@
 //! which a Linux host applies them.
 
 mod address;
+mod answer;
 mod arp;
 pub mod client;
 mod conversation;
@@ -14,11 +15,13 @@ mod datagram;
 pub mod director;
 mod explain;
 pub mod fabric;
+mod harm;
 mod input;
 mod input6;
 pub mod ip;
 mod ip6;
 pub mod netfilter;
+pub mod power;
 pub mod proxy;
 pub mod script;
 pub mod server;
@@ -37,8 +40,9 @@ use daemon::Daemons;
 use datagram::Sockets;
 use director::Director;
 pub use explain::Before;
-use fabric::{Event, Fabric, NO_TAP, Place, Reason};
+use fabric::{Event, Fabric, NO_TAP};
 use ip::IpStack;
+use power::{Power, PowerState};
 use script::Scripts;
 use server::{Reply, Servers};
 use tunnel::Tunnels;
@@ -78,6 +82,7 @@ pub struct Host {
     pub scripts: Scripts,
     /// Programs that keep the cluster alive.
     pub daemons: Daemons,
+    power: Power,
     sockets: Sockets,
     plan: Plan,
     replies: Vec<Reply>,
@@ -103,6 +108,7 @@ impl Host {
             free_sessions: Vec::new(),
             scripts: Scripts::default(),
             daemons: Daemons::default(),
+            power: Power::default(),
             sockets: Sockets::default(),
             plan,
             replies: Vec::new(),
@@ -113,6 +119,7 @@ impl Host {
     pub fn set_director(&mut self, director: Director) {
         self.director = Some(Box::new(director));
         self.ip.balances = true;
+        self.ip.settle_forwarding();
     }
 
     /// Puts the first events of the applications into the queue.
@@ -120,11 +127,15 @@ impl Host {
         for (i, client) in self.clients.iter_mut().enumerate() {
             client.begin(fab, self.number, i as u32);
         }
-        self.daemons.begin(fab, self.number);
+        self.begin_daemons(fab);
     }
 
     /// The link of an interface has come up: its addresses are announced if `arp_notify` says so.
     pub fn link_up(&mut self, fab: &mut Fabric, interface: u16) {
+        if self.power() != PowerState::Running {
+            self.carrier_asleep(interface, true);
+            return;
+        }
         self.vrrp_link(fab, interface, true);
         let i = &self.ip.interfaces[interface as usize];
         if !i.sysctl.arp_notify {
@@ -138,8 +149,12 @@ impl Host {
 
     /// The link of an interface has gone down.
     pub fn link_down(&mut self, fab: &mut Fabric, interface: u16) {
-        self.ip.carrier_lost(fab, interface);
-        self.vrrp_link(fab, interface, false);
+        if self.power() == PowerState::Running {
+            self.ip.carrier_lost(fab, interface);
+            self.vrrp_link(fab, interface, false);
+        } else {
+            self.carrier_asleep(interface, false);
+        }
     }
 
     /// A frame came in by an interface.
@@ -159,6 +174,10 @@ impl Host {
 
     #[cold]
     fn receive_slow(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        if self.power() != PowerState::Running {
+            self.receive_asleep(fab, interface, packet);
+            return;
+        }
         let i = &self.ip.interfaces[interface as usize];
         if i.tap != NO_TAP {
             fab.tap(i.tap, crate::observe::capture::Direction::In, packet);
@@ -167,12 +186,12 @@ impl Host {
         let member = || {
             p.dst_mac.is_group()
                 && (self.ip.is_member(&fab.book, interface, p.dst)
-                    || self.listens(&fab.book, interface, p.dst)
-                    || self.daemons.listens(interface, p.dst))
+                    || self.daemons.hears_adverts(interface, p.dst)
+                    || self.listens(&fab.book, interface, p.dst))
         };
         let for_us = p.dst_mac == i.mac || p.dst_mac == MacId::BROADCAST || i.has_vmac(p.dst_mac);
         if !for_us && !member() {
-            fab.drop(Place::Host(self.number), Reason::OtherHost, packet);
+            fab.ignore(self.number, packet);
             return;
         }
         if !p.kind.is_ip() {
@@ -243,6 +262,7 @@ impl Host {
             Event::Arrive { .. }
             | Event::Late { .. }
             | Event::Link { .. }
+            | Event::Fault { .. }
             | Event::Sample
             | Event::Operator { .. } => {
                 debug_assert!(false, "an event of the world, not of a host");

@@ -219,6 +219,7 @@ impl IpStack {
     pub fn set_netfilter(&mut self, netfilter: Netfilter) {
         self.netfilter = Some(Box::new(Netfilter { host: self.host, ..netfilter }));
         self.filters = true;
+        self.settle_forwarding();
     }
 
     /// Connections that netfilter tracks.

@@ -223,6 +223,12 @@ impl Scripts {
         self.datagrams.contains(&port)
     }
 
+    /// The machine that they ran on is gone: nobody listens any more.
+    pub(super) fn halt(&mut self) {
+        self.listeners.clear();
+        self.datagrams.clear();
+    }
+
     /// The script that waits for datagrams at an own end.
     fn socket(&self, local: (Ip, u16)) -> Option<u32> {
         let waits = |p: &Progress| p.conn.is_none() && p.local == local && !p.is_finished();
@@ -275,7 +281,7 @@ impl Host {
     /// Patience or sleep of a script may be over.
     pub(super) fn script_wake(&mut self, fab: &mut Fabric, number: u32) {
         let p = &mut self.scripts.all[number as usize];
-        if p.until != fab.now {
+        if p.until > fab.now {
             return;
         }
         p.until = Time::NEVER;

@@ -8,7 +8,7 @@ use crate::engine::{Sampler, Span, Time};
 use crate::observe::ServerObservation;
 use crate::tcp::Conn;
 use crate::wire::Ip;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Who gets the answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +42,8 @@ pub struct Job {
     pub work: Span,
     /// Bytes of the response.
     pub response: u32,
+    /// The process that worked on it is gone.
+    pub killed: bool,
 }
 
 /// A connection as the application sees it.
@@ -115,9 +117,33 @@ pub struct ServerApplication {
     close_key: u64,
     busy: u32,
     waiting: VecDeque<u32>,
+    /// Requests that are done but not answered while it is held up.
+    done: Vec<u32>,
     backlog: VecDeque<u32>,
     sharing: Sharing,
     worked: Span,
+    pub(super) health: Health,
+}
+
+/// What a fault has done to an application.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Health {
+    /// The process runs.
+    pub running: bool,
+    /// It takes connections out of the backlog.
+    pub accepts: bool,
+    /// It answers.
+    pub answers: bool,
+    /// The work of a request takes so many times as long.
+    pub factor: f64,
+    /// HTTP status of its answers.
+    pub status: u16,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { running: true, accepts: true, answers: true, factor: 1.0, status: 200 }
+    }
 }
 
 /// The server applications of a host.
@@ -158,16 +184,23 @@ impl ServerApplication {
             close_key: seed ^ name_hash("close", &purpose),
             busy: 0,
             waiting: VecDeque::new(),
+            done: Vec::new(),
             backlog: VecDeque::new(),
             sharing: Sharing::new(config.workers),
             worked: Span::ZERO,
+            health: Health::default(),
             config: config.clone(),
         })
     }
 
     /// Whether it listens to this port.
     pub fn listens(&self, transport: Transport, port: u16) -> bool {
-        self.config.transport == transport && self.config.port == port
+        self.config.transport == transport && self.config.port == port && self.health.running
+    }
+
+    /// What faults have done to it.
+    pub const fn health(&self) -> Health {
+        self.health
     }
 
     /// Worker time of the requests that have left.
@@ -179,7 +212,18 @@ impl ServerApplication {
         let counter = u64::from(tag) << 32 | u64::from(request);
         let work = self.service.sample(&mut CounterStream::new(self.service_key, counter));
         let bytes = self.response.sample(&mut CounterStream::new(self.response_key, counter));
-        (Span::from_secs_f64(work), whole(bytes))
+        (Span::from_secs_f64(work).times(self.health.factor), whole(bytes))
+    }
+
+    /// The host stood still for so long.
+    pub(super) fn pause(&mut self, pause: Span) {
+        self.sharing.pause(pause);
+    }
+
+    /// Goes on with what was counted of the same application before its host lost power.
+    fn inherit(&mut self, old: &Self) {
+        self.observation.clone_from(&old.observation);
+        self.worked = old.worked;
     }
 }
 
@@ -220,7 +264,8 @@ impl Servers {
     /// listener. A connection that ended while it waited is returned as well, [`Visit::gone`].
     pub fn accept(&mut self, application: u16) -> Option<(u32, u32)> {
         let app = &mut self.applications[application as usize];
-        if app.open >= app.config.connections {
+        let takes = app.health.running && app.health.accepts;
+        if app.open >= app.config.connections || !takes {
             return None;
         }
         let visit = app.backlog.pop_front()?;
@@ -305,7 +350,7 @@ impl Servers {
         app.in_system += 1;
         app.observation.max_in_system = app.observation.max_in_system.max(u64::from(app.in_system));
         let (work, response) = app.draw(tag, number);
-        let entry = Job { application, asker, arrived: fab.now, work, response };
+        let entry = Job { application, asker, arrived: fab.now, work, response, killed: false };
         let job = if let Some(slot) = self.free_jobs.pop() {
             self.jobs[slot as usize] = entry;
             slot
@@ -313,8 +358,20 @@ impl Servers {
             self.jobs.push(entry);
             self.jobs.len() as u32 - 1
         };
+        if app.health.answers {
+            self.begin(host, fab, job);
+        } else {
+            app.waiting.push_back(job);
+        }
+        Some(job)
+    }
+
+    /// Begins to work on a request, or lets it wait for a worker.
+    fn begin(&mut self, host: u16, fab: &mut Fabric, job: u32) {
+        let Job { application, work, .. } = self.jobs[job as usize];
+        let app = &mut self.applications[application as usize];
         match app.config.discipline {
-            Discipline::Fifo if app.busy < workers => {
+            Discipline::Fifo if app.busy < app.config.workers => {
                 app.busy += 1;
                 fab.queue.push(fab.now + work, Event::Served { host, job });
             }
@@ -325,13 +382,76 @@ impl Servers {
                 }
             }
         }
-        Some(job)
+    }
+
+    /// An application that was held up goes on: what was done is answered, what waits is begun.
+    pub(super) fn go_on(
+        &mut self,
+        host: u16,
+        fab: &mut Fabric,
+        application: usize,
+        replies: &mut Vec<Reply>,
+    ) {
+        let app = &mut self.applications[application];
+        let (done, waiting) = (core::mem::take(&mut app.done), core::mem::take(&mut app.waiting));
+        for job in done {
+            replies.extend(self.leave(fab.now, job));
+        }
+        for job in waiting {
+            self.begin(host, fab, job);
+        }
+    }
+
+    /// The process of an application is gone with all its requests.
+    pub(super) fn kill(&mut self, application: usize) {
+        let app = &mut self.applications[application];
+        let idle = Sharing::new(app.config.workers);
+        let shared = core::mem::replace(&mut app.sharing, idle).into_jobs();
+        let unfinished = app.waiting.drain(..).chain(app.done.drain(..)).chain(shared);
+        self.free_jobs.extend(unfinished);
+        (app.in_system, app.busy, app.listener) = (0, 0, u32::MAX);
+        // of those that a worker has the end is still to come, which frees them; of free ones it says nothing
+        for job in self.jobs.iter_mut().filter(|j| usize::from(j.application) == application) {
+            job.killed = true;
+        }
+    }
+
+    /// The connections that an application has or that wait for it, by number.
+    pub(super) fn visits_of(&self, application: usize) -> Vec<u32> {
+        let free: BTreeSet<u32> = self.free_visits.iter().copied().collect();
+        let of = |v: &Visit| usize::from(v.application) == application;
+        let all = self.visits.iter().enumerate().filter(|(_, v)| of(v)).map(|(n, _)| n as u32);
+        all.filter(|n| !free.contains(n)).collect()
+    }
+
+    /// Forgets the connections that waited for an application that is gone; they have ended. How many.
+    pub(super) fn forget_backlog(&mut self, application: usize) -> usize {
+        let backlog = core::mem::take(&mut self.applications[application].backlog);
+        let count = backlog.len();
+        self.free_visits.extend(backlog);
+        count
+    }
+
+    /// Goes on with what was counted of the same applications before their host lost power.
+    pub(super) fn inherit(&mut self, old: &Self) {
+        for (new, old) in self.applications.iter_mut().zip(&old.applications) {
+            new.inherit(old);
+        }
     }
 
     /// FIFO: a worker has finished a request and takes the next.
     pub fn served(&mut self, host: u16, fab: &mut Fabric, job: u32) -> Option<Reply> {
-        let application = self.jobs[job as usize].application as usize;
-        let app = &mut self.applications[application];
+        let Job { application, killed, .. } = self.jobs[job as usize];
+        if killed {
+            self.free_jobs.push(job);
+            return None;
+        }
+        let app = &mut self.applications[application as usize];
+        if !app.health.answers {
+            app.busy -= 1;
+            app.done.push(job);
+            return None;
+        }
         if let Some(next) = app.waiting.pop_front() {
             let work = self.jobs[next as usize].work;
             fab.queue.push(fab.now + work, Event::Served { host, job: next });
@@ -353,6 +473,9 @@ impl Servers {
         let mut done = Vec::new();
         if let Some(at) = app.sharing.wake(fab.now, &mut done) {
             fab.queue.push(at, Event::Shared { host, application });
+        }
+        if !app.health.answers {
+            app.done.append(&mut done);
         }
         for job in done {
             replies.extend(self.leave(fab.now, job));

@@ -60,6 +60,19 @@ impl Sharing {
         self.arm(now)
     }
 
+    /// Nobody was served for so long, which ends now.
+    pub(super) fn pause(&mut self, pause: Span) {
+        self.last += pause;
+        if self.armed != Time::NEVER {
+            self.armed += pause;
+        }
+    }
+
+    /// The requests present, which are given up.
+    pub(super) fn into_jobs(self) -> impl Iterator<Item = u32> {
+        self.present.into_iter().map(|Reverse((_, _, job))| job)
+    }
+
     fn advance(&mut self, now: Time) {
         let n = self.present.len() as u128;
         let elapsed = u128::from((now - self.last).as_nanos()) << FRACTION;

@@ -163,32 +163,60 @@ impl Ipvs {
         let Some(slot) = self.table.find_request(tuple) else {
             return self.unknown_request(now, tuple, pkt, book);
         };
+        self.request_of(now, slot, is_opening(pkt), (tuple, pkt), book)
+    }
+
+    /// A packet of a client that found the entry at `slot`. `opens`: it may begin another connection.
+    #[expect(clippy::inline_always, reason = "every packet of a connection passes here")]
+    #[inline(always)]
+    fn request_of(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        opens: bool,
+        (tuple, pkt): (Tuple, &Packet),
+        book: &mut AddressBook,
+    ) -> Verdict {
         let entry = self.table.get_mut(slot);
         let destination = self.services.destination_mut(entry.destination);
-        let opens = is_opening(pkt);
         if opens || !destination.available {
-            match self.examine(slot, opens) {
-                Found::Keep => {}
-                Found::Drop(reason) => return Verdict::Drop(reason),
-                Found::Renew => {
-                    self.expire_now(now, slot);
-                    return self.schedule(now, tuple, pkt, book);
-                }
-                Found::End(reason) => {
-                    self.expire_now(now, slot);
-                    return Verdict::Drop(reason);
-                }
-            }
+            return self.examined(now, slot, opens, (tuple, pkt), book);
         }
-        let entry = self.table.get_mut(slot);
-        self.services.destination_mut(entry.destination).packet_in(pkt.len);
+        destination.packet_in(pkt.len);
         entry.packets_in = entry.packets_in.wrapping_add(1);
         let verdict = Verdict::Transmit(transmit(slot, entry));
-        self.advance(now, slot, pkt, Direction::Input);
+        let timeouts = [&self.timeouts, &self.full_nat.timeouts];
+        let step = step(entry, now, pkt, Direction::Input, self.secure, timeouts);
+        self.follow(slot, step);
         if self.master.is_some() {
             self.synchronise(now, slot, book);
         }
         verdict
+    }
+
+    /// As [`Ipvs::request_of`], for a packet that may begin another connection (`opens`), or an entry
+    /// whose destination is not available.
+    #[inline(never)]
+    fn examined(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        opens: bool,
+        (tuple, pkt): (Tuple, &Packet),
+        book: &mut AddressBook,
+    ) -> Verdict {
+        match self.examine(slot, opens) {
+            Found::Keep => self.request_of(now, slot, false, (tuple, pkt), book),
+            Found::Drop(reason) => Verdict::Drop(reason),
+            Found::Renew => {
+                self.expire_now(now, slot);
+                self.schedule(now, tuple, pkt, book)
+            }
+            Found::End(reason) => {
+                self.expire_now(now, slot);
+                Verdict::Drop(reason)
+            }
+        }
     }
 
     /// A packet without a connection of its own. It may begin a passive data connection of FTP, or
@@ -260,26 +288,24 @@ impl Ipvs {
         }
     }
 
-    /// Puts a packet on its connection: state, counters, timer.
+    /// Puts a packet on its connection: state and timer.
     #[expect(clippy::inline_always, reason = "every packet of a connection passes here")]
     #[inline(always)]
     pub(super) fn advance(&mut self, now: Time, slot: Slot, pkt: &Packet, direction: Direction) {
-        let entry = self.table.get_mut(slot);
-        let next = next_state(entry, pkt, direction, self.secure);
-        let timeouts = if entry.forwarding == Forwarding::FullNat {
-            &self.full_nat.timeouts
-        } else {
-            &self.timeouts
-        };
-        let expires = now + timeouts.get(next);
-        let before = core::mem::replace(&mut entry.state, next);
-        entry.expires = expires;
-        let armed = entry.armed;
-        if next != before {
+        let timeouts = [&self.timeouts, &self.full_nat.timeouts];
+        let step = step(self.table.get_mut(slot), now, pkt, direction, self.secure, timeouts);
+        self.follow(slot, step);
+    }
+
+    /// Does what follows from a step of a connection.
+    #[expect(clippy::inline_always, reason = "every packet of a connection passes here")]
+    #[inline(always)]
+    fn follow(&mut self, slot: Slot, step: Step) {
+        if step.changed {
             self.entered(slot);
         }
-        if expires < armed {
-            self.table.arm(slot, expires);
+        if let Some(at) = step.earlier {
+            self.table.arm(slot, at);
         }
     }
 
@@ -307,16 +333,19 @@ impl Ipvs {
         let Some(connection) = self.table.find_reply(Tuple::of(pkt)) else {
             return self.unknown_reply(pkt);
         };
-        let entry = self.table.get(connection);
+        let entry = self.table.get_mut(connection);
         self.services.destination_mut(entry.destination).packet_out(pkt.len);
         let verdict = match (entry.forwarding, entry.vip()) {
             (Forwarding::Nat, (vip, vport)) => ReplyVerdict::Translate { vip, vport, connection },
             _ => ReplyVerdict::Counted { connection },
         };
-        if entry.control != Slot::NONE && entry.state == State::Udp {
-            self.table.assure(entry.control);
+        let template = if entry.state == State::Udp { entry.control } else { Slot::NONE };
+        let timeouts = [&self.timeouts, &self.full_nat.timeouts];
+        let step = step(entry, now, pkt, Direction::Output, self.secure, timeouts);
+        if template != Slot::NONE {
+            self.table.assure(template);
         }
-        self.advance(now, connection, pkt, Direction::Output);
+        self.follow(connection, step);
         verdict
     }
 
@@ -339,9 +368,14 @@ impl Ipvs {
     /// `None`: never, nothing is pending.
     #[inline]
     pub fn next_deadline(&self) -> Option<Time> {
+        Some(self.due()).filter(|at| *at != Time::NEVER)
+    }
+
+    /// The same; [`Time::NEVER`] if nothing is pending.
+    #[inline]
+    pub(crate) fn due(&self) -> Time {
         let next = self.table.next().min(self.flush_at).min(self.services.work_at());
-        let next = next.min(self.defence.at).min(self.messages_at());
-        (next != Time::NEVER).then_some(next)
+        next.min(self.defence.at).min(self.messages_at())
     }
 
     /// Lets time pass until `now`: connections expire, deleted destinations are forgotten, defences
@@ -454,6 +488,34 @@ pub(super) const fn transmit(slot: Slot, entry: &Connection) -> Transmit {
         connection: slot,
         destination: entry.destination,
     }
+}
+
+/// What a packet does to its connection.
+#[derive(Clone, Copy)]
+struct Step {
+    /// The state is another one.
+    changed: bool,
+    /// The entry has to be looked at, at this time, before the queue would do so.
+    earlier: Option<Time>,
+}
+
+/// Puts a packet on its connection: state and end of life. `timeouts`: those of the kernel, those of
+/// FULLNAT.
+#[expect(clippy::inline_always, reason = "every packet of a connection passes here")]
+#[inline(always)]
+fn step(
+    entry: &mut Connection,
+    now: Time,
+    pkt: &Packet,
+    direction: Direction,
+    secure: bool,
+    timeouts: [&Timeouts; 2],
+) -> Step {
+    let next = next_state(entry, pkt, direction, secure);
+    let expires = now + timeouts[usize::from(entry.forwarding == Forwarding::FullNat)].get(next);
+    let before = core::mem::replace(&mut entry.state, next);
+    entry.expires = expires;
+    Step { changed: next != before, earlier: (expires < entry.armed).then_some(expires) }
 }
 
 /// The state of a connection after a packet (`set_tcp_state`, `set_sctp_state`; UDP has only one).

@@ -144,6 +144,8 @@ pub enum Action {
     Overflow(PacketId),
     /// Call [`Table::on_deadline`] for this entry at this time.
     Wake(Time, NeighbourId),
+    /// The entry has another Ethernet address than before, or none any more.
+    Moved(NeighbourId),
 }
 
 /// The neighbour table of a host.
@@ -312,7 +314,7 @@ impl Table {
         if e.state.is_valid() && e.mac != mac && !unlocked {
             return;
         }
-        let was = (e.state, e.mac);
+        let (was, known) = ((e.state, e.mac), e.known());
         if reply_to_us {
             e.state = State::Reachable;
             e.confirmed = now;
@@ -325,6 +327,7 @@ impl Table {
         if was != (e.state, e.mac) {
             e.updated = now;
         }
+        e.tell(known, id, actions);
         e.release(now, id, actions);
     }
 
@@ -355,7 +358,7 @@ impl Table {
         if matches!(e.state, State::Permanent | State::Failed) {
             return;
         }
-        let (was, valid) = ((e.state, e.mac), e.state.is_valid());
+        let (was, known, valid) = ((e.state, e.mac), e.known(), e.state.is_valid());
         let mut mac = match mac {
             Some(mac) => mac,
             None if valid => e.mac,
@@ -386,16 +389,19 @@ impl Table {
         if state == State::Reachable {
             e.set_deadline(now + REACHABLE_TIME, id, actions);
         }
+        e.tell(known, id, actions);
         e.release(now, id, actions);
     }
 
     /// The link of an interface has gone down (`neigh_carrier_down`): all its entries but the permanent
     /// ones are as if never asked for. Returns the packets that waited.
-    pub fn carrier_lost(&mut self, interface: u16) -> Vec<PacketId> {
+    pub fn carrier_lost(&mut self, interface: u16, actions: &mut Vec<Action>) -> Vec<PacketId> {
         let mut waited = Vec::new();
-        for e in &mut self.entries {
+        for (slot, e) in self.entries.iter_mut().enumerate() {
             if e.interface == interface && e.state != State::Permanent {
+                let known = e.known();
                 e.state = State::Failed;
+                e.tell(known, NeighbourId(slot as u32), actions);
                 e.deadline = Time::NEVER;
                 waited.append(&mut e.waiting);
             }
@@ -407,7 +413,7 @@ impl Table {
     /// or no longer wanted is harmless.
     pub fn on_deadline(&mut self, now: Time, id: NeighbourId, actions: &mut Vec<Action>) {
         let e = &mut self.entries[id.0 as usize];
-        if e.armed == now {
+        if e.armed <= now {
             e.armed = Time::NEVER;
         }
         if e.deadline > now {
@@ -453,6 +459,18 @@ impl Neighbour {
         }
     }
 
+    /// The Ethernet address, if there is a usable one.
+    pub fn known(&self) -> Option<MacId> {
+        self.state.is_valid().then_some(self.mac)
+    }
+
+    /// Says that the Ethernet address is another one than before.
+    fn tell(&self, before: Option<MacId>, id: NeighbourId, actions: &mut Vec<Action>) {
+        if before != self.known() {
+            actions.push(Action::Moved(id));
+        }
+    }
+
     fn ask(&self, to: MacId, actions: &mut Vec<Action>) {
         actions.push(Action::Request {
             interface: self.interface,
@@ -485,7 +503,9 @@ impl Neighbour {
             self.set_deadline(now + RETRANS_TIME, id, actions);
             return;
         }
+        let known = self.known();
         self.state = State::Failed;
+        self.tell(known, id, actions);
         self.updated = now;
         self.deadline = Time::NEVER;
         for packet in self.waiting.drain(..) {

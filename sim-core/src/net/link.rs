@@ -4,9 +4,13 @@
 //! sent or travels stands in the direction's own ring; when it leaves and arrives follows from
 //! `busy_until` at the moment it is queued, so a hop is one event.
 
+mod disturbance;
+
+pub use disturbance::{Chance, Disturbance, Effect, Judged, Senders};
+
 use crate::config::{LinkDirection, QueueLimit};
 use crate::engine::{Sampler, Span, Stream, Time, Uniform};
-use crate::wire::PacketId;
+use crate::wire::{Packet, PacketId};
 use std::collections::VecDeque;
 
 /// What a direction leads to.
@@ -39,24 +43,32 @@ struct Flight {
 /// there are frames.
 #[derive(Debug)]
 struct Ring {
-    /// A power of two of slots.
+    /// The next frame to arrive. It stands here alone, not in its slot: with the direction it is one
+    /// cache line, and mostly it is the only one.
+    first: Flight,
+    /// A power of two of slots for the frames behind the first.
     slots: Box<[Flight]>,
-    /// The next frame to arrive.
+    /// Position of the next frame to arrive.
     head: u32,
     /// Behind the last frame.
     tail: u32,
 }
 
 impl Ring {
-    const EMPTY: Flight = Flight { arrive: Time::NEVER, packet: PacketId::NONE };
+    /// What stands in the first place of an empty ring: it never arrives.
+    const NOTHING: Flight = Flight { arrive: Time::NEVER, packet: PacketId::NONE };
 
     fn new() -> Self {
-        Self { slots: [Self::EMPTY; 4].into(), head: 0, tail: 0 }
+        Self { first: Self::NOTHING, slots: [Self::NOTHING; 4].into(), head: 0, tail: 0 }
     }
 
     #[inline]
     fn at(&self, position: u32) -> &Flight {
-        &self.slots[position as usize & (self.slots.len() - 1)]
+        if position == self.head {
+            &self.first
+        } else {
+            &self.slots[position as usize & (self.slots.len() - 1)]
+        }
     }
 
     #[inline]
@@ -69,18 +81,17 @@ impl Ring {
         self.len() == self.slots.len()
     }
 
-    /// Adds a frame to a ring that is not full. An empty one starts over at its first slot, whose
-    /// cache line is the one used most.
+    /// Adds a frame to a ring that is not full.
     #[inline]
     fn push(&mut self, flight: Flight) -> Sent {
-        let mask = self.slots.len() - 1;
-        if self.len() == 0 {
-            (self.head, self.tail) = (0, 1);
-            self.slots[0] = flight;
+        let position = self.tail;
+        self.tail = position.wrapping_add(1);
+        if position == self.head {
+            self.first = flight;
             return Sent::Head(flight.arrive);
         }
-        self.slots[self.tail as usize & mask] = flight;
-        self.tail = self.tail.wrapping_add(1);
+        let mask = self.slots.len() - 1;
+        self.slots[position as usize & mask] = flight;
         Sent::Behind
     }
 
@@ -89,14 +100,22 @@ impl Ring {
         let position = |i| self.head.wrapping_add(i);
         let count = self.len();
         let mut slots: Vec<_> = (0..count as u32).map(|i| *self.at(position(i))).collect();
-        slots.resize(count * 2, Self::EMPTY);
+        slots.resize(count * 2, Self::NOTHING);
         self.slots = slots.into();
         (self.head, self.tail) = (0, count as u32);
     }
 
+    /// Takes the first frame.
     #[inline]
     fn pop(&mut self) {
         self.head = self.head.wrapping_add(1);
+        if self.head == self.tail {
+            // an empty ring starts over at its first slots, whose cache line is the one used most
+            (self.head, self.tail) = (0, 0);
+            self.first = Self::NOTHING;
+        } else {
+            self.first = self.slots[self.head as usize & (self.slots.len() - 1)];
+        }
     }
 
     /// Frames that arrive later than `time`: they are in order, so a binary search finds the first.
@@ -127,6 +146,8 @@ pub enum Sent {
     Full,
     /// Lost on the way.
     Lost,
+    /// Cut off by a fault.
+    Cut,
     /// The link is down.
     Down,
 }
@@ -146,6 +167,8 @@ pub struct LinkCounters {
 #[derive(Debug)]
 struct Impairment {
     stream: Stream,
+    /// Only there because of faults, and until the last frame that they delayed has arrived.
+    temporary: bool,
     loss: f64,
     reorder: f64,
     reorder_delay: Span,
@@ -161,28 +184,29 @@ struct Rare {
     limit: QueueLimit,
     counters: LinkCounters,
     impairment: Option<Impairment>,
+    disturbances: Vec<Disturbance>,
 }
 
 /// One direction of a link. A hop touches two of them, so it is kept to two cache lines: what is
-/// asked when a frame arrives, and nearly all of what is asked when one is sent, stands in the first.
+/// asked when a frame arrives stands in the first.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Direction {
     ring: Ring,
-    /// Nanoseconds a byte takes, with 32 binary digits after the point, rounded up.
-    ns_per_byte: u64,
+    /// Where frames come out.
+    pub to: Endpoint,
+    overhead: u16,
     latency: Span,
     busy_until: Time,
     /// With fewer frames waiting, neither the limit nor the longest queue can be reached; with fewer in
     /// the ring (what waits is never more), it has room as well. 0 if a frame may suffer something.
     count_from: u32,
-    /// Where frames come out.
-    pub to: Endpoint,
-    overhead: u16,
     /// Whether the link carries frames.
     up: bool,
     /// Up, and nothing random happens.
     clean: bool,
+    /// Nanoseconds a byte takes, with 32 binary digits after the point, rounded up.
+    ns_per_byte: u64,
     packets: u64,
     bytes: u64,
     rare: Box<Rare>,
@@ -195,6 +219,7 @@ impl Direction {
         let clean = config.loss <= 0.0 && config.reorder <= 0.0 && config.jitter.is_none();
         let impairment = (!clean).then(|| Impairment {
             stream: Stream::new(seed, name, "impairment"),
+            temporary: false,
             loss: config.loss,
             reorder: config.reorder,
             reorder_delay: config.reorder_delay,
@@ -218,15 +243,24 @@ impl Direction {
                 limit: config.queue,
                 counters: LinkCounters::default(),
                 impairment,
+                disturbances: Vec::new(),
             }),
         }
     }
 
     /// Gives a frame with an IP length of `len` bytes to the sender.
     pub fn send(&mut self, now: Time, packet: PacketId, len: u16) -> Sent {
+        self.send_judged(now, packet, len, Judged::default())
+    }
+
+    /// As [`Direction::send`], for a frame that [`Direction::judge`] has judged.
+    pub fn send_judged(&mut self, now: Time, packet: PacketId, len: u16, judged: Judged) -> Sent {
         let bytes = u32::from(len) + u32::from(self.overhead);
         if !self.clean {
-            return self.send_by_chance(now, packet, bytes);
+            self.settle(now);
+        }
+        if !self.clean {
+            return self.send_by_chance(now, packet, bytes, judged);
         }
         if !self.admit(now, bytes) {
             return Sent::Full;
@@ -275,7 +309,7 @@ impl Direction {
     }
 
     #[cold]
-    fn send_by_chance(&mut self, now: Time, packet: PacketId, bytes: u32) -> Sent {
+    fn send_by_chance(&mut self, now: Time, packet: PacketId, bytes: u32, judged: Judged) -> Sent {
         if !self.up {
             self.rare.counters.dropped_loss += 1;
             return Sent::Down;
@@ -288,7 +322,11 @@ impl Direction {
             return self.enqueue(depart + self.latency, packet);
         };
         random.departures.push_back(depart);
-        match random.apply(depart + self.latency) {
+        if let Some(cut) = judged.ends {
+            self.rare.counters.dropped_loss += 1;
+            return if cut { Sent::Cut } else { Sent::Lost };
+        }
+        match random.apply(depart + self.latency + judged.late) {
             Fate::Lost => {
                 self.rare.counters.dropped_loss += 1;
                 Sent::Lost
@@ -298,35 +336,90 @@ impl Direction {
         }
     }
 
+    /// From now on a fault disturbs frames that are sent.
+    pub fn disturb(&mut self, now: Time, disturbance: Disturbance) {
+        if self.rare.impairment.is_none() {
+            self.rare.impairment = Some(self.nothing_random(now));
+        }
+        self.rare.disturbances.push(disturbance);
+        self.clean = false;
+        self.count_from = 0;
+    }
+
+    /// The disturbances of a fault are over. What they delayed is still late, and nothing overtakes it.
+    pub fn relieve(&mut self, fault: u32) {
+        self.rare.disturbances.retain(|d| d.fault != fault);
+    }
+
+    /// Whether a fault disturbs frames that are sent.
+    pub fn is_disturbed(&self) -> bool {
+        !self.rare.disturbances.is_empty()
+    }
+
+    /// What faults make of a frame. A direction that is down makes nothing of it. `reached` is told what is to
+    /// be done because of counters.
+    pub fn judge(&mut self, packet: &Packet, reached: impl FnMut(u32)) -> Judged {
+        if !self.up {
+            return Judged::default();
+        }
+        disturbance::judge(&mut self.rare.disturbances, packet, reached)
+    }
+
+    /// What a direction needs to know while faults may disturb it, though it is clean by itself.
+    fn nothing_random(&self, now: Time) -> Impairment {
+        let flights =
+            (0..self.ring.len() as u32).map(|i| self.ring.at(self.ring.head.wrapping_add(i)));
+        let arrivals: Vec<Time> = flights.map(|f| f.arrive).collect();
+        let departs = |arrive: &Time| {
+            let left = (*arrive - now).saturating_sub(self.latency);
+            (left > Span::ZERO).then(|| now + left)
+        };
+        Impairment {
+            stream: Stream::new(0, "link", "nothing"),
+            temporary: true,
+            loss: 0.0,
+            reorder: 0.0,
+            reorder_delay: Span::ZERO,
+            jitter: None,
+            last_arrive: arrivals.last().copied().unwrap_or_default(),
+            departures: arrivals.iter().filter_map(departs).collect(),
+        }
+    }
+
+    /// Is clean again when the last fault is over and what it delayed has arrived.
+    fn settle(&mut self, now: Time) {
+        let Some(random) = &self.rare.impairment else { return };
+        let over = self.rare.disturbances.is_empty() && random.last_arrive <= now;
+        if over && random.temporary && self.busy_until <= now {
+            self.rare.impairment = None;
+            self.clean = self.up;
+        }
+    }
+
     /// Takes the frame that arrives now. `None` if nothing arrives now: the wake-up was for a frame
     /// that a link failure took.
     #[inline]
     pub fn arrive(&mut self, now: Time) -> Option<PacketId> {
-        if self.ring.len() == 0 {
-            return None;
-        }
-        let head = *self.ring.at(self.ring.head);
-        if head.arrive != now {
-            debug_assert!(head.arrive > now, "a frame never arrives late");
+        let Flight { arrive, packet } = self.ring.first;
+        if arrive != now {
+            debug_assert!(arrive > now, "a frame never arrives late");
             return None;
         }
         self.ring.pop();
-        Some(head.packet)
+        Some(packet)
     }
 
     /// The frame that arrives now, if one does. It stays on the link.
     pub fn due(&self, now: Time) -> Option<PacketId> {
-        if self.ring.len() == 0 {
-            return None;
-        }
-        let head = self.ring.at(self.ring.head);
-        (head.arrive == now).then_some(head.packet)
+        let Flight { arrive, packet } = self.ring.first;
+        (arrive == now).then_some(packet)
     }
 
     /// When the next frame arrives.
     #[inline]
     pub fn next(&self) -> Option<Time> {
-        (self.ring.len() > 0).then(|| self.ring.at(self.ring.head).arrive)
+        let at = self.ring.first.arrive;
+        (at != Time::NEVER).then_some(at)
     }
 
     /// Whether the link is up.
@@ -345,10 +438,11 @@ impl Direction {
         self.busy_until = Time::ZERO;
         if let Some(random) = &mut self.rare.impairment {
             random.departures.clear();
+            random.last_arrive = Time::ZERO;
         }
         let mut lost = Vec::new();
         while self.ring.len() > 0 {
-            lost.push(self.ring.at(self.ring.head).packet);
+            lost.push(self.ring.first.packet);
             self.ring.pop();
         }
         self.rare.counters.dropped_loss += lost.len() as u64;
@@ -576,6 +670,33 @@ mod tests {
             assert_eq!(d.in_flight(), 99 - i as usize);
         }
         assert_eq!(d.counters().queue_max, 100);
+    }
+
+    #[test]
+    fn a_ring_is_a_queue_however_it_fills_and_empties() {
+        let (mut ring, mut model) = (Ring::new(), VecDeque::new());
+        let mut word = 1_u32;
+        for i in 0..20_000_u32 {
+            word = word.wrapping_mul(0x9e37_79b9).wrapping_add(12_345);
+            // now it fills, now it empties
+            if (word >> 24) % 16 < if i / 1_000 % 2 == 0 { 9 } else { 6 } {
+                if ring.is_full() {
+                    ring.grow();
+                }
+                let at = Time::from_nanos(u64::from(i));
+                let sent = ring.push(Flight { arrive: at, packet: PacketId(i) });
+                assert_eq!(sent == Sent::Head(at), model.is_empty());
+                model.push_back(PacketId(i));
+            } else if let Some(first) = model.pop_front() {
+                assert_eq!(ring.first.packet, first);
+                ring.pop();
+            }
+            assert_eq!(ring.len(), model.len());
+            assert_eq!(ring.first.arrive == Time::NEVER, model.is_empty());
+            for (j, packet) in (0..).zip(&model) {
+                assert_eq!(ring.at(ring.head.wrapping_add(j)).packet, *packet);
+            }
+        }
     }
 
     #[test]

@@ -38,6 +38,17 @@ impl PacketSlab {
     /// Frees a packet and everything inside it, and tells how many packets that were.
     #[inline]
     pub fn free(&mut self, id: PacketId) -> u64 {
+        if let Some(p) = self.packets.get(id.0 as usize)
+            && p.body == PacketId::NONE
+        {
+            self.free.push(id);
+            return 1;
+        }
+        self.free_with_body(id)
+    }
+
+    #[inline(never)]
+    fn free_with_body(&mut self, id: PacketId) -> u64 {
         let mut freed = 0;
         let mut next = id;
         while next.is_packet() {

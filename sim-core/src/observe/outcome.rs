@@ -1,6 +1,8 @@
 //! The observations of a finished run, as plain data.
 
-use super::{DirectorSnapshot, Histogram, TimelineEntry, TraceReport};
+use super::{
+    Availability, DirectorSnapshot, Histogram, TimelineEntry, TraceReport, VipObservation,
+};
 use crate::engine::Time;
 use crate::ipvs::rules::{Forwarding, ServiceKey};
 use crate::ipvs::{DestinationEntry, IpvsError};
@@ -24,6 +26,14 @@ pub struct Observations {
     pub packets: PacketAccount,
     /// Client applications, in the order of the configuration; equal names are summed.
     pub clients: Vec<ClientObservation>,
+    /// How available the service was to each client application, in the same order.
+    pub availability: Vec<Availability>,
+    /// How available each service was to all that asked for it.
+    pub services: Vec<Availability>,
+    /// When requests started that were lost, and how many; of very many the times are rounded down.
+    pub losses: Vec<(Time, u32)>,
+    /// Virtual addresses: those of services, and those that came or went.
+    pub vips: Vec<VipObservation>,
     /// Server applications, in the order of the configuration.
     pub servers: Vec<ServerObservation>,
     /// Directors, in the order of the configuration.

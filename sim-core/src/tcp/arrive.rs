@@ -94,7 +94,7 @@ impl TcpStack {
             return;
         }
         let Some(block) = self.slots.get_mut(slot as usize) else { return };
-        if block.armed != now || block.state == State::Free {
+        if block.armed > now || block.state == State::Free {
             return;
         }
         block.armed = Time::NEVER;

@@ -103,6 +103,11 @@ impl TcpStack {
         }
     }
 
+    /// Goes on with the counters of the same host's stack before it lost its power.
+    pub fn inherit(&mut self, old: &Self) {
+        self.counters = Counters { curr_estab: self.counters.curr_estab, ..old.counters };
+    }
+
     /// The settings in use.
     pub fn config(&self) -> &TcpConfig {
         &self.config
@@ -376,7 +381,7 @@ impl TcpStack {
 
     /// Puts a block into a slot and into the table.
     pub(super) fn place(&mut self, block: Block) -> u32 {
-        let hash = block.tuple.hash();
+        let (hash, short) = (block.tuple.hash(), block.tuple.short_hash());
         let slot = if let Some(slot) = self.free.pop() {
             self.slots[slot as usize] = block;
             slot
@@ -387,6 +392,7 @@ impl TcpStack {
         };
         let Self { table, slots, ring, .. } = self;
         table.insert_unique(hash, slot, |&id| tuple_of(slots, ring, id).hash());
+        self.recent[short % RECENT] = slot;
         slot
     }
 

@@ -82,7 +82,8 @@ impl Ip {
     /// Whether this is the number of an IPv6 address.
     #[inline]
     pub const fn is_v6(self) -> bool {
-        self.0 >= AddressBook::FIRST && self.0 != u32::MAX
+        // from FIRST to the last but one, in one comparison
+        self.0.wrapping_sub(AddressBook::FIRST) < u32::MAX - AddressBook::FIRST
     }
 }
 

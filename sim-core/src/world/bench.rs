@@ -91,7 +91,8 @@ impl World {
     /// What a host has dropped so far for a reason.
     pub fn dropped(&self, host: usize, reason: Reason) -> Tally {
         let place = Place::Host(host as u16);
-        self.fabric.drops.get(&(place, reason)).copied().unwrap_or_default()
+        let here = |&(key, _): &((Place, Reason), Tally)| key == (place, reason);
+        self.fabric.drops().find(here).map(|(_, tally)| tally).unwrap_or_default()
     }
 
     /// Something is done at a host now, by its administrator or by a user of an application.

@@ -1,17 +1,20 @@
 //! From a configuration to a world, with every mistake named at once.
 
+use super::available::Addresses;
+use super::fault::{self, Faults};
 use super::operator::Operator;
-use super::{Link, World, sample};
+use super::{Link, World, available, sample};
 use crate::config::{
-    HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
-    RouteConfig, Transport, VrrpInstance, WorldConfig,
+    ClientConfig, HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, IpvsConfig, LinkEnd,
+    Net, PolicyConfig, RouteConfig, Transport, VrrpInstance, WorldConfig,
 };
 use crate::engine::rng::name_hash;
 use crate::engine::{Stream, Time};
 use crate::hosts::Host;
 use crate::hosts::client::{ClientApplication, Plan};
 use crate::hosts::cpu::Cpu;
-use crate::hosts::daemon::vrrp::mistakes;
+use crate::hosts::daemon::Daemons;
+use crate::hosts::daemon::{heartbeat, vrrp};
 use crate::hosts::director::Director;
 use crate::hosts::fabric::{Event, Fabric, NO_TAP};
 use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
@@ -26,13 +29,14 @@ use crate::net::source::{OwnAddress6, is_link_local};
 use crate::net::switch::{Port, Switch};
 use crate::net::topology;
 use crate::observe::ClientObservation;
+use crate::observe::availability::Ledger;
 use crate::observe::capture::{self, Capture, CaptureInterface};
 use crate::observe::trace::Trace;
 use crate::tcp::TcpStack;
 use crate::wire::addr::link_local;
 use crate::wire::{AddressBook, Mac, MacId};
 use core::fmt;
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Something in a configuration that no world can be built from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,7 +66,7 @@ impl World {
     /// # Errors
     /// Everything that is wrong with the configuration.
     pub fn build(config: &WorldConfig) -> Result<Self, Vec<BuildError>> {
-        let mut builder = Builder { config, errors: Vec::new(), fabric: Fabric::new() };
+        let mut builder = Builder::new(config, Fabric::new());
         let mut world = builder.world();
         if !builder.errors.is_empty() {
             return Err(builder.errors);
@@ -72,13 +76,32 @@ impl World {
     }
 }
 
+/// Builds a host of a running world again, as it was at the start, without client applications and
+/// links.
+pub(super) fn rebuild(config: &WorldConfig, fabric: &mut Fabric, old: &Host) -> Host {
+    let mut builder = Builder::new(config, core::mem::take(fabric));
+    builder.known = old.ip.interfaces.iter().map(|i| i.mac).collect();
+    let host = &config.hosts[usize::from(old.number)];
+    let mut new = builder.host(old.number, host);
+    builder.neighbours("host", host, &mut new.ip);
+    debug_assert!(builder.errors.is_empty(), "what was built once can be built again");
+    *fabric = builder.fabric;
+    new
+}
+
 struct Builder<'a> {
     config: &'a WorldConfig,
     errors: Vec<BuildError>,
     fabric: Fabric,
+    /// Ethernet addresses of the interfaces of a host that is built again.
+    known: Vec<MacId>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(config: &'a WorldConfig, fabric: Fabric) -> Self {
+        Self { config, errors: Vec::new(), fabric, known: Vec::new() }
+    }
+
     fn wrong(&mut self, place: impl Into<String>, what: impl Into<String>) {
         self.errors.push(BuildError { place: place.into(), what: what.into() });
     }
@@ -104,16 +127,21 @@ impl Builder<'_> {
         }
         let links = self.links(&mut hosts, &mut switches);
         self.number_results(&mut hosts);
+        self.ledger(&mut hosts);
         self.captures(&mut hosts);
+        let faults = self.faults(&links);
         let mut fabric = core::mem::take(&mut self.fabric);
         fabric.rows = config.connections.then(Vec::new);
         fabric.trace = config.trace.clone().map(|c| Box::new(Trace::new(c)));
         let duration = Time::ZERO + config.duration;
         self.link_events(&links, &mut fabric);
         let operator = self.operator(&mut fabric);
+        let faults = faults.begin(&mut fabric);
         for host in &mut hosts {
             begin(host, &mut fabric);
         }
+        let addresses = Addresses::new(config);
+        available::watch(&addresses, config, &mut fabric);
         let sampler = sample::Sampling::new(config.series_interval, &mut fabric);
         World {
             fabric,
@@ -122,11 +150,9 @@ impl Builder<'_> {
             links,
             link_events: config.link_events.clone(),
             operator,
-            bridges: WorldConfig {
-                switches: config.switches.clone(),
-                links: config.links.clone(),
-                ..WorldConfig::default()
-            },
+            faults,
+            plan: plan(config),
+            addresses,
             series: Vec::new(),
             sampler,
             warmup: Time::ZERO + config.warmup,
@@ -151,6 +177,25 @@ impl Builder<'_> {
                 self.wrong(format!("link event {}", event.link), "there is no link of this name");
             }
         }
+    }
+
+    fn faults(&mut self, links: &[Link]) -> Faults {
+        for host in &self.config.hosts {
+            if let Err(error) = host.boot.time.validate() {
+                self.wrong(format!("host {}", host.name), format!("boot: {error}"));
+            }
+        }
+        let places = fault::Places {
+            config: self.config,
+            links,
+            directions: &self.fabric.directions,
+            book: &self.fabric.book,
+            macs: self.config.hosts.iter().map(|h| h.interfaces.len()).sum(),
+        };
+        fault::resolve(&places).unwrap_or_else(|errors| {
+            self.errors.extend(errors);
+            Faults::default()
+        })
     }
 
     fn operator(&mut self, fabric: &mut Fabric) -> Operator {
@@ -255,12 +300,8 @@ impl Builder<'_> {
                 format!("MTU {} is below 68", config.mtu),
             );
         }
-        let [h, l] = number.to_be_bytes();
-        let mac = config.mac.unwrap_or(Mac([0x02, 0x1f, (index >> 8) as u8, h, l, index as u8]));
-        if self.fabric.macs.contains(&mac) {
-            self.wrong(format!("{place}:{}", config.name), format!("MAC {mac} is taken"));
-        }
-        self.fabric.macs.push(mac);
+        let id = self.ethernet(place, config, number, index);
+        let mac = self.fabric.macs[id.0 as usize];
         let (addresses, mut addresses6) = self.own(host, &config.addresses);
         if has_v6(host) {
             let link_local = Net::new(IpAddr::V6(link_local(mac)), 64);
@@ -268,7 +309,7 @@ impl Builder<'_> {
         }
         Interface {
             name: config.name.clone(),
-            mac: MacId(self.fabric.macs.len() as u32 - 1),
+            mac: id,
             addresses,
             addresses6,
             mtu: config.mtu,
@@ -278,6 +319,26 @@ impl Builder<'_> {
             plain: false,
             vmacs: Vec::new(),
         }
+    }
+
+    /// The Ethernet address of an interface: the one it had, the configured one, or one of its own.
+    fn ethernet(
+        &mut self,
+        place: &str,
+        config: &InterfaceConfig,
+        number: u16,
+        index: usize,
+    ) -> MacId {
+        if let Some(&known) = self.known.get(index) {
+            return known;
+        }
+        let [h, l] = number.to_be_bytes();
+        let mac = config.mac.unwrap_or(Mac([0x02, 0x1f, (index >> 8) as u8, h, l, index as u8]));
+        if self.fabric.macs.contains(&mac) {
+            self.wrong(format!("{place}:{}", config.name), format!("MAC {mac} is taken"));
+        }
+        self.fabric.macs.push(mac);
+        MacId(self.fabric.macs.len() as u32 - 1)
     }
 
     /// Own addresses in the form of packets, by family; of IPv6 the newest first.
@@ -401,7 +462,23 @@ impl Builder<'_> {
         let tcp = TcpStack::new(config.tcp, config.sysctl.default_ttl, key);
         let mut host = Host::new(config.name.clone(), ip, tcp, plan);
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
-        if let Some(rules) = &config.ipvs {
+        let names: Vec<_> = self.config.hosts.iter().map(|h| h.name.as_str()).collect();
+        host.daemons = Daemons::new(config, seed, &names);
+        let interfaces: Vec<_> = config.interfaces.iter().map(|i| i.name.as_str()).collect();
+        let routers = config.keepalived.iter().flat_map(|k| vrrp::mistakes(&k.vrrp, &interfaces));
+        let mistakes = config.heartbeat.iter().flat_map(|h| heartbeat::mistakes(h, config));
+        let mistakes = mistakes.chain(routers);
+        for what in mistakes.collect::<Vec<_>>() {
+            self.wrong(place, what);
+        }
+        if config.ldirectord.is_some() && config.ipvs.is_none() {
+            self.wrong(place, "ldirectord: the host has no IPVS");
+        }
+        // keepalived loads the module ip_vs if it has virtual servers
+        let balances =
+            config.keepalived.as_ref().is_some_and(|k| !k.check.virtual_servers.is_empty());
+        let plain = balances.then(IpvsConfig::default);
+        if let Some(rules) = config.ipvs.as_ref().or(plain.as_ref()) {
             match Ipvs::new(rules, Stream::new(seed, &config.name, "ipvs"), &mut self.fabric.book) {
                 Ok(mut ipvs) => {
                     let own = config.interfaces.iter().flat_map(|i| &i.addresses);
@@ -437,14 +514,6 @@ impl Builder<'_> {
                 Err(what) => self.wrong(place, format!("client {}: {what}", client.name)),
             }
         }
-        if let Some(keepalived) = &config.keepalived {
-            let interfaces: Vec<_> = config.interfaces.iter().map(|i| i.name.as_str()).collect();
-            for what in mistakes(&keepalived.vrrp, &interfaces) {
-                self.wrong(place, what);
-            }
-            let random = Stream::new(seed, &config.name, "bfd");
-            host.daemons.set_keepalived(keepalived, random);
-        }
         debug_assert_eq!(host.number, number, "hosts are numbered in order");
         host
     }
@@ -478,6 +547,8 @@ impl Builder<'_> {
                 name: link.name.clone(),
                 directions,
                 up: link.up,
+                wanted: link.up,
+                held: 0,
                 standby: link.standby,
             });
         }
@@ -547,6 +618,22 @@ impl Builder<'_> {
         }
     }
 
+    /// Gives every client application its place in the ledger.
+    fn ledger(&mut self, hosts: &mut [Host]) {
+        let service = |c: &ClientConfig| {
+            let transport = if c.transport == Transport::Udp { "udp" } else { "tcp" };
+            format!("{}/{transport}", SocketAddr::from(c.target))
+        };
+        let clients = || hosts.iter().flat_map(|h| &h.clients);
+        let applications: Vec<_> = clients().map(|c| (c.row, service(&c.config))).collect();
+        let (ledger, places) = Ledger::new(self.config.outages, &applications);
+        self.fabric.ledger = ledger;
+        let clients = hosts.iter_mut().flat_map(|h| &mut h.clients);
+        for (client, streams) in clients.zip(places) {
+            client.streams = streams;
+        }
+    }
+
     fn captures(&mut self, hosts: &mut [Host]) {
         for wanted in &self.config.captures {
             let one = WorldConfig { captures: vec![wanted.clone()], ..WorldConfig::default() };
@@ -593,13 +680,28 @@ fn interface_numbers(config: &HostConfig, pattern: &str) -> Vec<u16> {
     names.filter(agrees).filter_map(|name| interface_number(config, name)).collect()
 }
 
+/// What a running world still needs to know of its configuration. The client applications of a host stay
+/// through all that happens to it.
+fn plan(config: &WorldConfig) -> WorldConfig {
+    let host = |h: &HostConfig| {
+        let mut h = h.clone();
+        h.clients.clear();
+        h
+    };
+    WorldConfig {
+        seed: config.seed,
+        duration: config.duration,
+        warmup: config.warmup,
+        hosts: config.hosts.iter().map(host).collect(),
+        switches: config.switches.clone(),
+        links: config.links.clone(),
+        ..WorldConfig::default()
+    }
+}
+
 /// A host whose links are known begins.
 fn begin(host: &mut Host, fabric: &mut Fabric) {
-    let direct = host.cpu.is_none();
-    for i in &mut host.ip.interfaces {
-        let seen = fabric.traced() || i.tap != NO_TAP;
-        i.plain = direct && !seen && i.direction != NO_LINK;
-    }
+    host.find_plain(fabric);
     host.begin(fabric);
     for interface in 0..host.ip.interfaces.len() as u16 {
         host.link_up(fabric, interface);

@@ -1,13 +1,14 @@
 //! From a finished world to observations.
 
 use super::World;
+use super::available::Available;
 use super::window::Window;
 use crate::hosts::Host;
 use crate::hosts::fabric::Place;
 use crate::net::link::Endpoint;
 use crate::observe::{
-    ClientObservation, DestinationObservation, DirectorObservation, DropObservation, Happening,
-    LinkObservation, Observations, PacketAccount, ServerObservation, TimelineEntry,
+    ClientObservation, DestinationObservation, DirectorObservation, DropObservation,
+    LinkObservation, Observations, PacketAccount, Rates, ServerObservation,
 };
 use core::net::IpAddr;
 
@@ -19,11 +20,11 @@ pub(super) fn gather(mut world: World) -> Observations {
     }
     world.last_operations();
     let trace = world.take_report();
-    let timeline = timeline(&mut world);
+    let available = Available::new(&mut world);
     let now = world.fabric.now;
     let [first, last] = core::mem::take(&mut world.window);
     let window = Window::new(first, last.unwrap_or_else(|| world.edge(now)));
-    let directors = world.hosts.iter().filter_map(|h| director(&world, h, &window)).collect();
+    let directors = world.hosts.iter().filter_map(|h| whole_director(&world, h, &window)).collect();
     let links = links(&world, &window);
     let drops = drops(&world);
     let fabric = &mut world.fabric;
@@ -36,7 +37,11 @@ pub(super) fn gather(mut world: World) -> Observations {
     );
     Observations {
         trace,
-        timeline,
+        timeline: available.timeline,
+        availability: available.clients,
+        services: available.services,
+        losses: fabric.ledger.losses(),
+        vips: available.vips,
         digest: fabric.digest.value(),
         end: now,
         events: world.events,
@@ -60,17 +65,12 @@ pub(super) fn gather(mut world: World) -> Observations {
     }
 }
 
-/// The timeline with the names of the hosts.
-fn timeline(world: &mut World) -> Vec<TimelineEntry> {
-    let name = |host: Option<u16>| host.map(|h| world.hosts[usize::from(h)].name.clone());
-    let entry = |h: Happening| {
-        let Happening { time, host, kind, subject, value } = h;
-        TimelineEntry { time, host: name(host).unwrap_or_default(), kind, subject, value }
-    };
-    core::mem::take(&mut world.fabric.timeline).into_iter().map(entry).collect()
-}
-
 fn clients(mut all: Vec<ClientObservation>, hosts: &[Host]) -> Vec<ClientObservation> {
+    for client in &mut all {
+        client.connect.settle();
+        client.first_byte.settle();
+        client.complete.settle();
+    }
     for host in hosts {
         // TCP counts for the host; its first client application answers for all
         if let Some(client) = host.clients.first() {
@@ -85,13 +85,47 @@ fn servers(hosts: &[Host], window: &Window) -> Vec<ServerObservation> {
     for host in hosts {
         for (index, a) in host.servers.applications.iter().enumerate() {
             let utilisation = window.server(host.number, index, a.config.workers);
-            all.push(ServerObservation { utilisation, ..a.observation.clone() });
+            let mut seen = ServerObservation { utilisation, ..a.observation.clone() };
+            seen.sojourn.settle();
+            all.push(seen);
         }
     }
     all
 }
 
-fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObservation> {
+/// A director with all it did, before it was without power as well.
+fn whole_director(world: &World, host: &Host, window: &Window) -> Option<DirectorObservation> {
+    let mut now = director(world, host)?;
+    now.rates = window.rates(host.number);
+    now.cpu_utilisation = window.cpu(host.number);
+    for past in world.faults.past(host.number) {
+        now.connections += past.connections;
+        now.no_destination += past.no_destination;
+        now.entries_max = now.entries_max.max(past.entries_max);
+        for d in &past.destinations {
+            let same = |o: &&mut DestinationObservation| {
+                (o.service, o.rip, o.port) == (d.service, d.rip, d.port)
+            };
+            if let Some(o) = now.destinations.iter_mut().find(same) {
+                o.connections += d.connections;
+                o.packets_in += d.packets_in;
+                o.bytes_in += d.bytes_in;
+                o.packets_out += d.packets_out;
+                o.bytes_out += d.bytes_out;
+            } else {
+                now.destinations.push(DestinationObservation {
+                    active: 0,
+                    inactive: 0,
+                    ..d.clone()
+                });
+            }
+        }
+    }
+    Some(now)
+}
+
+/// A director with what it did since it got its power; rates are not known.
+pub(super) fn director(world: &World, host: &Host) -> Option<DirectorObservation> {
     let ipvs = &host.director()?.ipvs;
     let owner = |ip: IpAddr| {
         let ip = world.fabric.book.find(ip);
@@ -127,8 +161,8 @@ fn director(world: &World, host: &Host, window: &Window) -> Option<DirectorObser
         no_destination: ipvs.no_destination(),
         entries: u64::from(ipvs.entries()),
         entries_max: u64::from(ipvs.entries_max()),
-        rates: window.rates(host.number),
-        cpu_utilisation: window.cpu(host.number),
+        rates: Rates::default(),
+        cpu_utilisation: 0.0,
         destinations,
     })
 }
@@ -177,9 +211,8 @@ fn drops(world: &World) -> Vec<DropObservation> {
     };
     let mut all: Vec<_> = world
         .fabric
-        .drops
-        .iter()
-        .map(|(&(at, reason), tally)| DropObservation {
+        .drops()
+        .map(|((at, reason), tally)| DropObservation {
             place: place(at),
             reason: reason.name(),
             packets: tally.packets,

@@ -11,8 +11,10 @@
 //! # }
 //! ```
 
+mod available;
 mod bench;
 mod build;
+mod fault;
 mod gather;
 mod operator;
 mod sample;
@@ -40,6 +42,10 @@ struct Link {
     name: String,
     directions: [u32; 2],
     up: bool,
+    /// Whether it is up when nothing holds it down.
+    wanted: bool,
+    /// How many things hold it down: faults, ends without power.
+    held: u32,
     standby: bool,
 }
 
@@ -52,8 +58,12 @@ pub struct World {
     links: Vec<Link>,
     link_events: Vec<LinkEvent>,
     operator: operator::Operator,
-    /// Switches and links as configured, for the spanning tree.
-    bridges: WorldConfig,
+    faults: fault::Faults,
+    /// Switches and links as configured, for the spanning tree, and hosts, which are built again when
+    /// they have been without power.
+    plan: WorldConfig,
+    /// Addresses as configured.
+    addresses: available::Addresses,
     series: Vec<SeriesPoint>,
     sampler: sample::Sampling,
     /// Connections count from here.
@@ -172,6 +182,7 @@ impl World {
         }
         match event {
             Event::Link { index } => self.link_event(index),
+            Event::Fault { task } => self.fault_task(task),
             Event::Sample => self.sample(),
             Event::Operator { index } => self.operate(index as usize),
             other => {
@@ -213,18 +224,20 @@ impl World {
         }
     }
 
-    #[cold]
+    /// Sends a frame by every other port of a switch; the last one takes the frame itself.
+    #[inline(never)]
     fn flood(&mut self, number: u16, port: u16, packet: PacketId) {
-        let outs: Vec<u32> = self.switches[number as usize].flood(port).collect();
-        let Some((last, others)) = outs.split_last() else {
+        let mut ports = self.switches[number as usize].flood(port);
+        let Some(mut direction) = ports.next() else {
             self.fabric.drop(Place::Switch(number), Reason::Filtered, packet);
             return;
         };
-        for &direction in others {
+        for next in ports {
             let copy = self.fabric.packets.duplicate(packet);
             self.fabric.send(direction, copy);
+            direction = next;
         }
-        self.fabric.send(*last, packet);
+        self.fabric.send(direction, packet);
     }
 
     /// The present.

@@ -5,6 +5,7 @@ use crate::config::{Operation, OperatorTask, WorldConfig};
 use crate::engine::Time;
 use crate::hosts::Host;
 use crate::hosts::fabric::{Event, Fabric};
+use crate::hosts::power::PowerState;
 use crate::ipvs::rules::{ServerRule, ServiceRule};
 use crate::ipvs::{
     Command, ConnectionEntry, DestinationEntry, Ipvs, IpvsError, ServiceEntry, State,
@@ -73,6 +74,8 @@ impl World {
             return;
         };
         match task {
+            // nobody can log in
+            _ if host.power() == PowerState::Off => {}
             OperatorTask::Change(command) => {
                 if let Err(error) = host.administer(&mut self.fabric, command) {
                     let time = self.fabric.now;

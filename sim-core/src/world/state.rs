@@ -2,8 +2,10 @@
 
 use super::{Link, World};
 use crate::hosts::fabric::{Place, Reason};
+use crate::hosts::power::PowerState;
 use crate::net::link::Endpoint;
 use crate::net::topology;
+use crate::observe::timeline::Kind;
 
 /// How much a world keeps: numbers of slots, which are used again and never given back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -26,9 +28,31 @@ impl World {
     /// A link goes down or up.
     pub(super) fn link_event(&mut self, index: u32) {
         let event = &self.link_events[index as usize];
-        let up = event.up;
-        let found = self.links.iter_mut().find(|l| l.name == event.link && l.up != up);
-        let Some(link) = found else { return };
+        let found = self.links.iter().position(|l| l.name == event.link);
+        let Some(number) = found else { return };
+        if self.links[number].wanted != event.up {
+            let now = if event.up { "over" } else { "link down" };
+            self.fabric.note(None, Kind::Fault, event.link.as_str(), now);
+        }
+        self.links[number].wanted = event.up;
+        self.refresh_link(number);
+    }
+
+    /// Something holds a link down from now on, or not any more.
+    pub(super) fn hold_link(&mut self, number: usize, down: bool) {
+        let held = &mut self.links[number].held;
+        debug_assert!(down || *held > 0, "a link is let go as often as it is held");
+        *held = if down { *held + 1 } else { held.saturating_sub(1) };
+        self.refresh_link(number);
+    }
+
+    /// A link goes down or up, if it is not what it should be.
+    fn refresh_link(&mut self, number: usize) {
+        let link = &mut self.links[number];
+        let up = link.wanted && link.held == 0;
+        if link.up == up {
+            return;
+        }
         link.up = up;
         let directions = link.directions;
         for direction in directions {
@@ -69,7 +93,7 @@ impl World {
     /// some milliseconds); where it changes, its switches forget what they learned (topology change).
     pub(super) fn assign_links(&mut self) {
         let links = &self.links;
-        let closed = topology::spanning_tree_with(&self.bridges, |l| links[l].up);
+        let closed = topology::spanning_tree_with(&self.plan, |l| links[l].up);
         let carries: Vec<bool> = (0..links.len())
             .map(|l| links[l].up && !closed.contains(&l) && self.is_in_use(l))
             .collect();
@@ -91,7 +115,7 @@ impl World {
             }
         }
         if changed {
-            for (switch, config) in self.switches.iter_mut().zip(&self.bridges.switches) {
+            for (switch, config) in self.switches.iter_mut().zip(&self.plan.switches) {
                 if config.spanning_tree {
                     switch.forget_all();
                 }
@@ -143,6 +167,9 @@ impl World {
         }
         i.direction = direction;
         let addresses: Vec<_> = i.ips().collect();
+        if h.power() != PowerState::Running {
+            return;
+        }
         for ip in addresses {
             h.ip.announce(&mut self.fabric, interface, ip);
         }

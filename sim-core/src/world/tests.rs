@@ -73,3 +73,46 @@ fn a_director_answers_a_ping_of_its_virtual_address_itself() {
     assert_eq!((o.directors[0].packets_in, o.directors[0].packets_out), (1, 1));
     assert_eq!(o.directors[0].connections, 0);
 }
+
+#[test]
+fn a_power_switch_cuts_a_host_off_and_its_power_returns_beside_that_of_faults() {
+    use crate::config::{Boot, FaultConfig, FaultEnd, FaultKind, FaultStart};
+    use crate::engine::{Dist, Time};
+    use crate::hosts::power::PowerState;
+    let mut one = host("one", 1, None);
+    one.boot = Boot { time: Dist::Constant(1.0), programs: true };
+    let config = WorldConfig {
+        duration: Span::from_secs(60),
+        hosts: vec![one, host("two", 2, None)],
+        faults: vec![FaultConfig {
+            name: "fuse".into(),
+            what: FaultKind::PowerLoss {
+                hosts: vec!["one".into()],
+                switches: Vec::new(),
+                boot: None,
+            },
+            when: FaultStart::At(vec![Span::from_secs(5)]),
+            end: FaultEnd::After(Dist::Constant(5.0)),
+        }],
+        ..WorldConfig::default()
+    };
+    let mut world = World::build(&config).expect("a good configuration");
+    let at = |s| Time::ZERO + Span::from_secs(s);
+    let state = |world: &mut World, s| {
+        world.run_until(at(s));
+        world.hosts[0].power()
+    };
+    world.run_until(at(2));
+    world.fabric.switch_power(0, false);
+    assert_eq!(state(&mut world, 3), PowerState::Off);
+    world.fabric.switch_power(0, true);
+    world.run_until(at(3));
+    assert_eq!(world.hosts[0].power(), PowerState::Off, "it boots");
+    assert_eq!(state(&mut world, 4), PowerState::Running);
+    assert_eq!(state(&mut world, 8), PowerState::Off);
+    world.fabric.switch_power(0, false);
+    assert_eq!(state(&mut world, 12), PowerState::Off, "the fuse alone does not bring it back");
+    world.fabric.switch_power(0, true);
+    assert_eq!(state(&mut world, 14), PowerState::Running);
+    assert_eq!(world.hosts[1].power(), PowerState::Running);
+}

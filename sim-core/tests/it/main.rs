@@ -3,9 +3,12 @@
 mod applications;
 mod arithmetic;
 mod arp;
+mod availability;
 mod balancing;
+mod checks;
 mod conservation;
 mod director;
+mod faults;
 mod filter;
 mod fragments;
 mod frames;

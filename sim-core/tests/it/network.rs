@@ -94,7 +94,6 @@ pub(crate) fn server(transport: Transport, port: u16) -> ServerConfig {
         closer: Closer::Server,
         close_delay: Dist::Constant(0.0),
         answers: AnswerConfig::default(),
-        health: Health::Well,
     }
 }
 

@@ -121,7 +121,10 @@ fn outages_after_crashes_at_random_phases_are_uniform() {
         let (low, high) = ((2 * interval + skew) as f64, (3 * interval + skew) as f64);
         assert!(outages.iter().all(|o| *o > low && *o <= high));
         let mean = outages.iter().sum::<f64>() / CRASHES as f64;
-        assert!((mean - f64::midpoint(low, high)).abs() < 0.01 * (high - low), "row {number}: {mean}");
+        assert!(
+            (mean - f64::midpoint(low, high)).abs() < 0.01 * (high - low),
+            "row {number}: {mean}"
+        );
         let d = distance(outages, low, high);
         assert!(d < 1.628 / (CRASHES as f64).sqrt(), "row {number}: {d}");
         pair.master.stop(&mut pair.wishes);

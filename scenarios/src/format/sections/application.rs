@@ -1,6 +1,7 @@
 //! What runs on hosts: IPVS, servers, clients.
 
 use super::host::{SETUP, SETUP_FILE};
+use super::keepalived::{KEEPALIVED, KEEPALIVED_START};
 use super::{BYTES, COUNT, TEXTS, TIME, field};
 use crate::format::field::Absent::{Default, Means, Required};
 use crate::format::field::{Kind, Section};
@@ -25,6 +26,8 @@ pub static DIRECTOR: Section = Section {
             Means("those of the rules (-P -z)"),
             "Addresses of the director that FULLNAT services without own ones put in the place of clients'.",
         ),
+        KEEPALIVED,
+        KEEPALIVED_START,
         SETUP,
         SETUP_FILE,
     ],

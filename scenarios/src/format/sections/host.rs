@@ -1,5 +1,6 @@
 //! Hosts: interfaces, kernel settings, TCP, CPU.
 
+use super::keepalived::{KEEPALIVED, KEEPALIVED_START};
 use super::{OF_NETWORK, SMALL, field};
 use crate::format::field::Absent::{Default, Means, Required};
 use crate::format::field::{Field, Kind, Section};
@@ -301,6 +302,8 @@ pub static HOST: Section = Section {
         field("sysctl", Kind::Table(&SYSCTL), Means("the defaults"), "Kernel settings."),
         field("tcp", Kind::Table(&TCP), Means("as in [tcp]"), "TCP of this host."),
         field("cpu", Kind::Table(&CPU), Means("no cost"), "CPU that received packets must pass."),
+        KEEPALIVED,
+        KEEPALIVED_START,
         SETUP,
         SETUP_FILE,
     ],

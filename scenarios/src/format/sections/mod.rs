@@ -3,14 +3,18 @@
 mod application;
 mod cluster;
 mod host;
+mod keepalived;
 mod network;
 mod operator;
+mod outage;
 
 pub use application::{CLIENT, DIRECTOR, IPVS_SYSCTL, SERVER};
 pub use cluster::{CLUSTER, CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
 pub use host::{CPU, HOST, INTERFACE, INTERFACE_SYSCTL, KEEPALIVE, SYSCTL, TCP};
+pub use keepalived::{FILE_EVENT, PROCESS_EVENT, SCRIPT_EVENT};
 pub use network::{LINK, LINK_EVENT, LINK_PROPERTIES, NETWORK, SWITCH};
 pub use operator::{RULE_EVENT, VIEW};
+pub use outage::OUTAGE;
 
 use super::distribution::Quantity;
 use super::field::Absent::{Default, Means, Required};
@@ -186,6 +190,24 @@ pub static SCENARIO: Section = Section {
         ),
         field("view", Kind::Tables(&VIEW), Means("none"), "What ipvsadm shows at some times."),
         field(
+            "script_event",
+            Kind::Tables(&SCRIPT_EVENT),
+            Means("none"),
+            "Scripts of keepalived end differently from some time on.",
+        ),
+        field(
+            "file_event",
+            Kind::Tables(&FILE_EVENT),
+            Means("none"),
+            "Files that keepalived tracks hold other numbers from some time on.",
+        ),
+        field(
+            "process_event",
+            Kind::Tables(&PROCESS_EVENT),
+            Means("none"),
+            "More or fewer processes that keepalived tracks run from some time on.",
+        ),
+        field(
             "server",
             Kind::Tables(&SERVER),
             Means("none"),
@@ -196,6 +218,12 @@ pub static SCENARIO: Section = Section {
             Kind::Tables(&CLIENT),
             Means("none"),
             "An application that makes requests.",
+        ),
+        field(
+            "outage",
+            Kind::Table(&OUTAGE),
+            Means("half a second, or 20 requests"),
+            "What counts as an outage.",
         ),
         field(
             "run",

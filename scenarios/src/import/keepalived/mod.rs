@@ -83,6 +83,16 @@ pub enum Target {
     },
 }
 
+impl Target {
+    /// Its port; 0 for any port and for a mark.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Address { port, .. } => port,
+            Self::Fwmark { .. } => 0,
+        }
+    }
+}
+
 /// A configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Configuration {

@@ -1,6 +1,6 @@
 //! Virtual servers as rules of a director, as they are while every real server is up.
 
-use super::{Configuration, Findings, SyncDaemon, Target, VirtualServer};
+use super::{Configuration, Findings, RealServer, SyncDaemon, Target, VirtualServer};
 use crate::import::ipvsadm::{Action, Rules};
 use sim_core::ipvs::Command;
 use sim_core::ipvs::rules::{
@@ -16,7 +16,7 @@ impl Configuration {
         let mut rules = Rules::default();
         for server in &self.servers {
             for target in &server.targets {
-                let service = service(server, *target);
+                let service = server.service(*target);
                 let add = Action::Change(Command::AddService(service.clone()));
                 if let Err(problem) = rules.play(&add, &server.place) {
                     findings.problems.push(problem);
@@ -71,44 +71,49 @@ impl Configuration {
     }
 }
 
-/// A service without its real servers.
-fn service(server: &VirtualServer, target: Target) -> ServiceRule {
-    let v6 = server.servers.first().is_some_and(|s| s.ip.is_ipv6());
-    let key = match target {
-        Target::Address { ip, port } => {
-            ServiceKey::Address { protocol: server.protocol, vip: ip, port }
+impl VirtualServer {
+    /// The IPVS service of one of its targets, without real servers.
+    pub fn service(&self, target: Target) -> ServiceRule {
+        let v6 = self.servers.first().is_some_and(|s| s.ip.is_ipv6());
+        let key = match target {
+            Target::Address { ip, port } => {
+                ServiceKey::Address { protocol: self.protocol, vip: ip, port }
+            }
+            Target::Fwmark { mark, v6: family } => {
+                ServiceKey::Fwmark { mark, v6: family.unwrap_or(v6) }
+            }
+        };
+        let plain = ServiceRule::new(key);
+        ServiceRule {
+            scheduler: self.scheduler,
+            sched_flags: self.sched_flags,
+            persistent: self.persistence,
+            netmask_len: self.granularity.unwrap_or(plain.netmask_len).min(plain.netmask_len),
+            one_packet: self.one_packet,
+            engine: self.engine.as_ref().filter(|e| *e == "sip").map(|_| Engine::Sip),
+            ..plain
         }
-        Target::Fwmark { mark, v6: family } => {
-            ServiceKey::Fwmark { mark, v6: family.unwrap_or(v6) }
+    }
+}
+
+impl RealServer {
+    /// Its rule in a service on a port (0 for a mark). Without NAT it has the port of the service.
+    pub fn rule(&self, service_port: u16) -> ServerRule {
+        let mapped = self.forwarding == Forwarding::Nat && self.port > 0;
+        ServerRule {
+            port: if mapped { self.port } else { service_port },
+            forwarding: self.forwarding,
+            tunnel: self.tunnel,
+            weight: u16::try_from(self.weight).unwrap_or(u16::MAX),
+            upper_threshold: self.thresholds.0,
+            lower_threshold: self.thresholds.1,
+            ..ServerRule::new(self.ip, service_port)
         }
-    };
-    let plain = ServiceRule::new(key);
-    ServiceRule {
-        scheduler: server.scheduler,
-        sched_flags: server.sched_flags,
-        persistent: server.persistence,
-        netmask_len: server.granularity.unwrap_or(plain.netmask_len).min(plain.netmask_len),
-        one_packet: server.one_packet,
-        engine: server.engine.as_ref().filter(|e| *e == "sip").map(|_| Engine::Sip),
-        ..plain
     }
 }
 
 fn real_servers(server: &VirtualServer, target: Target) -> Vec<ServerRule> {
-    let vip_port = match target {
-        Target::Address { port, .. } => port,
-        Target::Fwmark { .. } => 0,
-    };
-    let rule = |s: &super::RealServer| ServerRule {
-        port: if s.forwarding == Forwarding::Nat && s.port > 0 { s.port } else { vip_port },
-        forwarding: s.forwarding,
-        tunnel: s.tunnel,
-        weight: u16::try_from(s.weight).unwrap_or(u16::MAX),
-        upper_threshold: s.thresholds.0,
-        lower_threshold: s.thresholds.1,
-        ..ServerRule::new(s.ip, vip_port)
-    };
-    server.servers.iter().map(rule).collect()
+    server.servers.iter().map(|s| s.rule(target.port())).collect()
 }
 
 fn note(server: &VirtualServer, findings: &mut Findings) {

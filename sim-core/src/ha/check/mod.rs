@@ -168,6 +168,11 @@ impl Checks {
         pool.services.first().map(|s| s.key)
     }
 
+    /// The virtual addresses of a virtual server; `None`: no such one.
+    pub fn addresses(&self, pool: usize) -> Option<impl Iterator<Item = IpAddr> + '_> {
+        self.pools.get(pool).map(Pool::addresses)
+    }
+
     /// Address and port of a real server (`None`: of the sorry server).
     pub fn server(&self, pool: u32, server: Option<u32>) -> Option<(IpAddr, u16)> {
         let pool = self.config.virtual_servers.get(pool as usize)?;

@@ -1,6 +1,6 @@
 //! The BFD process of keepalived on a host: control packets over UDP.
 
-use super::{Life, Program};
+use super::part;
 use crate::config::BfdConfig;
 use crate::engine::{Stream, Time};
 use crate::ha::bfd::{Action, Bfd, ControlPacket, LENGTH, PORT};
@@ -19,7 +19,7 @@ const SOCKET_KEEPS: usize = 277;
 
 /// The BFD process of a host.
 #[derive(Debug)]
-pub struct BfdDaemon {
+pub(super) struct BfdDaemon {
     config: Vec<BfdConfig>,
     random: Stream,
     running: Option<Box<Running>>,
@@ -38,18 +38,12 @@ struct Running {
 
 impl BfdDaemon {
     /// A process that does not run.
-    pub fn new(config: &[BfdConfig], random: Stream) -> Self {
+    pub(super) fn new(config: &[BfdConfig], random: Stream) -> Self {
         Self { config: config.to_vec(), random, running: None }
     }
 
     pub(super) const fn is_running(&self) -> bool {
         self.running.is_some()
-    }
-
-    /// Whether a session is up, by its name.
-    pub fn is_up(&self, name: &str) -> bool {
-        let at = self.config.iter().position(|s| s.name == name);
-        self.running.as_ref().zip(at).is_some_and(|(r, at)| r.machine.is_up(at))
     }
 }
 
@@ -72,23 +66,29 @@ impl Host {
         self.with_bfd(fab, |_, _| {});
     }
 
-    /// The BFD process is told something else. It says no farewell.
-    pub(super) fn bfd_order(&mut self, fab: &mut Fabric, life: Life) {
-        match life {
-            Life::Stopped | Life::Killed => {
-                if let Some(daemon) = &mut self.daemons.bfd {
-                    daemon.running = None;
-                }
-            }
-            Life::Frozen => self.with_bfd(fab, |r, _| r.frozen = true),
-            Life::Running => self.with_bfd(fab, |r, now| {
-                r.frozen = false;
-                for (from, ttl, bytes) in core::mem::take(&mut r.waiting) {
-                    r.machine.receive(now, (from, ttl), &bytes, &mut r.actions);
-                }
-                r.machine.wake(now, &mut r.actions);
-            }),
+    /// The process ends, without a farewell.
+    pub(super) fn bfd_end(&mut self) {
+        if let Some(daemon) = &mut self.daemons.bfd {
+            daemon.running = None;
         }
+    }
+
+    /// The process stands still.
+    pub(super) fn bfd_freeze(&mut self) {
+        if let Some(running) = self.daemons.bfd.as_mut().and_then(|d| d.running.as_mut()) {
+            running.frozen = true;
+        }
+    }
+
+    /// The process goes on.
+    pub(super) fn bfd_thaw(&mut self, fab: &mut Fabric) {
+        self.with_bfd(fab, |running, now| {
+            running.frozen = false;
+            for (from, ttl, bytes) in core::mem::take(&mut running.waiting) {
+                running.machine.receive(now, (from, ttl), &bytes, &mut running.actions);
+            }
+            running.machine.wake(now, &mut running.actions);
+        });
     }
 
     /// A deadline of the process may have come.
@@ -143,6 +143,7 @@ impl Host {
                             (format!("BFD {name}"), if up { "up" } else { "down" });
                         fab.note(Some(self.number), Kind::Check, subject, value);
                         self.vrrp_bfd(fab, name, up);
+                        self.checker_session(fab, name, up);
                     }
                 }
             }
@@ -150,8 +151,8 @@ impl Host {
             let deadline = running.machine.next_deadline();
             if !running.frozen && deadline < running.armed {
                 running.armed = deadline;
-                let daemon = Program::Bfd.number();
-                fab.queue.push(deadline.max(fab.now), Event::Daemon { host: self.number, daemon });
+                let event = Event::Daemon { host: self.number, daemon: part::BFD };
+                fab.queue.push(deadline.max(fab.now), event);
             }
         }
         self.daemons.bfd = Some(daemon);

@@ -4,8 +4,8 @@ use super::*;
 
 const SORRY: u8 = 99;
 
-fn sorry(inhibit: bool) -> Option<SorryConfig> {
-    Some(SorryConfig { rule: ServerRule::new(rip(SORRY), 80), inhibit })
+fn sorry(inhibit: bool) -> SorryConfig {
+    SorryConfig { rule: ServerRule::new(rip(SORRY), 80), inhibit }
 }
 
 /// Answers by a table of servers that are down.
@@ -40,7 +40,7 @@ fn with_alpha_a_server_is_added_by_its_first_success() {
 fn with_alpha_the_sorry_server_stands_in_from_the_start() {
     let mut vs = web(1);
     vs.servers[0].checkers[0].alpha = true;
-    vs.sorry = sorry(false);
+    vs.sorry = Some(sorry(false));
     let mut lab = Lab::new(&config(vs));
     lab.run(at(1.0), down(&[]));
     let all = [
@@ -55,7 +55,7 @@ fn with_alpha_the_sorry_server_stands_in_from_the_start() {
 #[test]
 fn when_the_last_server_goes_the_sorry_server_comes_and_leaves_before_the_first_is_back() {
     let mut vs = web(2);
-    vs.sorry = sorry(false);
+    vs.sorry = Some(sorry(false));
     let mut lab = Lab::new(&config(vs));
     lab.run(at(0.5), down(&[]));
     lab.run(at(9.5), down(&[0, 1]));
@@ -69,7 +69,7 @@ fn when_the_last_server_goes_the_sorry_server_comes_and_leaves_before_the_first_
 fn an_inhibited_sorry_server_and_inhibited_servers_only_change_their_weights() {
     let mut vs = web(1);
     vs.servers[0].inhibit = true;
-    vs.sorry = sorry(true);
+    vs.sorry = Some(sorry(true));
     let mut lab = Lab::new(&config(vs));
     lab.run(at(0.5), down(&[]));
     lab.run(at(9.5), down(&[0]));
@@ -90,7 +90,7 @@ fn an_inhibited_sorry_server_and_inhibited_servers_only_change_their_weights() {
 fn a_quorum_is_lost_below_its_hysteresis_and_gained_above_it() {
     // quorum 3, hysteresis 1: lost below 2, gained from 4 on
     let mut vs = web(5);
-    (vs.quorum, vs.hysteresis, vs.sorry) = (3, 1, sorry(false));
+    (vs.quorum, vs.hysteresis, vs.sorry) = (3, 1, Some(sorry(false)));
     let mut lab = Lab::new(&config(vs));
     let quorums = |lab: &Lab| {
         let quorum = |n: &(Time, Note)| match n.1 {
@@ -124,7 +124,7 @@ fn a_quorum_is_lost_below_its_hysteresis_and_gained_above_it() {
 #[test]
 fn at_the_start_too_few_servers_give_way_to_the_sorry_server() {
     let mut vs = web(2);
-    (vs.quorum, vs.hysteresis, vs.sorry) = (2, 1, sorry(false));
+    (vs.quorum, vs.hysteresis, vs.sorry) = (2, 1, Some(sorry(false)));
     let lab = Lab::new(&config(vs));
     let all = [
         "add TCP 10.0.0.200:80",
@@ -176,7 +176,7 @@ fn with_nat_a_server_keeps_its_port_in_every_service_of_a_group_otherwise_it_has
 fn a_clean_stop_takes_out_servers_and_services_and_a_kill_nothing() {
     let stopped = |how, flush| {
         let mut vs = web(2);
-        vs.sorry = sorry(true);
+        vs.sorry = Some(sorry(true));
         let mut lab = Lab::new(&CheckConfig { flush_on_stop: how, flush, ..config(vs) });
         let begun = lab.commands.len();
         let mut out = Vec::new();

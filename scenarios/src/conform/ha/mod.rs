@@ -1,0 +1,25 @@
+//! Recorded cases of clusters that stay up: real keepalived on real kernels, whose configurations are run
+//! as scenarios and whose every state, advert, announcement, pool and interval must come out.
+
+pub mod case;
+pub mod course;
+pub mod interval;
+pub mod keepalived;
+pub mod lab;
+pub mod observed;
+pub mod play;
+pub mod probes;
+
+pub use case::Case;
+pub use interval::{Interval, Report};
+
+/// Plays a case and compares it with what was recorded.
+///
+/// # Errors
+/// Why it cannot be played.
+pub fn judge(case: &Case) -> Result<Report, String> {
+    match case.subject {
+        case::Subject::Keepalived => keepalived::judge(case),
+        case::Subject::Heartbeat => Err("cases of heartbeat are not played".to_owned()),
+    }
+}

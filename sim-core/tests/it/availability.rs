@@ -1,0 +1,114 @@
+//! Outages of clients in a whole world, and who stood for the VIP meanwhile.
+
+use crate::network::*;
+use sim_core::config::*;
+use sim_core::engine::{Dist, Span, Time};
+use sim_core::ipvs::rules::Forwarding;
+use sim_core::observe::timeline::Kind;
+use sim_core::observe::{Failure, Outage};
+
+fn s(n: f64) -> Time {
+    Time::ZERO + Span::from_secs_f64(n)
+}
+
+/// One request a second for 30 s, and a cable that is down for a while.
+fn probed(transport: Transport, down: u64, up: u64) -> WorldConfig {
+    let mut config = cluster(Forwarding::Nat, transport, 53);
+    let link = config.links.iter().find(|l| l.name.contains("director")).unwrap();
+    let name = link.name.clone();
+    config.link_events = vec![event(down, &name, false), event(up, &name, true)];
+    config.duration = Span::from_secs(30);
+    let probe = &mut config.hosts[0].clients[0];
+    probe.load = Load::At((0..30).map(Span::from_secs).collect());
+    probe.timeout = Some(Span::from_millis(900));
+    config
+}
+
+fn length(outages: &[Outage]) -> Vec<(Time, Time, u64)> {
+    outages.iter().map(|o| (o.begin, o.end, o.lost())).collect()
+}
+
+#[test]
+fn an_outage_goes_from_the_first_lost_request_to_the_first_served_one() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let o = run(&probed(transport, 10_500, 14_200));
+        let seen = &o.availability[0];
+        assert_eq!(length(&seen.outages), [(s(11.0), s(15.0), 4)], "{transport:?}");
+        assert_eq!((seen.served, seen.lost(), seen.isolated, seen.reset), (26, 4, 0, 0));
+        assert_eq!(seen.outages[0].failed[Failure::TimedOut as usize], 4);
+        assert_eq!(length(&o.services[0].outages), length(&seen.outages));
+        let words = if transport == Transport::Udp { "udp" } else { "tcp" };
+        assert_eq!(o.services[0].name, format!("{VIP}:53/{words}"));
+        let cause = &o.timeline[seen.outages[0].cause.unwrap() as usize];
+        assert_eq!(
+            (cause.kind, cause.time, cause.value.as_str()),
+            (Kind::Fault, s(10.5), "link down")
+        );
+        let told: Vec<_> = o.timeline.iter().filter(|e| e.kind == Kind::Outage).collect();
+        assert_eq!((told[0].time, told[1].time), (s(11.0), s(15.0)));
+    }
+}
+
+#[test]
+fn a_request_under_way_is_the_first_that_is_lost() {
+    // the answer comes after 1.6 ms
+    let o = run(&probed(Transport::Udp, 10_001, 12_500));
+    let seen = &o.availability[0];
+    assert_eq!(length(&seen.outages), [(s(10.0), s(13.0), 3)]);
+    let cause = &o.timeline[seen.outages[0].cause.unwrap() as usize];
+    assert_eq!(cause.time, s(10.001));
+}
+
+#[test]
+fn a_connection_that_lives_through_an_outage_is_reset_by_it() {
+    let mut config = probed(Transport::Tcp, 5_500, 9_500);
+    let client = &mut config.hosts[0].clients[0];
+    client.load = Load::At(vec![Span::ZERO, Span::from_secs(1), Span::from_secs(20)]);
+    client.requests = Dist::Constant(20.0);
+    client.think = Dist::Constant(1.0);
+    client.closer = Closer::Client;
+    client.timeout = Some(Span::from_millis(8_000));
+    for rs in &mut config.hosts[3..] {
+        rs.servers[0].closer = Closer::Client;
+    }
+    let o = run(&config);
+    let seen = &o.availability[0];
+    // all give up after eight seconds; the first two were in an outage then or had been
+    assert_eq!(o.clients[0].connections_failed[Failure::TimedOut as usize], 3);
+    assert_eq!(seen.reset, 3);
+    assert_eq!(seen.outages.iter().map(|o| o.reset).sum::<u64>(), 2, "{:?}", seen.outages);
+}
+
+#[test]
+fn two_clients_of_one_service_are_told_apart() {
+    let mut config = probed(Transport::Udp, 10_500, 14_200);
+    let mut other = config.hosts[0].clients[0].clone();
+    other.name = "other".into();
+    other.load = Load::At(vec![Span::from_secs(11), Span::from_millis(20_500)]);
+    config.hosts[0].clients.push(other);
+    let o = run(&config);
+    let counts: Vec<_> = o.availability.iter().map(|a| (a.served, a.lost())).collect();
+    assert_eq!(counts, [(26, 4), (1, 1)]);
+    assert_eq!((o.services.len(), o.services[0].served, o.services[0].lost()), (1, 27, 5));
+    assert_eq!(length(&o.services[0].outages), [(s(11.0), s(15.0), 5)]);
+    assert_eq!(length(&o.availability[1].outages), [(s(11.0), s(20.5), 1)]);
+}
+
+#[test]
+fn requests_before_the_end_of_the_warm_up_do_not_count() {
+    let mut config = probed(Transport::Udp, 1_500, 4_200);
+    config.warmup = Span::from_secs(3);
+    let o = run(&config);
+    assert_eq!((o.availability[0].served, o.availability[0].lost()), (25, 2));
+}
+
+#[test]
+fn the_director_holds_the_vip_and_is_in_the_cache_of_the_router() {
+    let o = run(&probed(Transport::Udp, 10_500, 14_200));
+    let vip = &o.vips[0];
+    assert_eq!((vip.address, vip.extremes()), (VIP, (1, 1)));
+    assert_eq!(vip.holders[0].hosts, ["director"]);
+    let router = vip.caches.iter().find(|c| c.host == "router").unwrap();
+    assert_eq!(router.owners[0].1, "director");
+    assert_eq!(router.changes(), 0);
+}
