@@ -39,12 +39,7 @@ pub struct Foreign {
 /// Builds the configuration of one variant.
 ///
 /// What is wrong goes to `findings`; the configuration then has gaps and must not be run.
-pub fn world(
-    record: &Record,
-    seed: u64,
-    foreign: Foreign,
-    findings: &mut Findings,
-) -> WorldConfig {
+pub fn world(record: &Record, seed: u64, foreign: Foreign, findings: &mut Findings) -> WorldConfig {
     let mut builder = Builder::new(record, foreign);
     builder.cluster();
     builder.hosts();

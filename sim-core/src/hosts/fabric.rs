@@ -1,7 +1,7 @@
 //! What all hosts and switches share: the clock, the event queue, packets, links, and the account of
 //! what happened.
 
-use crate::engine::{Digest, FxMap, Queue, Time};
+use crate::engine::{Digest, FxMap, Queue, Span, Time};
 use crate::ipvs::DropReason;
 use crate::net::link::{Direction, Judged, Sent};
 use crate::net::slab::PacketSlab;
@@ -364,8 +364,8 @@ pub struct Fabric {
     pub timeline: Vec<Happening>,
     /// Whether somebody waits for what the timeline tells.
     pub listened: bool,
-    /// Sockets of power switches that were switched off (or on: `true`), by the host that they feed.
-    pub switched: Vec<(u16, bool)>,
+    /// Sockets of power switches that are switched off (or on: `true`), by the host that they feed, and when.
+    switched: Vec<(Time, u16, bool)>,
     /// Addresses whose neighbour entries are told.
     pub watched: Vec<Ip>,
     /// What scripts and the servers led by hand say to each other.
@@ -549,8 +549,22 @@ impl Fabric {
     /// happens now is over. A host that gets its power back boots.
     #[cold]
     pub fn switch_power(&mut self, host: u16, on: bool) {
-        self.switched.push((host, on));
-        self.queue.push(self.now, Event::Fault { task: SWITCHED });
+        self.switch_power_later(Span::ZERO, host, on);
+    }
+
+    /// The same after some time. The power switch does it whatever becomes of who told it.
+    #[cold]
+    pub fn switch_power_later(&mut self, after: Span, host: u16, on: bool) {
+        let at = self.now + after;
+        self.switched.push((at, host, on));
+        self.queue.push(at, Event::Fault { task: SWITCHED });
+    }
+
+    /// Takes what power switches do now: the host, and whether it gets power.
+    pub(crate) fn take_switched(&mut self) -> Vec<(u16, bool)> {
+        let now = self.now;
+        let due = self.switched.extract_if(.., |s| s.0 <= now);
+        due.map(|(_, host, on)| (host, on)).collect()
     }
 
     /// Drops a frame that was not for the host it came to ([`Reason::OtherHost`]).

@@ -4,6 +4,7 @@
 //! links. Protocol rules are not written here but in `net`, `tcp` and `ipvs`; here is the order in
 //! which a Linux host applies them.
 
+mod address;
 mod answer;
 mod arp;
 pub mod client;

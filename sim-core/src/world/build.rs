@@ -14,6 +14,7 @@ use crate::hosts::Host;
 use crate::hosts::client::{ClientApplication, Plan};
 use crate::hosts::cpu::Cpu;
 use crate::hosts::daemon::Daemons;
+use crate::hosts::daemon::heartbeat::mistakes;
 use crate::hosts::director::Director;
 use crate::hosts::fabric::{Event, Fabric, NO_TAP};
 use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
@@ -268,6 +269,7 @@ impl<'a> Builder<'a> {
                 direction: NO_LINK,
                 tap: NO_TAP,
                 plain: false,
+                vmacs: Vec::new(),
             });
         }
         Tunnels { devices, ports: config.fou.clone() }
@@ -315,6 +317,7 @@ impl<'a> Builder<'a> {
             direction: NO_LINK,
             tap: NO_TAP,
             plain: false,
+            vmacs: Vec::new(),
         }
     }
 
@@ -459,7 +462,15 @@ impl<'a> Builder<'a> {
         let tcp = TcpStack::new(config.tcp, config.sysctl.default_ttl, key);
         let mut host = Host::new(config.name.clone(), ip, tcp, plan);
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
-        host.daemons = Daemons::new(config, seed);
+        let names: Vec<_> = self.config.hosts.iter().map(|h| h.name.as_str()).collect();
+        host.daemons = Daemons::new(config, seed, &names);
+        let mistakes = config.heartbeat.iter().flat_map(|h| mistakes(h, config));
+        for what in mistakes.collect::<Vec<_>>() {
+            self.wrong(place, what);
+        }
+        if config.ldirectord.is_some() && config.ipvs.is_none() {
+            self.wrong(place, "ldirectord: the host has no IPVS");
+        }
         // keepalived loads the module ip_vs if it has virtual servers
         let balances =
             config.keepalived.as_ref().is_some_and(|k| !k.check.virtual_servers.is_empty());
