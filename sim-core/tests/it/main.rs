@@ -11,6 +11,7 @@ mod faults;
 mod filter;
 mod fragments;
 mod frames;
+mod heartbeat;
 mod icmp;
 mod ipv6;
 mod links;
