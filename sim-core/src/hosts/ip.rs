@@ -135,8 +135,8 @@ pub struct IpStack {
     pub balances: bool,
     /// Whether packets pass netfilter.
     pub filters: bool,
-    /// Whether it forwards packets, and neither IPVS nor netfilter looks at them: see
-    /// [`IpStack::settle_forwarding`].
+    /// Whether it forwards packets, and neither IPVS nor netfilter looks at them. Follows from
+    /// `sysctl.ip_forward`, `balances` and `filters`.
     pub forwards_plainly: bool,
     /// Counters.
     pub counters: IpCounters,
