@@ -4,6 +4,7 @@
 mod applications;
 mod check;
 mod cluster;
+mod faults;
 mod hosts;
 pub mod keepalived;
 mod links;
@@ -39,12 +40,7 @@ pub struct Foreign {
 /// Builds the configuration of one variant.
 ///
 /// What is wrong goes to `findings`; the configuration then has gaps and must not be run.
-pub fn world(
-    record: &Record,
-    seed: u64,
-    foreign: Foreign,
-    findings: &mut Findings,
-) -> WorldConfig {
+pub fn world(record: &Record, seed: u64, foreign: Foreign, findings: &mut Findings) -> WorldConfig {
     let mut builder = Builder::new(record, foreign);
     builder.cluster();
     builder.hosts();
@@ -74,6 +70,7 @@ pub fn world(
         builder.wrong(record.place_of("series"), message, label);
     }
     let link_events = builder.link_events();
+    let faults = builder.faults();
     let config = WorldConfig {
         seed,
         duration,
@@ -89,7 +86,7 @@ pub fn world(
         trace: None,
         link_events,
         operations: Vec::new(),
-        faults: Vec::new(),
+        faults,
     };
     if builder.problems.is_empty() && findings.problems.is_empty() {
         builder.check_network(&keepalived::settled(&config));

@@ -279,7 +279,12 @@ impl Reading<'_> {
         let directors = rules::read(record, &scripts, &keepalived, self);
         let mapped: Vec<_> = directors.iter().flat_map(|d| d.rules.mapped.clone()).collect();
         let mut findings = Findings::default();
-        let mut config = build::world(record, seed, build::Foreign { directors, scripts, keepalived }, &mut findings);
+        let mut config = build::world(
+            record,
+            seed,
+            build::Foreign { directors, scripts, keepalived },
+            &mut findings,
+        );
         self.problems.append(&mut findings.problems);
         findings.remarks.into_iter().for_each(|r| self.remark(r));
         let operator = operator::read(record, &mut config, self);

@@ -126,7 +126,7 @@ impl Host {
         for (i, client) in self.clients.iter_mut().enumerate() {
             client.begin(fab, self.number, i as u32);
         }
-        self.begin_daemons(fab);
+        self.begin_daemons(fab, |_| true);
     }
 
     /// The link of an interface has come up: its addresses are announced if `arp_notify` says so.

@@ -2,9 +2,7 @@
 
 use super::{Schedules, means_command, remark, vrrp};
 use crate::import::commands::Findings;
-use crate::import::keepalived::{
-    Check, Checker, Configuration, RealServer, Url, VirtualServer,
-};
+use crate::import::keepalived::{Check, Checker, Configuration, RealServer, Url, VirtualServer};
 use sim_core::config::{
     CheckConfig, CheckerConfig, CheckerKind, FileConfig, FlushOnStop, HttpConfig, RealServerConfig,
     RegexConfig, ScriptConfig, ScriptRun, SorryConfig, UrlConfig, VirtualServerConfig,
@@ -121,9 +119,7 @@ fn kind(check: &Check, target: (IpAddr, u16), schedules: &Schedules) -> CheckerK
                 dynamic: *dynamic,
                 runs: runs
                     .into_iter()
-                    .map(|(from, run)| {
-                        (from, ScriptRun { exit: run.exit, duration: run.duration })
-                    })
+                    .map(|(from, run)| (from, ScriptRun { exit: run.exit, duration: run.duration }))
                     .collect(),
                 ..ScriptConfig::new(*timeout)
             })

@@ -111,7 +111,9 @@ fn masters<'a>(config: &'a WorldConfig, instance: &VrrpInstance) -> Option<&'a H
         let same = |i: &&VrrpInstance| {
             (i.vrid, i.is_v6()) == (instance.vrid, instance.is_v6())
                 && i.addresses.iter().any(|a| instance.addresses.contains(a))
-                || i.addresses.is_empty() && instance.addresses.is_empty() && i.vrid == instance.vrid
+                || i.addresses.is_empty()
+                    && instance.addresses.is_empty()
+                    && i.vrid == instance.vrid
         };
         keepalived.vrrp.instances.iter().filter(same).map(|i| i.priority).max()
     };

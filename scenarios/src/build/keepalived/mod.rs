@@ -126,17 +126,21 @@ pub fn unknown<'a>(schedules: &'a Schedules, all: &Configuration) -> Vec<(&'a Pl
     let mut found = Vec::new();
     let commands: Vec<&str> = check::commands(all).collect();
     for s in &schedules.scripts {
-        let known = all.scripts.iter().any(|script| {
-            script.name == s.name || means_command(&s.name, &script.command)
-        }) || commands.iter().any(|c| means_command(&s.name, c));
+        let known = all
+            .scripts
+            .iter()
+            .any(|script| script.name == s.name || means_command(&s.name, &script.command))
+            || commands.iter().any(|c| means_command(&s.name, c));
         if !known {
-            found.push((&s.place, format!("no `vrrp_script` or MISC_CHECK is called `{}`", s.name)));
+            found
+                .push((&s.place, format!("no `vrrp_script` or MISC_CHECK is called `{}`", s.name)));
         }
     }
     for s in schedules.files.iter().filter(|s| !all.files.iter().any(|f| f.name == s.name)) {
         found.push((&s.place, format!("no `track_file` is called `{}`", s.name)));
     }
-    for s in schedules.processes.iter().filter(|s| !all.processes.iter().any(|p| p.name == s.name)) {
+    for s in schedules.processes.iter().filter(|s| !all.processes.iter().any(|p| p.name == s.name))
+    {
         found.push((&s.place, format!("no `vrrp_track_process` is called `{}`", s.name)));
     }
     found

@@ -91,10 +91,7 @@ fn instance(i: &Instance, host: &HostConfig, findings: &mut Findings) -> Option<
         timer_expired_backup: i.timer_expired_backup,
         tracks: i.trackers.iter().map(track).collect(),
         dont_track_primary: !i.track_primary,
-        vmac: i
-            .vmac
-            .as_ref()
-            .map(|v| VmacConfig { mac: Some(v.mac), transmit_base: v.xmit_base }),
+        vmac: i.vmac.as_ref().map(|v| VmacConfig { mac: Some(v.mac), transmit_base: v.xmit_base }),
         auth: i.authentication.as_ref().map_or(VrrpAuth::None, |(ah, password)| {
             let password = padded(password);
             if *ah { VrrpAuth::Ah(password) } else { VrrpAuth::Pass(password) }

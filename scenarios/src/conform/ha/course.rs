@@ -195,10 +195,8 @@ mod tests {
             (ms(20), "d1".to_owned(), pool(&[("a", 0), ("c", 1)])),
         ];
         let changes = pool_changes(&Observed { pools, ..Observed::default() });
-        let told: Vec<_> = changes
-            .iter()
-            .map(|c| (c.at, c.since, c.server.as_deref(), c.weight))
-            .collect();
+        let told: Vec<_> =
+            changes.iter().map(|c| (c.at, c.since, c.server.as_deref(), c.weight)).collect();
         let wanted = [
             (ms(10), ms(0), None, Some(0)),
             (ms(10), ms(0), Some("a"), Some(1)),

@@ -99,8 +99,7 @@ fn host(text: &mut String, name: &str, interfaces: &str, keys: &str) {
 }
 
 fn link(text: &mut String, name: &str, a: &str, b: &str) {
-    let _infallible =
-        write!(text, "\n[[link]]\nname = \"{name}\"\nbetween = [\"{a}\", \"{b}\"]\n");
+    let _infallible = write!(text, "\n[[link]]\nname = \"{name}\"\nbetween = [\"{a}\", \"{b}\"]\n");
 }
 
 /// Files that a case holds.

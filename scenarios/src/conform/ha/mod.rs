@@ -4,9 +4,9 @@
 pub mod case;
 pub mod course;
 pub mod interval;
-pub mod observed;
-pub mod lab;
 pub mod keepalived;
+pub mod lab;
+pub mod observed;
 pub mod play;
 pub mod probes;
 

@@ -136,12 +136,9 @@ impl Observed {
                     burst.last = a.at;
                     burst.count += 1;
                 }
-                None => bursts.push(Burst {
-                    from: a.from.clone(),
-                    first: a.at,
-                    last: a.at,
-                    count: 1,
-                }),
+                None => {
+                    bursts.push(Burst { from: a.from.clone(), first: a.at, last: a.at, count: 1 })
+                }
             }
         }
         bursts

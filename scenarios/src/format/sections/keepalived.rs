@@ -55,12 +55,7 @@ pub static FILE_EVENT: Section = Section {
         field("at", Kind::Span, Required, "From when on."),
         field("file", Kind::Text, Required, "Name of the `track_file`."),
         HOSTS,
-        field(
-            "value",
-            Kind::Signed(i32::MIN as i64, i32::MAX as i64),
-            Required,
-            "The number.",
-        ),
+        field("value", Kind::Signed(i32::MIN as i64, i32::MAX as i64), Required, "The number."),
     ],
 };
 

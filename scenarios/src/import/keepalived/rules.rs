@@ -1,6 +1,6 @@
 //! Virtual servers as rules of a director, as they are while every real server is up.
 
-use super::{Configuration, Findings, SyncDaemon, Target, VirtualServer, RealServer};
+use super::{Configuration, Findings, RealServer, SyncDaemon, Target, VirtualServer};
 use crate::import::ipvsadm::{Action, Rules};
 use sim_core::ipvs::Command;
 use sim_core::ipvs::rules::{

@@ -99,9 +99,9 @@ impl Daemons {
 }
 
 impl Host {
-    /// Puts the starts of programs into the queue.
-    pub(super) fn begin_daemons(&self, fab: &mut Fabric) {
-        if let Some(start) = self.daemons.keepalived {
+    /// Puts the starts of programs into the queue, of those that `may` start.
+    pub(crate) fn begin_daemons(&self, fab: &mut Fabric, may: impl Fn(Process) -> bool) {
+        if let Some(start) = self.daemons.keepalived.filter(|_| may(Process::Keepalived)) {
             let event = Event::Daemon { host: self.number, daemon: part::KEEPALIVED };
             fab.queue.push(fab.now + start, event);
         }

@@ -75,13 +75,11 @@ fn logged(case: &Case, change: &PoolChange) -> Option<Time> {
         Some(_) => ["Adding", "Enabling"],
     };
     let lines = case.log.iter().filter(|l| l.host == change.host);
-    let line = lines
-        .filter(|l| l.at + END >= change.since && l.at <= change.at)
-        .find(|l| {
-            verbs.iter().any(|v| l.text.starts_with(v))
-                && l.text.contains(&format!("[{ip}]:"))
-                && l.text.contains(&format!(":{port} "))
-        })?;
+    let line = lines.filter(|l| l.at + END >= change.since && l.at <= change.at).find(|l| {
+        verbs.iter().any(|v| l.text.starts_with(v))
+            && l.text.contains(&format!("[{ip}]:"))
+            && l.text.contains(&format!(":{port} "))
+    })?;
     Some(line.at)
 }
 

@@ -248,7 +248,8 @@ fn faults(case: &Case, starts: &[Start]) -> Result<Vec<FaultConfig>, String> {
             }
             what if what.contains("cut off") => {
                 let links = vec![(link_of(&here), None)];
-                let what = FaultKind::Impairment { links, traffic: Traffic::All, loss: 1.0, delay: None };
+                let what =
+                    FaultKind::Impairment { links, traffic: Traffic::All, loss: 1.0, delay: None };
                 add(n, what, event.at, until(n, event.host.as_ref(), &["reconnected"]));
             }
             what if what.ends_with("link down") => {
