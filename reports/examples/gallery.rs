@@ -7,8 +7,8 @@ use reports::{
     Cell, Column, Comparison, RowLength, Sense, Table, Unit,
     html::{self, Expectation, Figure, KeyFigure, Report, Section, Verdict},
     plot::{
-        Axis, Bar, BarPanel, BarSeries, Bars, Distribution, Form, Panel, Series, Shape, Svg,
-        TimeSeries,
+        Axis, Bar, BarPanel, BarSeries, Bars, Count, Distribution, Form, Lane, Panel, Series,
+        Shade, Shape, Stretch, Svg, TimeSeries, Timeline,
     },
 };
 
@@ -149,6 +149,8 @@ fn plots() -> Vec<(&'static str, Svg)> {
         ("many", shares(12, 2).svg()),
         ("crowd", crowd().svg()),
         ("odd", odd().svg()),
+        ("split-brain", split_brain().svg()),
+        ("year", year().svg()),
     ]
 }
 
@@ -286,5 +288,94 @@ fn odd() -> TimeSeries {
             panel("nothing", vec![]),
             panel("all equal", vec![(0.0, 3.0), (6.0, 3.0)]),
         ],
+    }
+}
+
+fn lane(group: &str, name: &str, stretches: &[(f64, f64, &str)]) -> Lane {
+    let stretch = |s: &(f64, f64, &str)| Stretch {
+        from: s.0,
+        to: s.1,
+        who: s.2.to_owned(),
+        pale: s.2 == "rs2",
+    };
+    Lane {
+        group: group.to_owned(),
+        name: name.to_owned(),
+        stretches: stretches.iter().map(stretch).collect(),
+    }
+}
+
+/// Half a minute with a split brain.
+fn split_brain() -> Timeline {
+    let (a, b) = ("director1", "director2");
+    let shade = |from, to, label: &str| Shade { from, to, label: label.to_owned() };
+    let lost = [(8.0, 9.0, 3.0), (9.0, 10.0, 41.0), (10.0, 11.0, 12.0), (21.0, 22.0, 7.0)];
+    let cache = "Who stands for 192.168.10.200 in the ARP cache of";
+    Timeline {
+        title: "Split brain by a link that is down".to_owned(),
+        time: Axis::new("simulated time", Unit::Seconds),
+        range: (0.0, 30.0),
+        lanes: vec![
+            lane("Master", "VI_1", &[(0.6, 30.0, a), (10.6, 21.2, b)]),
+            lane("Master", "VI_2", &[(0.6, 8.0, a), (11.6, 30.0, b)]),
+            lane("Holds the virtual address", "192.168.10.200", &[(0.6, 30.0, a), (10.6, 21.2, b)]),
+            lane(
+                cache,
+                "router",
+                &[(1.0, 10.6, a), (10.6, 15.0, b), (15.0, 18.0, a), (18.0, 30.0, b)],
+            ),
+            lane(cache, "a-real-server-with-a-long-name", &[(2.0, 30.0, a)]),
+            lane("Pool of director1", "192.168.10.11:80", &[(0.0, 30.0, a)]),
+            lane("Pool of director1", "192.168.10.12:80", &[(0.0, 9.5, a), (23.0, 30.0, a)]),
+            lane("Pool of director2", "192.168.10.11:80", &[(0.0, 30.0, b)]),
+            lane("Pool of director2", "192.168.10.12:80", &[(0.0, 9.7, b), (22.5, 30.0, b)]),
+        ],
+        shades: vec![
+            shade(7.6, 21.0, "heartbeat link down"),
+            shade(9.0, 20.0, "rs2 without power"),
+            shade(25.0, 25.0, "keepalived on director1 killed"),
+        ],
+        counted: "Requests lost".to_owned(),
+        counts: lost.iter().map(|c| Count { from: c.0, to: c.1, number: c.2 }).collect(),
+    }
+}
+
+/// A year with many short events.
+fn year() -> Timeline {
+    const DAY: f64 = 86_400.0;
+    let (a, b) = ("director1", "director2");
+    let mut held = Vec::new();
+    let mut shades = Vec::new();
+    let mut counts = Vec::new();
+    let mut from = 0.0;
+    for n in 0..60_u32 {
+        let next = from + DAY * (2.0 + f64::from(n * 7 % 9));
+        let who = if n % 5 < 3 { a } else { b };
+        held.push((from, next, who));
+        if n % 13 == 4 {
+            held.push((next - 20.0, next, if who == a { b } else { a }));
+        }
+        shades.push(Shade { from: next - 3.0, to: next + 1800.0, label: "crash".to_owned() });
+        let bucket = (next / (DAY * 0.7)).floor() * DAY * 0.7;
+        counts.push(Count { from: bucket, to: bucket + DAY * 0.7, number: f64::from(n % 7 + 2) });
+        from = next + 3.2;
+    }
+    let lanes = vec![
+        lane("Master", "VI_1", &held),
+        lane("Holds the virtual address", "192.168.10.200", &held),
+        lane(
+            "Pool of director1",
+            "192.168.10.11:80",
+            &[(0.0, 100.0 * DAY, a), (103.0 * DAY, 365.0 * DAY, a)],
+        ),
+    ];
+    Timeline {
+        title: "A year".to_owned(),
+        time: Axis::new("simulated time", Unit::Seconds),
+        range: (0.0, 365.0 * DAY),
+        lanes,
+        shades,
+        counted: "Requests lost".to_owned(),
+        counts,
     }
 }

@@ -13,7 +13,7 @@ use plotters::{
 
 use super::{
     NAMESPACE, Svg,
-    palette::{COLOURS, Paint},
+    palette::{ALARM, COLOURS, Paint},
 };
 use crate::text::printable;
 
@@ -160,6 +160,7 @@ fn place((x, y): Point) -> (i32, i32) {
 fn colour(paint: Paint) -> RGBAColor {
     let ((red, green, blue), opacity) = match paint {
         Paint::Ink(opacity) => (INK, opacity),
+        Paint::Alarm(opacity) => (ALARM, opacity),
         Paint::Series(index, opacity) => {
             (COLOURS.get(index % COLOURS.len()).copied().unwrap_or(INK), opacity)
         }

@@ -6,11 +6,11 @@ use super::{
     scale::Scale,
 };
 
-const WIDTH: f64 = 860.0;
-const MARGIN: f64 = 18.0;
+pub(super) const WIDTH: f64 = 860.0;
+pub(super) const MARGIN: f64 = 18.0;
 const GAP: f64 = 30.0;
-const TITLE: f64 = 16.0;
-const TEXT: f64 = 12.5;
+pub(super) const TITLE: f64 = 16.0;
+pub(super) const TEXT: f64 = 12.5;
 pub(super) const SMALL: f64 = 11.5;
 /// How much wider bold words are.
 const BOLD: f64 = 1.12;

@@ -1,4 +1,4 @@
-//! Plots as SVG: distributions, time series in small multiples, grouped bars.
+//! Plots as SVG: distributions, time series in small multiples, grouped bars, timelines.
 //!
 //! Plain named series go in, an [`Svg`] comes out. The picture is a pure function of the data: no
 //! font is opened, text is left to the viewer as `sans-serif` and laid out by a generous estimate
@@ -17,12 +17,14 @@ mod frame;
 mod palette;
 mod scale;
 mod time_series;
+mod timeline;
 
 use std::fmt;
 
 pub use bars::{Bar, BarPanel, BarSeries, Bars};
 pub use distribution::{Distribution, Form};
 pub use time_series::{Panel, Shape, TimeSeries};
+pub use timeline::{Count, Lane, Shade, Stretch, Timeline};
 
 use crate::number::Unit;
 

@@ -13,6 +13,9 @@ pub(super) const COLOURS: [(u8, u8, u8); 7] = [
     (0x80, 0x80, 0x80),
 ];
 
+/// The colour of what is wrong: crimson, which no series has.
+pub(super) const ALARM: (u8, u8, u8) = (0xDC, 0x14, 0x3C);
+
 /// Dash patterns, in pixels drawn and left out; one for each time round the colours.
 const DASHES: [&[f64]; 4] = [&[], &[7.0, 4.0], &[2.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
 
@@ -23,6 +26,8 @@ pub(super) enum Paint {
     Ink(f64),
     /// The colour of a series, with an opacity from 0 to 1.
     Series(usize, f64),
+    /// The colour of what is wrong, with an opacity from 0 to 1.
+    Alarm(f64),
 }
 
 /// The dash pattern of a series; empty for a solid line.

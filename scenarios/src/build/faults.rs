@@ -5,8 +5,8 @@ use crate::diagnostic::{At, Place};
 use crate::format::distribution::{self, Quantity};
 use crate::format::{Record, units, words};
 use sim_core::config::{
-    ApplicationHarm, Boot, Condition, FaultConfig, FaultEnd, FaultKind, FaultStart, LinkEnd,
-    Process, ProgramHarm, Traffic, Trigger,
+    ApplicationHarm, Boot, Condition, FaultConfig, FaultEnd, FaultKind, FaultStart, HostConfig,
+    LinkEnd, Process, ProgramHarm, Traffic, Trigger,
 };
 use sim_core::engine::{Dist, Span};
 use sim_core::wire::proto;
@@ -111,6 +111,9 @@ impl Builder<'_> {
             harm,
         };
         let port = table.get("port");
+        if what.starts_with("server") {
+            self.check_servers(table, &hosts, port);
+        }
         let server = |harm| FaultKind::Application { hosts: hosts.clone(), port, harm };
         match what {
             "power loss" => FaultKind::PowerLoss {
@@ -146,6 +149,17 @@ impl Builder<'_> {
                 traffic: self.traffic_of(table),
             },
             _ => FaultKind::Mark,
+        }
+    }
+
+    /// Whether hosts have servers, on a port if one is given.
+    fn check_servers(&mut self, table: &Record, hosts: &[String], port: Option<u16>) {
+        let serves = |h: &HostConfig| h.servers.iter().any(|s| port.is_none_or(|p| p == s.port));
+        let idle = hosts.iter().find(|name| self.host(name).is_some_and(|h| !serves(h)));
+        if let Some(name) = idle {
+            let on = port.map_or_else(String::new, |p| format!(" on port {p}"));
+            let message = format!("host {name} has no server{on}");
+            self.wrong(table.place_of("hosts"), message, "expected hosts with a [[server]]");
         }
     }
 

@@ -174,6 +174,12 @@ impl<'a> Builder<'a> {
         self.groups.push(Group { name: name.to_owned(), members });
     }
 
+    /// Whether a name is that of a host, or of a group that it belongs to.
+    fn stands_for(&self, name: &str, host: &str) -> bool {
+        let member = |g: &Group| g.name == name && g.members.iter().any(|m| m == host);
+        name == host || self.groups.iter().any(member)
+    }
+
     /// The hosts that a name stands for: one, or all that one table made.
     fn members(&mut self, name: &At<String>) -> Vec<String> {
         if self.host(&name.value).is_some() {

@@ -78,6 +78,22 @@ pub(super) enum Command {
         lvsim trace my.toml --flow 172.16.0.10:40001-192.168.10.200:80 --until 10ms\n  \
         lvsim trace my.toml --client web --json")]
     Trace(TraceArguments),
+    /// Make a scenario that runs of what directors are configured with.
+    ///
+    /// Hosts, addresses and links are derived from services, real servers and virtual addresses; every
+    /// guess is a comment in the scenario. The files are copied beside it.
+    #[command(
+        after_help = "Examples:\n  lvsim import /etc/keepalived/keepalived.conf --out my-cluster\n  \
+        lvsim import lb1.conf lb2.conf\n  lvsim import rules.ipvsadm"
+    )]
+    Import {
+        /// A keepalived.conf or rules of ipvsadm of each director, recognised by their content.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The folder, by default the name of the first file.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Replay recordings of a real kernel and compare every decision.
     ///
     /// A line for each recording that differs (its first difference) or is skipped, then the tally.

@@ -279,6 +279,9 @@ fn written(value: f64, scale: f64, measure: Measure) -> String {
     if measure == Measure::Plain {
         return rounded(value);
     }
+    if value.abs() <= 0.0 && scale.abs() <= 0.0 {
+        return "0s".to_owned();
+    }
     let units = [("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)];
     let fits = |unit: &&(&str, f64)| scale.abs() >= unit.1 || unit.0 == "ns";
     let (name, unit) = units.iter().find(fits).copied().unwrap_or(("s", 1.0));

@@ -4,3 +4,4 @@
 pub mod commands;
 pub mod ipvsadm;
 pub mod keepalived;
+pub mod scenario;

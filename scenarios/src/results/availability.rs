@@ -93,13 +93,21 @@ fn statistics(a: &Availability, observed: f64) -> Value {
     })
 }
 
+/// `no power: director1`: a fault in words. What says of itself whom it concerns needs no name.
+pub(super) fn fault_words(entry: &TimelineEntry) -> String {
+    if entry.value.contains(": ") {
+        return entry.value.clone();
+    }
+    format!("{} {}", entry.subject, entry.value)
+}
+
 /// `director1 power off`: an entry of a timeline in words.
 pub(super) fn words(entry: &TimelineEntry) -> String {
-    let kind = match entry.kind {
-        Kind::Fault => "",
-        kind => kind.name(),
-    };
-    let parts = [entry.host.as_str(), kind, &entry.subject, &entry.value];
+    if entry.kind == Kind::Fault {
+        return fault_words(entry);
+    }
+    let subject = if entry.subject == entry.host { "" } else { &entry.subject };
+    let parts = [entry.host.as_str(), entry.kind.name(), subject, &entry.value];
     let parts: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
     parts.join(" ")
 }

@@ -69,7 +69,7 @@ fn outage_columns() -> [Column; 8] {
         Column::text("cause"),
         seconds("cause time"),
         count("lost"),
-        count("reset"),
+        count("connections reset"),
     ]
 }
 
@@ -118,7 +118,7 @@ pub(super) fn availability(study: &Study<'_>) -> Table {
         seconds("longest"),
         seconds("total"),
         count("isolated"),
-        count("reset"),
+        count("connections reset"),
     ];
     let columns = columns.into_iter().chain(Failure::ALL.map(|f| count(f.name())));
     table("availability", columns, study, |o| {

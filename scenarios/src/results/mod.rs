@@ -4,6 +4,7 @@ pub mod availability;
 mod events;
 pub mod folder;
 pub mod inputs;
+mod lanes;
 mod operator;
 mod pictures;
 mod report;

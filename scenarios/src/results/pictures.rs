@@ -1,7 +1,7 @@
 //! The plots of a folder.
 
-use super::Study;
 use super::summary::total;
+use super::{Study, lanes};
 use crate::study::Outcome;
 use reports::Unit;
 use reports::plot::{
@@ -12,18 +12,18 @@ use sim_core::observe::{ClientObservation, Histogram};
 /// A plot with the name of its file.
 #[derive(Debug)]
 pub(super) struct Picture {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) caption: &'static str,
     pub(super) svg: Svg,
 }
 
 /// The plots that the observations have something for.
 pub(super) fn all(study: &Study<'_>) -> Vec<Picture> {
-    let mut pictures = Vec::new();
+    let mut pictures = timelines(study);
     let complete = |c: &ClientObservation| c.complete.clone();
     let connect = |c: &ClientObservation| c.connect.clone();
-    let mut add = |name, caption, svg: Option<Svg>| {
-        pictures.extend(svg.map(|svg| Picture { name, caption, svg }));
+    let mut add = |name: &str, caption, svg: Option<Svg>| {
+        pictures.extend(svg.map(|svg| Picture { name: name.to_owned(), caption, svg }));
     };
     add(
         "latency-complete",
@@ -57,6 +57,26 @@ pub(super) fn all(study: &Study<'_>) -> Vec<Picture> {
     );
     pictures
 }
+
+/// A timeline of each variant that has something to show there.
+fn timelines(study: &Study<'_>) -> Vec<Picture> {
+    const CAPTION: &str = "What happened when. A red wedge over a lane: several at a time, too short to \
+                           be seen; a dark one under it: nobody.";
+    let mut pictures = Vec::new();
+    let eventful = study.outcomes.iter().filter(|o| lanes::is_eventful(&o.observations));
+    for outcome in eventful.take(TIMELINES) {
+        let name = format!("timeline-{}", outcome.variant.name);
+        let longest = lanes::longest(outcome);
+        let svg = lanes::whole(outcome);
+        pictures.push(Picture { name: name.clone(), caption: CAPTION, svg });
+        let name = format!("{name}-longest-outage");
+        pictures.extend(longest.map(|svg| Picture { name, caption: CAPTION, svg }));
+    }
+    pictures
+}
+
+/// Variants that have a timeline.
+const TIMELINES: usize = 16;
 
 fn distribution(
     study: &Study<'_>,

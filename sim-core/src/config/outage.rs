@@ -1,6 +1,6 @@
 //! What counts as an outage.
 
-use crate::engine::Span;
+use crate::engine::{Span, Time};
 
 /// What is an outage and what are isolated failures; see [`crate::observe::availability`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,6 +9,13 @@ pub struct OutageRule {
     pub gap: Span,
     /// A run of this many lost requests is an outage, however short.
     pub requests: u32,
+}
+
+impl OutageRule {
+    /// Whether a request that started at `start` had no time for an answer when the run ended at `end`.
+    pub fn is_undecided(&self, start: Time, end: Time) -> bool {
+        end - start < self.gap
+    }
 }
 
 impl Default for OutageRule {

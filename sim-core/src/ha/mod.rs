@@ -5,5 +5,6 @@
 
 pub mod check;
 pub mod heartbeat;
+pub mod ldirectord;
 pub mod probe;
 pub mod vrrp;

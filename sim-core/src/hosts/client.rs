@@ -324,17 +324,12 @@ impl ClientApplication {
         let (now, start) = (fab.now, if s.done == 0 { s.start } else { s.asked });
         let asks = matches!(s.phase, Phase::Connecting | Phase::Waiting);
         let established = self.config.transport == Transport::Tcp && s.connected != Time::NEVER;
-        let over = failure == Failure::Unfinished;
-        fab.ledger.each(self.streams, |stream| {
-            if asks && over {
-                stream.leave(start, now);
-            } else if asks {
-                stream.lose(start, failure);
-            }
-            if established && !over {
-                stream.reset(s.connected, now);
-            }
-        });
+        if asks {
+            fab.ledger.lose(self.streams, start, failure, now);
+        }
+        if established && failure != Failure::Unfinished {
+            fab.ledger.reset(self.streams, s.connected, now);
+        }
     }
 }
 

@@ -194,7 +194,8 @@ impl Host {
     /// Takes over from `old`, the same machine before it lost its power: what it is plugged into, what was
     /// counted, and the demand that its client applications stand for.
     pub fn inherit(&mut self, old: Self) {
-        let Self { ip, tcp, cpu, servers, server_row, clients, mut scripts, power, .. } = old;
+        let Self { ip, tcp, cpu, servers, server_row, clients, daemons, .. } = old;
+        let (mut scripts, power) = (old.scripts, old.power);
         debug_assert_eq!(self.name, old.name, "a host inherits from itself");
         for (new, old) in self.ip.interfaces.iter_mut().zip(&ip.interfaces) {
             (new.direction, new.tap) = (old.direction, old.tap);
@@ -205,6 +206,7 @@ impl Host {
             new.spent = old.spent;
         }
         self.servers.inherit(&servers);
+        self.daemons.inherit(&daemons);
         self.server_row = server_row;
         self.clients = clients;
         scripts.halt();

@@ -312,7 +312,7 @@ impl Stream {
     /// The run is over at `now` and a request that started at `start` had no answer yet: it is lost
     /// if it had time for one.
     pub fn leave(&mut self, start: Time, now: Time) {
-        if now - start < self.rule.gap {
+        if self.rule.is_undecided(start, now) {
             self.undecided += 1;
         } else {
             self.lose(start, Failure::Unfinished);
@@ -423,6 +423,45 @@ fn outage(gap: &Gap, rule: OutageRule) -> Option<Outage> {
     })
 }
 
+/// When requests were lost: of very many the times are rounded.
+#[derive(Clone, Debug)]
+struct Losses {
+    all: Vec<(Time, u32)>,
+    grid: u64,
+}
+
+impl Default for Losses {
+    fn default() -> Self {
+        Self { all: Vec::new(), grid: 1_000_000 }
+    }
+}
+
+impl Losses {
+    fn enter(&mut self, start: Time) {
+        self.all.push((start, 1));
+        while self.all.len() > BREAKS {
+            self.grid *= 2;
+            let grid = self.grid;
+            for (at, _) in &mut self.all {
+                *at = Time::from_nanos(at.as_nanos() / grid * grid);
+            }
+            self.all = self.sorted();
+        }
+    }
+
+    /// In order of time, those of one time together.
+    fn sorted(&self) -> Vec<(Time, u32)> {
+        let mut all = self.all.clone();
+        all.sort_unstable();
+        all.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            kept.1 += if same { next.1 } else { 0 };
+            same
+        });
+        all
+    }
+}
+
 /// No other stream.
 const NONE: u32 = u32::MAX;
 
@@ -435,13 +474,15 @@ pub struct Ledger {
     clients: Vec<u32>,
     /// Streams by service.
     services: Vec<(String, u32)>,
+    rule: OutageRule,
+    losses: Losses,
 }
 
 impl Ledger {
     /// The streams for applications, each given by its place among the clients of the results and the
     /// name of its service; with the streams of each.
     pub fn new(rule: OutageRule, applications: &[(u32, String)]) -> (Self, Vec<[u32; 2]>) {
-        let mut ledger = Self::default();
+        let mut ledger = Self { rule, ..Self::default() };
         let rows = applications.iter().map(|a| a.0 as usize + 1).max().unwrap_or(0);
         ledger.clients = (0..rows as u32).collect();
         ledger.streams = vec![Stream::new(rule); rows];
@@ -471,11 +512,33 @@ impl Ledger {
         }
     }
 
-    /// Does something with the streams of an application.
-    pub fn each(&mut self, places: [u32; 2], mut act: impl FnMut(&mut Stream)) {
+    /// A request that started at `start` was lost, or left undecided if it is `Unfinished`.
+    #[cold]
+    pub fn lose(&mut self, places: [u32; 2], start: Time, failure: Failure, now: Time) {
+        let over = failure == Failure::Unfinished;
+        self.each(places, |stream| {
+            if over { stream.leave(start, now) } else { stream.lose(start, failure) }
+        });
+        if !(over && self.rule.is_undecided(start, now)) {
+            self.losses.enter(start);
+        }
+    }
+
+    /// An established TCP connection broke, see [`Stream::reset`].
+    #[cold]
+    pub fn reset(&mut self, places: [u32; 2], connected: Time, now: Time) {
+        self.each(places, |stream| stream.reset(connected, now));
+    }
+
+    fn each(&mut self, places: [u32; 2], act: impl Fn(&mut Stream)) {
         for place in places.into_iter().filter(|p| *p != NONE) {
             act(&mut self.streams[place as usize]);
         }
+    }
+
+    /// When requests started that were lost, and how many; of very many the times are rounded down.
+    pub fn losses(&self) -> Vec<(Time, u32)> {
+        self.losses.sorted()
     }
 
     /// What was seen of each client application, in the order of the results.

@@ -80,7 +80,10 @@ fn around(
 ) -> (Option<usize>, Option<usize>) {
     let limit: Time = (outage.begin + patience).min(outage.end);
     let next = events.partition_point(|i| timeline[*i].time <= limit);
-    let before = next.checked_sub(1).map(|i| events[i]);
+    // of those of one time the first: the fault, not what it does to each host
+    let last = next.checked_sub(1).map(|i| timeline[events[i]].time);
+    let first = events.partition_point(|i| last.is_some_and(|last| timeline[*i].time < last));
+    let before = last.map(|_| events[first]);
     let during = events.get(next).copied().filter(|i| timeline[*i].time < outage.end);
     (before, during)
 }

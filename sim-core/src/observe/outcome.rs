@@ -30,6 +30,8 @@ pub struct Observations {
     pub availability: Vec<Availability>,
     /// How available each service was to all that asked for it.
     pub services: Vec<Availability>,
+    /// When requests started that were lost, and how many; of very many the times are rounded down.
+    pub losses: Vec<(Time, u32)>,
     /// Virtual addresses: those of services, and those that came or went.
     pub vips: Vec<VipObservation>,
     /// Server applications, in the order of the configuration.

@@ -10,6 +10,7 @@ mod tests;
 use super::addr::{AddressBook, Ip, Mac, MacId};
 use super::encode::{Bodies, ETHERNET_HEADER, WINDOW_SHIFT};
 use super::packet::{Flags, Kind, Packet, PacketId, icmp, icmpv6, proto};
+use super::vrrp::{Advert, AdvertBook};
 use core::fmt;
 use core::net::Ipv6Addr;
 use std::collections::BTreeMap;
@@ -196,6 +197,7 @@ pub struct Decoder {
     originals: Vec<Original>,
     pieces: BTreeMap<Key, Pieces>,
     gue: Vec<u16>,
+    adverts: AdvertBook,
 }
 
 /// What a frame is decoded with, beside the decoder.
@@ -227,6 +229,11 @@ impl Decoder {
         let tag = DECODED | self.originals.len() as u32;
         self.originals.push(Original { proto: protocol, quoted: true, label: 0, bytes });
         tag
+    }
+
+    /// The VRRP adverts that were decoded, by the numbers that packets have of them.
+    pub fn adverts(&self) -> &AdvertBook {
+        &self.adverts
     }
 
     /// Datagrams to this UDP port hold packets in generic UDP encapsulation.
@@ -319,6 +326,12 @@ impl Decoder {
         ports(packet, bytes);
         if packet.proto == proto::ICMPV6 && is_discovery(packet.sport) {
             discovery(packet, bytes, context);
+            return;
+        }
+        if packet.proto == proto::VRRP {
+            if let Some(advert) = Advert::read(bytes, packet.kind == Kind::Ipv6) {
+                packet.seq = self.adverts.number(&advert);
+            }
             return;
         }
         let Some((from, quotes)) = self.inner(packet, bytes) else { return };

@@ -10,6 +10,7 @@ mod tests;
 use super::addr::{AddressBook, Ip, Mac, MacId};
 use super::decode::Original;
 use super::packet::{Flags, Kind, Packet, PacketId, icmpv6, proto};
+use super::vrrp::Advert;
 use crate::engine::Time;
 use core::net::IpAddr;
 use etherparse::checksum::Sum16BitWords;
@@ -55,6 +56,11 @@ pub trait Bodies {
         None
     }
 
+    /// The VRRP advert of this number; without it its bytes are letters.
+    fn advert(&self, _number: u32) -> Option<&Advert> {
+        None
+    }
+
     /// The address that the number `ip` stands for; without a book IPv6 addresses are `::`.
     fn address(&self, ip: Ip) -> IpAddr {
         AddressBook::new().address(ip)
@@ -83,6 +89,7 @@ impl<F: Fn(PacketId) -> Option<Packet>> Bodies for F {
 ///   ([`Bodies::original`]); its checksum is made anew, unless an ICMP error quoted it: nobody mends
 ///   the checksum of a quoted packet.
 /// - IPv6 has flow label 0, unless the packet was decoded. GUE is version 0 without options.
+/// - A VRRP advert is what its number stands for ([`Bodies::advert`]).
 /// - A fragment is cut from the bytes of the whole datagram in `body`: the first one holds the
 ///   header of TCP or UDP, with the checksum of the whole.
 ///
@@ -288,6 +295,11 @@ impl<B: Bodies> Encoder<'_, B> {
                 fill(out, end, 0);
                 None
             }
+            proto::VRRP => {
+                self.advert(out, packet);
+                fill(out, end, 0);
+                None
+            }
             _ => {
                 fill(out, end, 0);
                 None
@@ -298,6 +310,13 @@ impl<B: Bodies> Encoder<'_, B> {
         if let Some(at) = checksum_at.filter(|at| !kept && at + 2 <= end) {
             let sum = self.sum(packet, &out[start..end]);
             put(out, at, sum);
+        }
+    }
+
+    /// Appends a VRRP advert.
+    fn advert(&self, out: &mut Vec<u8>, packet: &Packet) {
+        if let Some(advert) = self.bodies.advert(packet.seq) {
+            out.extend(advert.bytes([packet.src, packet.dst].map(|ip| self.bodies.address(ip))));
         }
     }
 

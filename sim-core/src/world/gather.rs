@@ -40,6 +40,7 @@ pub(super) fn gather(mut world: World) -> Observations {
         timeline: available.timeline,
         availability: available.clients,
         services: available.services,
+        losses: fabric.ledger.losses(),
         vips: available.vips,
         digest: fabric.digest.value(),
         end: now,

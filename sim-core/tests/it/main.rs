@@ -5,6 +5,7 @@ mod arithmetic;
 mod arp;
 mod availability;
 mod balancing;
+mod checks;
 mod conservation;
 mod director;
 mod faults;

@@ -158,6 +158,29 @@ fn losses_beyond_counting_are_counted_together() {
     assert_eq!(times(&seen), [(s(1), s(200), 100_000)]);
 }
 
+#[test]
+fn of_very_many_losses_the_times_are_rounded_and_none_is_forgotten() {
+    let mut ledger = Ledger::new(OutageRule::default(), &[(0, "x".to_owned())]).0;
+    for n in 0..200_000 {
+        ledger.lose([0, NONE], ms(n * 2), Failure::TimedOut, ms(n * 2));
+    }
+    // ten milliseconds before the end there is no knowing
+    ledger.lose([0, NONE], ms(10), Failure::Unfinished, ms(20));
+    let losses = ledger.losses();
+    assert!(losses.len() <= BREAKS && losses.is_sorted_by(|a, b| a.0 < b.0));
+    assert_eq!(losses.iter().map(|l| l.1).sum::<u32>(), 200_000);
+    assert_eq!(losses[1].0, ms(8));
+}
+
+#[test]
+fn a_stream_serves_a_client_and_a_service_if_they_are_alone_with_each_other() {
+    let name = |n: u32, s: &str| (n, s.to_owned());
+    let alone = [name(0, "a"), name(1, "b"), name(1, "b")];
+    assert_eq!(Ledger::new(OutageRule::default(), &alone).1, [[0, NONE], [1, NONE], [1, NONE]]);
+    let shared = [name(0, "a"), name(1, "a"), name(1, "b")];
+    assert_eq!(Ledger::new(OutageRule::default(), &shared).1, [[0, 2], [1, 2], [1, 3]]);
+}
+
 /// The definition, word by word.
 fn defined(requests: &[(u64, u64, bool)], rule: OutageRule, end: u64) -> Vec<(Time, Time, u64)> {
     let mut served: Vec<u64> = requests.iter().filter(|r| r.2).map(|r| r.0).collect();

@@ -182,7 +182,7 @@ impl World {
 
     /// Does what power switches were told.
     pub(super) fn use_power_switches(&mut self) {
-        for (host, on) in core::mem::take(&mut self.fabric.switched) {
+        for (host, on) in self.fabric.take_switched() {
             self.faults.host(host).switched_off = !on;
             self.sync_host(host);
         }
@@ -298,14 +298,14 @@ impl World {
             self.hold_link(link, false);
         }
         self.hosts[usize::from(host)].find_plain(&self.fabric);
-        let state = self.faults.host(host);
-        let wants = Process::ALL.map(|p| state.wants(p));
-        let held =
-            |h: &Option<ProgramHarm>| matches!(h, Some(ProgramHarm::Kill | ProgramHarm::Stop));
-        state.told = wants.map(|h| h.filter(|h| held(&Some(*h))));
-        if programs {
-            let h = &self.hosts[usize::from(host)];
-            h.begin_daemons(&mut self.fabric, |p| !held(&wants[p as usize]));
+        for (number, process) in Process::ALL.into_iter().enumerate() {
+            let state = self.faults.host(host);
+            let wants = state.wants(process);
+            if matches!(wants, Some(ProgramHarm::Kill | ProgramHarm::Stop)) {
+                state.told[number] = wants;
+            } else if programs {
+                self.hosts[usize::from(host)].begin_process(&mut self.fabric, process);
+            }
         }
         self.sync_host(host);
     }
