@@ -5,7 +5,9 @@
 
 mod arguments;
 mod check;
+mod cluster;
 mod conform;
+mod import;
 mod input;
 mod output;
 mod run;
@@ -80,6 +82,7 @@ fn dispatch(cli: &Cli, out: &mut Output) -> io::Result<Answer> {
         }
         Command::Test(arguments) => test::test(arguments, out),
         Command::Trace(arguments) => trace::trace(arguments, out),
+        Command::Import { files, out: folder } => import::import(files, folder.as_deref(), out),
         Command::Conform { paths, verbose } => conform::conform(paths, *verbose, out),
     }
 }

@@ -338,6 +338,9 @@ pub fn route(text: &str) -> Result<RouteConfig, Allowed> {
         }
     }
     route.hops.extend(hop);
+    if route.to == Net::ALL && route.hops.iter().any(|h| h.via.is_some_and(|ip| ip.is_ipv6())) {
+        route.to = Net::ALL_V6;
+    }
     let complete = route.hops.iter().all(|h| h.via.is_some() || h.dev.is_some());
     if complete && !route.hops.is_empty() { Ok(route) } else { Err(allowed()) }
 }

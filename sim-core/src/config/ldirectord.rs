@@ -1,5 +1,6 @@
 //! ldirectord: `ldirectord.cf` of a director, resolved.
 
+use super::Runs;
 use crate::engine::Span;
 use crate::ipvs::rules::{ServerRule, ServiceRule};
 
@@ -17,9 +18,9 @@ pub struct LdirectordConfig {
     /// `cleanstop`: the services are removed when it stops.
     pub clean_stop: bool,
     /// From its start to the first change of the table: perl reads its modules and the file.
-    pub load: Span,
-    /// How long a call of `ipvsadm` takes.
-    pub command: Span,
+    pub load: Runs,
+    /// How long calls of `ipvsadm` take.
+    pub command: Runs,
 }
 
 impl Default for LdirectordConfig {
@@ -29,8 +30,8 @@ impl Default for LdirectordConfig {
             virtuals: Vec::new(),
             fork: false,
             clean_stop: true,
-            load: Span::from_millis(300),
-            command: Span::from_millis(5),
+            load: Runs::each(Span::from_millis(300)),
+            command: Runs::each(Span::from_millis(5)),
         }
     }
 }
@@ -43,6 +44,9 @@ pub struct VirtualConfig {
     pub service: ServiceRule,
     /// `real`, in the order of the file.
     pub servers: Vec<RealConfig>,
+    /// Real servers by number in the order in which they are added at the start, which is that of a hash table
+    /// of perl: another one each time. Those that are not named follow in the order of the file.
+    pub start_order: Vec<usize>,
     /// `fallback`: takes the place of the real servers when all have failed.
     pub fallback: Option<ServerRule>,
     /// `quiescent`: a failed real server gets the weight 0; else it is removed.
@@ -70,6 +74,7 @@ impl VirtualConfig {
         Self {
             service,
             servers: Vec::new(),
+            start_order: Vec::new(),
             fallback: None,
             quiescent: true,
             check: CheckKind::Negotiate(Exchange::page("/")),

@@ -91,11 +91,12 @@ impl IpStack {
     ) {
         let mut arp = Packet::ipv4(sender, target, 0, 28);
         arp.kind = kind;
-        arp.seq = self.interfaces[interface as usize].mac.0;
+        let mac = self.interfaces[interface as usize].mac_of(sender);
+        arp.seq = mac.0;
         arp.ack = target_mac.0;
         arp.dst_mac = to;
         let id = fab.packets.insert(arp);
-        self.emit(fab, interface, id);
+        self.emit_from(fab, interface, mac, id);
     }
 
     /// Tells the link of an interface that `ip` is here (a gratuitous ARP request, or an unsolicited

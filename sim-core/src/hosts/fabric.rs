@@ -1,7 +1,7 @@
 //! What all hosts and switches share: the clock, the event queue, packets, links, and the account of
 //! what happened.
 
-use crate::engine::{Digest, FxMap, Queue, Time};
+use crate::engine::{Digest, FxMap, Queue, Span, Time};
 use crate::ipvs::DropReason;
 use crate::net::link::{Direction, Judged, Sent};
 use crate::net::slab::PacketSlab;
@@ -13,7 +13,7 @@ use crate::observe::trace::Trace;
 use crate::observe::{ClientObservation, ConnectionRow};
 use crate::tcp::Output;
 use crate::wire::encode::Bodies;
-use crate::wire::{AddressBook, Ip, Mac, MacId, Packet, PacketId};
+use crate::wire::{AddressBook, Advert, AdvertBook, Ip, Mac, MacId, Packet, PacketId};
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
@@ -344,6 +344,8 @@ pub struct Fabric {
     pub trace: Option<Box<Trace>>,
     /// IPv6 addresses by number.
     pub book: AddressBook,
+    /// VRRP adverts by number.
+    pub adverts: AdvertBook,
     /// Ethernet addresses by number.
     pub macs: Vec<Mac>,
     /// Connections started by client applications so far.
@@ -364,8 +366,8 @@ pub struct Fabric {
     pub timeline: Vec<Happening>,
     /// Whether somebody waits for what the timeline tells.
     pub listened: bool,
-    /// Sockets of power switches that were switched off (or on: `true`), by the host that they feed.
-    pub switched: Vec<(u16, bool)>,
+    /// Sockets of power switches that are switched off (or on: `true`), by the host that they feed, and when.
+    switched: Vec<(Time, u16, bool)>,
     /// Addresses whose neighbour entries are told.
     pub watched: Vec<Ip>,
     /// What scripts and the servers led by hand say to each other.
@@ -401,6 +403,7 @@ impl Fabric {
             capture: None,
             trace: None,
             book: AddressBook::new(),
+            adverts: AdvertBook::default(),
             macs: Vec::new(),
             connections: 0,
             talking: 0,
@@ -549,8 +552,22 @@ impl Fabric {
     /// happens now is over. A host that gets its power back boots.
     #[cold]
     pub fn switch_power(&mut self, host: u16, on: bool) {
-        self.switched.push((host, on));
-        self.queue.push(self.now, Event::Fault { task: SWITCHED });
+        self.switch_power_later(Span::ZERO, host, on);
+    }
+
+    /// The same after some time. The power switch does it whatever becomes of who told it.
+    #[cold]
+    pub fn switch_power_later(&mut self, after: Span, host: u16, on: bool) {
+        let at = self.now + after;
+        self.switched.push((at, host, on));
+        self.queue.push(at, Event::Fault { task: SWITCHED });
+    }
+
+    /// Takes what power switches do now: the host, and whether it gets power.
+    pub(crate) fn take_switched(&mut self) -> Vec<(u16, bool)> {
+        let now = self.now;
+        let due = self.switched.extract_if(.., |s| s.0 <= now);
+        due.map(|(_, host, on)| (host, on)).collect()
     }
 
     /// Drops a frame that was not for the host it came to ([`Reason::OtherHost`]).
@@ -600,7 +617,7 @@ impl Fabric {
     #[cold]
     pub fn tap(&mut self, tap: Tap, way: Way, packet: PacketId) {
         if let Some(capture) = &mut self.capture {
-            let inside = Inside { packets: &self.packets, book: &self.book };
+            let inside = Inside::new(&self.packets, &self.book, &self.adverts);
             let packet = &self.packets[packet];
             capture.record(tap as usize, self.now, way, packet, &inside, &self.macs);
         }
@@ -611,6 +628,17 @@ impl Fabric {
 pub(super) struct Inside<'a> {
     pub(super) packets: &'a PacketSlab,
     pub(super) book: &'a AddressBook,
+    pub(super) adverts: &'a AdvertBook,
+}
+
+impl<'a> Inside<'a> {
+    pub(super) const fn new(
+        packets: &'a PacketSlab,
+        book: &'a AddressBook,
+        adverts: &'a AdvertBook,
+    ) -> Self {
+        Self { packets, book, adverts }
+    }
 }
 
 impl Bodies for Inside<'_> {
@@ -620,6 +648,10 @@ impl Bodies for Inside<'_> {
 
     fn payload(&self, id: PacketId) -> Option<&[u8]> {
         self.packets.payload(id)
+    }
+
+    fn advert(&self, number: u32) -> Option<&Advert> {
+        self.adverts.get(number)
     }
 
     fn address(&self, ip: Ip) -> IpAddr {

@@ -48,6 +48,8 @@ pub struct Interface {
     pub addresses: Vec<OwnAddress>,
     /// IPv6 addresses, the newest first, the link-local one last.
     pub addresses6: Vec<OwnAddress6>,
+    /// Addresses that have an Ethernet address of their own (a macvlan device above the interface).
+    pub vmacs: Vec<(Ip, MacId)>,
     /// Name: `eth0`.
     pub name: String,
 }
@@ -56,6 +58,16 @@ impl Interface {
     /// Its addresses of both families.
     pub fn ips(&self) -> impl Iterator<Item = Ip> + '_ {
         self.addresses.iter().map(|a| a.ip).chain(self.addresses6.iter().map(|a| a.ip))
+    }
+
+    /// The Ethernet address that stands for an own address.
+    pub fn mac_of(&self, ip: Ip) -> MacId {
+        self.vmacs.iter().find(|(a, _)| *a == ip).map_or(self.mac, |(_, mac)| *mac)
+    }
+
+    /// Whether frames to an Ethernet address are for this host besides those to that of the interface.
+    pub fn has_vmac(&self, mac: MacId) -> bool {
+        self.vmacs.iter().any(|(_, m)| *m == mac)
     }
 }
 
@@ -123,8 +135,8 @@ pub struct IpStack {
     pub balances: bool,
     /// Whether packets pass netfilter.
     pub filters: bool,
-    /// Whether it forwards packets, and neither IPVS nor netfilter looks at them: see
-    /// [`IpStack::settle_forwarding`].
+    /// Whether it forwards packets, and neither IPVS nor netfilter looks at them. Follows from
+    /// `sysctl.ip_forward`, `balances` and `filters`.
     pub forwards_plainly: bool,
     /// Counters.
     pub counters: IpCounters,
@@ -153,6 +165,8 @@ pub struct IpStack {
     pub proxies: Vec<(u16, Ip)>,
     /// Requests that it will answer for others.
     pub proxied: Proxied,
+    /// Addresses that the host had and has no more.
+    pub removed: Vec<Ip>,
     /// Routing table.
     pub routes: Routes,
     /// Limits the rate of ICMP errors.
@@ -173,6 +187,7 @@ impl IpStack {
             inner_addresses: Vec::new(),
             inner_addresses6: Vec::new(),
             proxies: Vec::new(),
+            removed: Vec::new(),
             proxied: Proxied::default(),
             routes: Routes::new(),
             neighbours: arp::Table::new(),
@@ -429,6 +444,11 @@ impl IpStack {
     #[inline]
     pub fn originate(&mut self, fab: &mut Fabric, packet: &Packet) {
         let id = fab.packets.insert(*packet);
+        if !self.removed.is_empty() && self.removed.contains(&packet.src) {
+            // ip_route_output_key: the source is no address of this host
+            fab.drop(Place::Host(self.host), Reason::NoRoute, id);
+            return;
+        }
         // only fragments of IPv6 have an identification
         if packet.kind == Kind::Ipv4 {
             fab.packets[id].id = self.next_id();
@@ -597,6 +617,14 @@ impl IpStack {
     /// Puts a frame whose Ethernet destination is set on the link of an interface.
     #[cold]
     pub fn emit(&mut self, fab: &mut Fabric, interface: u16, packet: PacketId) {
+        let mac = self.interfaces[interface as usize].mac;
+        self.emit_from(fab, interface, mac, packet);
+    }
+
+    /// As [`IpStack::emit`], with another Ethernet source than that of the interface.
+    #[cold]
+    pub fn emit_from(&mut self, fab: &mut Fabric, interface: u16, mac: MacId, packet: PacketId) {
+        fab.packets[packet].src_mac = mac;
         if fab.traced() {
             self.trace_out(fab, interface, packet);
         }
@@ -606,7 +634,6 @@ impl IpStack {
         }
         let i = &self.interfaces[interface as usize];
         let p = &mut fab.packets[packet];
-        p.src_mac = i.mac;
         if p.kind.is_ip() {
             self.counters.packets_out += 1;
             self.counters.bytes_out += u64::from(p.len);

@@ -81,13 +81,13 @@ impl IpStack {
 
     /// Tells every node on the link of an interface that `ip` is here (an unsolicited advertisement).
     pub(super) fn announce6(&mut self, fab: &mut Fabric, interface: u16, ip: Ip) {
-        let mac = self.interfaces[interface as usize].mac;
+        let mac = self.interfaces[interface as usize].mac_of(ip);
         let dst = fab.book.number(IpAddr::V6(ALL_NODES));
         let mut p = discovery(icmpv6::ADVERTISEMENT, (ip, dst), ip, Some(mac));
         p.seq = icmpv6::OVERRIDE_FLAG | self.router_flag();
         p.dst_mac = MacId::of_group(ALL_NODES);
         let id = fab.packets.insert(p);
-        self.emit(fab, interface, id);
+        self.emit_from(fab, interface, mac, id);
     }
 
     fn router_flag(&self) -> u32 {
@@ -113,7 +113,7 @@ impl IpStack {
     fn solicitation(&mut self, fab: &mut Fabric, interface: u16, p: &Packet) {
         let target = Ip(p.ack);
         let i = &self.interfaces[interface as usize];
-        let mac = i.mac;
+        let mac = i.mac_of(target);
         let own = i.addresses6.iter().any(|a| a.ip == target);
         let proxied = self.sysctl.forwarding_v6 && self.proxies.contains(&(interface, target));
         if !own && !proxied || fab.book.v6(p.src).is_unspecified() {

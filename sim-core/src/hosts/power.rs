@@ -164,6 +164,7 @@ impl Host {
         for slot in self.live_sessions() {
             self.end(fab, slot, Failure::Reset);
         }
+        self.forget_probes(fab);
         let planned = fab.queue.take_out(|e| e.host() == Some(number));
         let is_start = |(_, e): &(Time, Event)| matches!(e, Event::Client { .. });
         self.power.late = power.late.into_iter().chain(planned).filter(is_start).collect();
@@ -194,7 +195,8 @@ impl Host {
     /// Takes over from `old`, the same machine before it lost its power: what it is plugged into, what was
     /// counted, and the demand that its client applications stand for.
     pub fn inherit(&mut self, old: Self) {
-        let Self { ip, tcp, cpu, servers, server_row, clients, mut scripts, power, .. } = old;
+        let Self { ip, tcp, cpu, servers, server_row, clients, daemons, .. } = old;
+        let (mut scripts, power) = (old.scripts, old.power);
         debug_assert_eq!(self.name, old.name, "a host inherits from itself");
         for (new, old) in self.ip.interfaces.iter_mut().zip(&ip.interfaces) {
             (new.direction, new.tap) = (old.direction, old.tap);
@@ -210,6 +212,7 @@ impl Host {
         scripts.halt();
         self.scripts = scripts;
         self.power = power;
+        self.daemons.inherit(daemons);
     }
 
     /// The host works again. Its links come up and its programs start after that.

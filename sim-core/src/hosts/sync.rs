@@ -61,8 +61,11 @@ impl Host {
         fab.deliver(packet);
     }
 
-    /// Whether the backup daemon listens to a group on an interface.
+    /// Whether the backup daemon, or a program, listens to a group on an interface.
     pub(super) fn listens(&self, book: &AddressBook, interface: u16, group: Ip) -> bool {
+        if self.daemons.listen(interface, book.address(group)) {
+            return true;
+        }
         let listens_to = self.director.as_ref().and_then(|d| d.ipvs.listens_to());
         listens_to.is_some_and(|(name, to, _)| {
             book.address(group) == to && self.ip.interfaces[usize::from(interface)].name == name
@@ -77,6 +80,7 @@ impl Host {
             let Some(goes_on) = self.prerouting(fab, interface, packet) else { return };
             packet = goes_on;
         }
+        self.daemons.input = interface;
         let p = &fab.packets[packet];
         let ends = (p.src, p.dst);
         match self.refuse_source(&fab.book, interface, ends) {

@@ -491,6 +491,7 @@ pub(super) const fn transmit(slot: Slot, entry: &Connection) -> Transmit {
 }
 
 /// What a packet does to its connection.
+#[derive(Clone, Copy)]
 struct Step {
     /// The state is another one.
     changed: bool,

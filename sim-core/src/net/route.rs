@@ -232,6 +232,22 @@ impl<K: Key> Prefixes<K> {
         routes.insert(at, route);
     }
 
+    /// Removes the first route of a prefix that `is_it` picks.
+    fn remove(&mut self, key: K, len: u8, is_it: impl Fn(&Route) -> bool) {
+        let Some(at) = self.lengths.iter().position(|(l, _)| *l == len) else { return };
+        let prefixes = &mut self.lengths[at].1;
+        let Some(routes) = prefixes.get_mut(&key.cut(len)) else { return };
+        if let Some(found) = routes.iter().position(is_it) {
+            routes.remove(found);
+        }
+        if routes.is_empty() {
+            prefixes.remove(&key.cut(len));
+        }
+        if prefixes.is_empty() {
+            self.lengths.remove(at);
+        }
+    }
+
     /// Whether there is a route of this action to the one address.
     fn is_host(&self, key: K, len: u8, action: Action) -> bool {
         let (longest, routes) = match self.lengths.first() {
@@ -280,6 +296,30 @@ impl Table {
 struct Exception {
     mtu: Option<(u16, Time)>,
     hop: Option<(Hop, Time)>,
+}
+
+/// The routes that come with an own address: table, prefix, route.
+fn connected(net: Net, hop: Option<Hop>) -> Vec<(u32, Net, Route)> {
+    let local = |to| (LOCAL_TABLE, to, Route::without_hops(Action::Local));
+    let mut routes = vec![local(Net::host(net.addr))];
+    if net.is_host() {
+        return routes;
+    }
+    match (hop, net.addr) {
+        (Some(hop), _) => {
+            routes.push((MAIN_TABLE, net.network(), Route::unicast(vec![hop])));
+        }
+        (None, IpAddr::V4(_)) => routes.push(local(net.network())),
+        (None, IpAddr::V6(_)) => {}
+    }
+    if let IpAddr::V4(a) = net.addr
+        && net.len < 31
+    {
+        let last = Ipv4Addr::from_bits(a.to_bits() | u32::MAX >> net.len);
+        let broadcast = Route::without_hops(Action::Broadcast);
+        routes.push((LOCAL_TABLE, Net::host(IpAddr::V4(last)), broadcast));
+    }
+    routes
 }
 
 /// Routing tables and rules of a host.
@@ -341,6 +381,25 @@ impl Routes {
     pub fn add_broadcast(&mut self, address: Ipv4Addr) {
         let net = Net::host(IpAddr::V4(address));
         self.enter(LOCAL_TABLE, net, Route::without_hops(Action::Broadcast));
+    }
+
+    /// Enters an own address with its connected prefix, which is reached by `hop`; on `lo` (`None`) the whole IPv4 prefix
+    /// is for this host (`fib_add_ifaddr`).
+    pub fn connect(&mut self, net: Net, hop: Option<Hop>) {
+        for (table, to, route) in connected(net, hop) {
+            self.enter(table, to, route);
+        }
+    }
+
+    /// Takes back what [`Routes::connect`] entered for an address (`fib_del_ifaddr`).
+    pub fn disconnect(&mut self, net: Net, hop: Option<Hop>) {
+        for (table, to, route) in connected(net, hop) {
+            let Some(table) = self.tables.get_mut(&table) else { continue };
+            match to.addr {
+                IpAddr::V4(a) => table.v4.remove(a.to_bits(), to.len, |r| *r == route),
+                IpAddr::V6(a) => table.v6.remove(a.to_bits(), to.len, |r| *r == route),
+            }
+        }
     }
 
     /// Adds a route to a table. Of two with equal prefix and metric the first one counts.

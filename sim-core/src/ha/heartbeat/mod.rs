@@ -283,8 +283,17 @@ impl Heartbeat {
         group < self.config.groups.len() && self.scripts.holds(group)
     }
 
-    /// The init script is called.
+    /// Takes over what the same node remembers after a loss of power.
+    pub fn inherit(&mut self, old: &Self) {
+        self.generation = old.generation;
+        self.scripts.inherit(&old.scripts);
+    }
+
+    /// The init script is called. A daemon that ends starts again after it.
     pub fn start(&mut self, now: Time) {
+        if self.shutdown != Shutdown::None {
+            self.restart = true;
+        }
         if self.life == Life::Off {
             let boot = self.scripts.take(&self.config.scripts, Script::Boot);
             self.life = Life::Starting(now + boot);
@@ -414,7 +423,8 @@ impl Heartbeat {
         self.life = Life::Running;
         self.shutdown = Shutdown::None;
         self.restart = false;
-        self.generation += 1;
+        // as the first generation of heartbeat: the time
+        self.generation = (self.generation + 1).max(now.as_nanos() / 1_000_000);
         self.seq = 0;
         self.history = History::default();
         self.acknowledged = self.stream.next_u64() % ACKNOWLEDGED;

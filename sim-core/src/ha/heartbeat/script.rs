@@ -112,6 +112,11 @@ impl Scripts {
         }
     }
 
+    /// Counts runs on from those of the same node before.
+    pub(super) fn inherit(&mut self, old: &Self) {
+        self.runs = old.runs;
+    }
+
     /// Time of the next run of a script.
     pub(super) fn take(&mut self, times: &ScriptTimes, script: Script) -> Span {
         let run = self.runs[script as usize];

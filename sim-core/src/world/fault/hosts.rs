@@ -182,7 +182,7 @@ impl World {
 
     /// Does what power switches were told.
     pub(super) fn use_power_switches(&mut self) {
-        for (host, on) in core::mem::take(&mut self.fabric.switched) {
+        for (host, on) in self.fabric.take_switched() {
             self.faults.host(host).switched_off = !on;
             self.sync_host(host);
         }
@@ -304,7 +304,7 @@ impl World {
             if matches!(wants, Some(ProgramHarm::Kill | ProgramHarm::Stop)) {
                 state.told[number] = wants;
             } else if programs {
-                self.hosts[usize::from(host)].order(&mut self.fabric, process, Order::Start);
+                self.hosts[usize::from(host)].begin_process(&mut self.fabric, process);
             }
         }
         self.sync_host(host);

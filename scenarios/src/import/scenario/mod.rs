@@ -1,0 +1,188 @@
+//! Configurations of directors as a scenario that runs.
+//!
+//! A `keepalived.conf`, rules saved by ipvsadm, or the files of two directors tell which services there are
+//! and which addresses they have. The rest of a cluster is derived from them: networks and interfaces,
+//! a router and a client, the real servers set up as the forwarding methods need. What is no more
+//! than a guess stands in the scenario as a comment.
+
+mod facts;
+mod network;
+mod text;
+
+use super::{ipvsadm, keepalived};
+use crate::diagnostic::Sources;
+use crate::format::words::nearest;
+use crate::model::{Failure, Files};
+use facts::Facts;
+use network::Network;
+
+/// A file of a director.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "a trait object of files has none")]
+pub struct Input<'a> {
+    /// Its name without folders.
+    pub name: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// Where the files are that it includes.
+    pub files: &'a dyn Files,
+}
+
+/// A scenario and the files beside it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Imported {
+    /// Name of the scenario.
+    pub name: String,
+    /// Its text.
+    pub scenario: String,
+    /// Files beside it: name and text.
+    pub files: Vec<(String, String)>,
+    /// What was guessed, as the comments in the text say it.
+    pub guesses: Vec<String>,
+}
+
+/// The scenario of one or more directors, each with a file of its own.
+///
+/// # Errors
+/// A file is nothing that is understood here, or has no service.
+pub fn import(inputs: &[Input<'_>]) -> Result<Imported, Box<Failure>> {
+    let mut directors = Vec::new();
+    let mut all = Imported {
+        name: stem(inputs.first().map_or("cluster", |i| i.name)),
+        scenario: String::new(),
+        files: Vec::new(),
+        guesses: Vec::new(),
+    };
+    let (mut keys, mut plain) = (Vec::new(), Vec::new());
+    for input in inputs {
+        let names: Vec<String> = directors.iter().map(|f: &Facts| f.name.clone()).collect();
+        let (mut facts, key) = director(input, &names, &mut all.files)?;
+        facts.complete();
+        plain.push(key.starts_with("rules_file"));
+        keys.push(key);
+        directors.push(facts);
+    }
+    if directors.iter().all(|f| f.services.is_empty() && f.virtual_addresses.is_empty()) {
+        return Err(Failure::nowhere("the files have neither a service nor a virtual address"));
+    }
+    let network = Network::new(&directors);
+    let writer = text::Writer {
+        name: &all.name,
+        directors: &directors,
+        network: &network,
+        keys: &keys,
+        plain: &plain,
+        text: String::new(),
+        guesses: Vec::new(),
+    };
+    let (scenario, guesses) = writer.write();
+    Ok(Imported { scenario, guesses, ..all })
+}
+
+/// Reads the file of a director: its facts, and the line of the scenario that names it. `taken` are names of
+/// other directors.
+fn director(
+    input: &Input<'_>,
+    taken: &[String],
+    files: &mut Vec<(String, String)>,
+) -> Result<(Facts, String), Box<Failure>> {
+    if ipvsadm::looks_like(input.text) {
+        let mut sources = Sources::default();
+        let file = sources.add(input.name, input.text);
+        let mut problems = Vec::new();
+        let rules = ipvsadm::read_file(&sources, file, ipvsadm::Names::NONE, &mut problems);
+        if !problems.is_empty() {
+            return Err(Box::new(Failure { sources, problems }));
+        }
+        let name = free_name("director", taken);
+        let file = put(files, &format!("{name}.ipvsadm"), input.text);
+        let key = format!("rules_file = \"{file}\"");
+        return Ok((Facts::of_rules(name, &rules.config), key));
+    }
+    if keepalived::looks_like(input.text) {
+        return Ok(of_keepalived(input, taken, files));
+    }
+    let message = format!(
+        "`{}` is neither a keepalived.conf nor rules of ipvsadm: nothing to import",
+        input.name
+    );
+    let mut failure = Failure::nowhere(message);
+    if let (Some(problem), Some(near)) = (failure.problems.first_mut(), near(input.text)) {
+        problem.help = Some(format!("did you mean the block `{near}`?"));
+    }
+    Err(failure)
+}
+
+/// The block that the first word of a text may have meant.
+fn near(text: &str) -> Option<&'static str> {
+    let first = text.split_whitespace().find(|w| !w.starts_with(['#', '!']))?;
+    nearest(first, ["global_defs", "vrrp_instance", "virtual_server", "vrrp_sync_group"])
+}
+
+fn of_keepalived(
+    input: &Input<'_>,
+    taken: &[String],
+    files: &mut Vec<(String, String)>,
+) -> (Facts, String) {
+    let read = |id: Option<String>| {
+        let mut sources = Sources::default();
+        let file = sources.add(input.name, input.text);
+        let options = keepalived::Options { config_id: id };
+        let (all, _) = keepalived::read(&mut sources, file, input.files, &options);
+        (all, sources)
+    };
+    // the router id may name the host, and the host decides which lines count
+    let (first, _) = read(None);
+    let id = first.global.router_id.as_deref().and_then(host_name);
+    let name =
+        free_name(&id.unwrap_or_else(|| host_name(&stem(input.name)).unwrap_or_default()), taken);
+    let (all, sources) = read(name.split('.').next().map(str::to_owned));
+    let file = put(files, &format!("{name}.conf"), input.text);
+    for (included, text) in sources.iter().skip(1) {
+        if is_beside(included) && !files.iter().any(|(n, _)| n == included) {
+            files.push((included.to_owned(), text.to_owned()));
+        }
+    }
+    (Facts::of_keepalived(name, &all), format!("keepalived = \"{file}\""))
+}
+
+/// Whether a name stays below the folder of the scenario.
+fn is_beside(name: &str) -> bool {
+    !name.starts_with('/') && !name.split('/').any(|part| part == ".." || part.is_empty())
+}
+
+fn put(files: &mut Vec<(String, String)>, name: &str, text: &str) -> String {
+    files.push((name.to_owned(), text.to_owned()));
+    name.to_owned()
+}
+
+/// The name of a file without its ending.
+fn stem(name: &str) -> String {
+    let stem = name.split('.').next().unwrap_or_default();
+    let kept: String =
+        stem.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
+    if kept.is_empty() { "cluster".to_owned() } else { kept.chars().take(60).collect() }
+}
+
+/// A text as the name of a host, if it can be one.
+fn host_name(text: &str) -> Option<String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let name: String = text.split('.').next()?.chars().filter(|c| good(*c)).take(40).collect();
+    (!name.is_empty()).then_some(name)
+}
+
+/// A name that no other host has.
+fn free_name(wanted: &str, taken: &[String]) -> String {
+    let wanted = if wanted.is_empty() { "director" } else { wanted };
+    let reserved = |name: &str| {
+        let server = name.strip_prefix("rs").is_some_and(|n| n.chars().all(|c| c.is_ascii_digit()));
+        let wire = name.strip_prefix("lan").is_some_and(|n| n.chars().all(|c| c.is_ascii_digit()));
+        server || wire || ["client", "router"].contains(&name)
+    };
+    let free = |name: &str| !reserved(name) && !taken.iter().any(|t| t == name);
+    if free(wanted) {
+        return wanted.to_owned();
+    }
+    let mut names = (2..).map(|n| format!("{wanted}-{n}"));
+    names.find(|n| free(n)).unwrap_or_default()
+}
