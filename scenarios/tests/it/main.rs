@@ -13,7 +13,11 @@ mod conform;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod highavail;
+#[cfg(test)]
 mod howtos;
+#[cfg(test)]
+mod importing;
 #[cfg(test)]
 mod judgements;
 #[cfg(test)]
