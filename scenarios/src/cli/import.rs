@@ -51,9 +51,8 @@ fn write(all: &Imported, folder: &Path) -> Result<PathBuf, Box<Failure>> {
     }
     for (name, text) in files {
         let path = folder.join(name);
-        let wrong = |e: io::Error| {
-            Failure::nowhere(format!("cannot write `{}`: {e}", path.display()))
-        };
+        let wrong =
+            |e: io::Error| Failure::nowhere(format!("cannot write `{}`: {e}", path.display()));
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(wrong)?;
         }

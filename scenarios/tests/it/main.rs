@@ -13,6 +13,10 @@ mod conform;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod heartbeat;
+#[cfg(test)]
 mod highavail;
 #[cfg(test)]
 mod howtos;
@@ -26,6 +30,8 @@ mod keepalived;
 mod mistakes;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod parsers;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]

@@ -92,11 +92,13 @@ impl Host {
         self.tcp.set_user(conn, SERVER | visit);
         let application = self.servers.visit(visit).application;
         let (peer, tag) = (self.tcp.tuple(conn).1, self.tcp.tag(conn));
+        if probe::is_tag(tag) && fab.inquiries.of(tag, peer).is_some() {
+            self.accept_waiting(fab, application);
+            self.greet(fab, visit, tag);
+            return;
+        }
         fab.accepted(peer, tag, self.server_row + u32::from(application));
         self.accept_waiting(fab, application);
-        if probe::is_tag(tag) {
-            self.greet(fab, visit, tag);
-        }
     }
 
     /// Accepts what waits while there is room, and catches up with what came meanwhile.

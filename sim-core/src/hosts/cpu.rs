@@ -109,7 +109,8 @@ impl Host {
         cpu.busy = false;
         let mut sending = core::mem::take(&mut cpu.sending);
         for (interface, packet) in sending.drain(..) {
-            self.ip.emit(fab, interface, packet);
+            let mac = fab.packets[packet].src_mac;
+            self.ip.emit_from(fab, interface, mac, packet);
         }
         let Some(cpu) = &mut self.cpu else { return };
         cpu.sending = sending;

@@ -310,7 +310,7 @@ impl Host {
 
     /// Sends a packet that this host has made.
     pub(super) fn director_output(&mut self, fab: &mut Fabric, packet: Packet) {
-        if self.director.is_none() {
+        if self.director.is_none() || self.ip.removed.contains(&packet.src) {
             self.ip.originate(fab, &packet);
             return;
         }

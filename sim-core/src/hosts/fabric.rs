@@ -13,7 +13,7 @@ use crate::observe::trace::Trace;
 use crate::observe::{ClientObservation, ConnectionRow};
 use crate::tcp::Output;
 use crate::wire::encode::Bodies;
-use crate::wire::{AddressBook, Ip, Mac, MacId, Packet, PacketId};
+use crate::wire::{AddressBook, Advert, AdvertBook, Ip, Mac, MacId, Packet, PacketId};
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
@@ -344,6 +344,8 @@ pub struct Fabric {
     pub trace: Option<Box<Trace>>,
     /// IPv6 addresses by number.
     pub book: AddressBook,
+    /// VRRP adverts by number.
+    pub adverts: AdvertBook,
     /// Ethernet addresses by number.
     pub macs: Vec<Mac>,
     /// Connections started by client applications so far.
@@ -401,6 +403,7 @@ impl Fabric {
             capture: None,
             trace: None,
             book: AddressBook::new(),
+            adverts: AdvertBook::default(),
             macs: Vec::new(),
             connections: 0,
             talking: 0,
@@ -614,7 +617,7 @@ impl Fabric {
     #[cold]
     pub fn tap(&mut self, tap: Tap, way: Way, packet: PacketId) {
         if let Some(capture) = &mut self.capture {
-            let inside = Inside { packets: &self.packets, book: &self.book };
+            let inside = Inside::new(&self.packets, &self.book, &self.adverts);
             let packet = &self.packets[packet];
             capture.record(tap as usize, self.now, way, packet, &inside, &self.macs);
         }
@@ -625,6 +628,17 @@ impl Fabric {
 pub(super) struct Inside<'a> {
     pub(super) packets: &'a PacketSlab,
     pub(super) book: &'a AddressBook,
+    pub(super) adverts: &'a AdvertBook,
+}
+
+impl<'a> Inside<'a> {
+    pub(super) const fn new(
+        packets: &'a PacketSlab,
+        book: &'a AddressBook,
+        adverts: &'a AdvertBook,
+    ) -> Self {
+        Self { packets, book, adverts }
+    }
 }
 
 impl Bodies for Inside<'_> {
@@ -634,6 +648,10 @@ impl Bodies for Inside<'_> {
 
     fn payload(&self, id: PacketId) -> Option<&[u8]> {
         self.packets.payload(id)
+    }
+
+    fn advert(&self, number: u32) -> Option<&Advert> {
+        self.adverts.get(number)
     }
 
     fn address(&self, ip: Ip) -> IpAddr {

@@ -204,6 +204,7 @@ impl Host {
             proto::ICMP if p.kind == Kind::Ipv4 => self.icmp_input(fab, packet),
             proto::ICMPV6 if p.kind == Kind::Ipv6 => self.icmpv6_input(fab, packet),
             proto::IPIP | proto::IPV6 | proto::GRE => self.tunnel_input(fab, packet),
+            proto::VRRP | proto::AH => self.advert_input(fab, packet),
             _ => self.refuse(fab, packet, icmp::PROTOCOL, Reason::NoProtocol),
         }
     }

@@ -27,6 +27,7 @@ impl Host {
         if discovery && (multicast || target == Target::Local) {
             self.ip.discovery_input(fab, interface, packet);
         } else if multicast || target == Target::Local {
+            self.daemons.input = interface;
             self.local_input(fab, packet);
         } else {
             self.forward6(fab, target, packet);

@@ -136,6 +136,7 @@ impl Host {
             self.carrier_asleep(interface, true);
             return;
         }
+        self.vrrp_link(fab, interface, true);
         let i = &self.ip.interfaces[interface as usize];
         if !i.sysctl.arp_notify {
             return;
@@ -150,6 +151,7 @@ impl Host {
     pub fn link_down(&mut self, fab: &mut Fabric, interface: u16) {
         if self.power() == PowerState::Running {
             self.ip.carrier_lost(fab, interface);
+            self.vrrp_link(fab, interface, false);
         } else {
             self.carrier_asleep(interface, false);
         }
@@ -184,9 +186,11 @@ impl Host {
         let member = || {
             p.dst_mac.is_group()
                 && (self.ip.is_member(&fab.book, interface, p.dst)
+                    || self.daemons.hears_adverts(interface, p.dst)
                     || self.listens(&fab.book, interface, p.dst))
         };
-        if p.dst_mac != i.mac && p.dst_mac != MacId::BROADCAST && !member() {
+        let for_us = p.dst_mac == i.mac || p.dst_mac == MacId::BROADCAST || i.has_vmac(p.dst_mac);
+        if !for_us && !member() {
             fab.ignore(self.number, packet);
             return;
         }

@@ -80,6 +80,7 @@ impl Host {
             let Some(goes_on) = self.prerouting(fab, interface, packet) else { return };
             packet = goes_on;
         }
+        self.daemons.input = interface;
         let p = &fab.packets[packet];
         let ends = (p.src, p.dst);
         match self.refuse_source(&fab.book, interface, ends) {

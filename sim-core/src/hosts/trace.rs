@@ -42,13 +42,13 @@ impl Fabric {
 
     /// A frame in the words of tcpdump.
     pub(super) fn frame_in_words(&self, p: &Packet) -> String {
-        let inside = Inside { packets: &self.packets, book: &self.book };
+        let inside = Inside::new(&self.packets, &self.book, &self.adverts);
         self.trace.as_ref().map(|t| t.frame(p, &inside, &self.macs)).unwrap_or_default()
     }
 
     /// A packet without its frame in the words of tcpdump.
     pub(super) fn packet_in_words(&self, p: &Packet) -> String {
-        let inside = Inside { packets: &self.packets, book: &self.book };
+        let inside = Inside::new(&self.packets, &self.book, &self.adverts);
         self.trace.as_ref().map(|t| t.packet(p, &inside, &self.macs)).unwrap_or_default()
     }
 

@@ -422,6 +422,11 @@ impl Direction {
         (at != Time::NEVER).then_some(at)
     }
 
+    /// Whether the link is up.
+    pub const fn is_up(&self) -> bool {
+        self.up
+    }
+
     /// Takes the link down or up; going down loses what is queued or travels.
     pub fn set_up(&mut self, up: bool) -> Vec<PacketId> {
         self.up = up;

@@ -124,6 +124,7 @@ impl<B: Bodies> Words<'_, B> {
                     self.network(text, &inner, depth + 1);
                 }
             }
+            proto::VRRP if self.inside.advert(p.seq).is_some() => self.vrrp(text, p),
             other => push(text, format_args!("ip-proto-{other}, length {}", p.len)),
         }
     }
@@ -172,6 +173,25 @@ impl<B: Bodies> Words<'_, B> {
             other => format!("protocol {other}"),
         };
         (host, port)
+    }
+
+    fn vrrp(&self, text: &mut String, p: &Packet) {
+        let Some(advert) = self.inside.advert(p.seq) else { return };
+        let (version, vrid, priority) = (advert.version, advert.vrid, advert.priority);
+        push(text, format_args!("VRRPv{version}, Advertisement, vrid {vrid}, prio {priority}, "));
+        let length = advert.length();
+        if version == 2 {
+            let auth = match advert.auth.kind() {
+                0 => "none",
+                1 => "simple",
+                _ => "ah",
+            };
+            let interval = advert.interval;
+            push(text, format_args!("authtype {auth}, intvl {interval}s, length {length}"));
+        } else {
+            let interval = u32::from(advert.interval) * 10;
+            push(text, format_args!("intvl {interval}ms, length {length}"));
+        }
     }
 
     fn icmp(&self, text: &mut String, p: &Packet) {

@@ -8,8 +8,10 @@
 mod tests;
 
 use super::addr::{AddressBook, Ip, Mac, MacId};
+use super::ah;
 use super::encode::{Bodies, ETHERNET_HEADER, WINDOW_SHIFT};
 use super::packet::{Flags, Kind, Packet, PacketId, icmp, icmpv6, proto};
+use super::vrrp::{Advert, AdvertBook};
 use core::fmt;
 use core::net::Ipv6Addr;
 use std::collections::BTreeMap;
@@ -196,6 +198,7 @@ pub struct Decoder {
     originals: Vec<Original>,
     pieces: BTreeMap<Key, Pieces>,
     gue: Vec<u16>,
+    adverts: AdvertBook,
 }
 
 /// What a frame is decoded with, beside the decoder.
@@ -227,6 +230,11 @@ impl Decoder {
         let tag = DECODED | self.originals.len() as u32;
         self.originals.push(Original { proto: protocol, quoted: true, label: 0, bytes });
         tag
+    }
+
+    /// The VRRP adverts that were decoded, by the numbers that packets have of them.
+    pub fn adverts(&self) -> &AdvertBook {
+        &self.adverts
     }
 
     /// Datagrams to this UDP port hold packets in generic UDP encapsulation.
@@ -321,12 +329,31 @@ impl Decoder {
             discovery(packet, bytes, context);
             return;
         }
+        if matches!(packet.proto, proto::VRRP | proto::AH) {
+            self.advert(packet, bytes);
+            return;
+        }
         let Some((from, quotes)) = self.inner(packet, bytes) else { return };
         let rest = bytes.get(from..).unwrap_or_default();
         if depth < MAX_DEPTH
             && let Ok(inner) = self.ip(rest, quoted || quotes, depth + 1, context)
         {
             packet.body = context.put(inner);
+        }
+    }
+
+    /// Reads a VRRP advert, be it in an authentication header.
+    fn advert(&mut self, packet: &mut Packet, bytes: &[u8]) {
+        let mut bytes = bytes;
+        if packet.proto == proto::AH {
+            if bytes.len() < ah::LENGTH || bytes[0] != proto::VRRP {
+                return;
+            }
+            packet.ack = be32(bytes, 8);
+            bytes = &bytes[ah::LENGTH..];
+        }
+        if let Some(advert) = Advert::read(bytes, packet.kind == Kind::Ipv6) {
+            packet.seq = self.adverts.number(&advert);
         }
     }
 

@@ -8,8 +8,10 @@
 mod tests;
 
 use super::addr::{AddressBook, Ip, Mac, MacId};
+use super::ah;
 use super::decode::Original;
 use super::packet::{Flags, Kind, Packet, PacketId, icmpv6, proto};
+use super::vrrp::{Advert, Auth};
 use crate::engine::Time;
 use core::net::IpAddr;
 use etherparse::checksum::Sum16BitWords;
@@ -55,6 +57,11 @@ pub trait Bodies {
         None
     }
 
+    /// The VRRP advert of this number; without it its bytes are letters.
+    fn advert(&self, _number: u32) -> Option<&Advert> {
+        None
+    }
+
     /// The address that the number `ip` stands for; without a book IPv6 addresses are `::`.
     fn address(&self, ip: Ip) -> IpAddr {
         AddressBook::new().address(ip)
@@ -83,6 +90,7 @@ impl<F: Fn(PacketId) -> Option<Packet>> Bodies for F {
 ///   ([`Bodies::original`]); its checksum is made anew, unless an ICMP error quoted it: nobody mends
 ///   the checksum of a quoted packet.
 /// - IPv6 has flow label 0, unless the packet was decoded. GUE is version 0 without options.
+/// - A VRRP advert is what its number stands for ([`Bodies::advert`]).
 /// - A fragment is cut from the bytes of the whole datagram in `body`: the first one holds the
 ///   header of TCP or UDP, with the checksum of the whole.
 ///
@@ -288,6 +296,11 @@ impl<B: Bodies> Encoder<'_, B> {
                 fill(out, end, 0);
                 None
             }
+            proto::VRRP | proto::AH => {
+                self.advert(out, packet);
+                fill(out, end, 0);
+                None
+            }
             _ => {
                 fill(out, end, 0);
                 None
@@ -299,6 +312,22 @@ impl<B: Bodies> Encoder<'_, B> {
             let sum = self.sum(packet, &out[start..end]);
             put(out, at, sum);
         }
+    }
+
+    /// Appends a VRRP advert, in an authentication header if the packet says so.
+    fn advert(&self, out: &mut Vec<u8>, packet: &Packet) {
+        let Some(advert) = self.bodies.advert(packet.seq) else { return };
+        let bytes = advert.bytes([packet.src, packet.dst].map(|ip| self.bodies.address(ip)));
+        if let (proto::AH, Auth::Ah(key)) = (packet.proto, advert.auth) {
+            let mut ip = vec![0x45, 0];
+            ip.extend(packet.len.to_be_bytes());
+            ip.extend(packet.id.to_be_bytes());
+            ip.extend([0, 0, 0, packet.proto, 0, 0]);
+            self.addresses(&mut ip, packet);
+            let source = packet.src.0;
+            out.extend(ah::header(proto::VRRP, &ip, source, packet.ack, &key, &bytes));
+        }
+        out.extend(bytes);
     }
 
     /// What the packet was decoded from, if it still is that packet.

@@ -83,22 +83,17 @@ impl Advert {
     }
 
     /// Bytes above IP (and above an authentication header).
-    pub fn len(&self) -> u16 {
+    pub fn length(&self) -> u16 {
         let count = self.addresses.len().min(255);
         let addresses = count * if self.is_v6() { 16 } else { 4 };
         let auth = if self.version == 2 { AUTH_DATA } else { 0 };
         (HEADER + addresses + auth) as u16
     }
 
-    /// An advert has a header at least.
-    pub const fn is_empty(&self) -> bool {
-        false
-    }
-
     /// The bytes above IP between these ends (RFC 3768, section 5.1; RFC 5798, section 5.1). The checksum of version 3
     /// is that of the pseudo-header too; that of version 2 is not.
     pub fn bytes(&self, ends: [IpAddr; 2]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(usize::from(self.len()));
+        let mut out = Vec::with_capacity(usize::from(self.length()));
         let count = self.addresses.len().min(255);
         out.extend([self.version << 4 | ADVERTISEMENT, self.vrid, self.priority, count as u8]);
         if self.version == 2 {
@@ -230,7 +225,7 @@ mod tests {
         let a = advert(3, &["10.0.0.9"]);
         let one = a.bytes(ends("10.0.0.1", "224.0.0.18"));
         let other = a.bytes(ends("10.0.0.2", "224.0.0.18"));
-        assert_eq!((one.len(), a.len()), (12, 12));
+        assert_eq!((one.len(), a.length()), (12, 12));
         assert_ne!(one[6..8], other[6..8]);
         assert_eq!(one[..6], other[..6]);
     }

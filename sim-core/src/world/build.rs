@@ -6,7 +6,7 @@ use super::operator::Operator;
 use super::{Link, World, available, sample};
 use crate::config::{
     ClientConfig, HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, IpvsConfig, LinkEnd,
-    Net, PolicyConfig, RouteConfig, Transport, WorldConfig,
+    Net, PolicyConfig, RouteConfig, Transport, VrrpInstance, WorldConfig,
 };
 use crate::engine::rng::name_hash;
 use crate::engine::{Stream, Time};
@@ -14,7 +14,7 @@ use crate::hosts::Host;
 use crate::hosts::client::{ClientApplication, Plan};
 use crate::hosts::cpu::Cpu;
 use crate::hosts::daemon::Daemons;
-use crate::hosts::daemon::heartbeat::mistakes;
+use crate::hosts::daemon::{heartbeat, vrrp};
 use crate::hosts::director::Director;
 use crate::hosts::fabric::{Event, Fabric, NO_TAP};
 use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
@@ -34,9 +34,9 @@ use crate::observe::capture::{self, Capture, CaptureInterface};
 use crate::observe::trace::Trace;
 use crate::tcp::TcpStack;
 use crate::wire::addr::link_local;
-use crate::wire::{AddressBook, Mac, MacId, Prefix};
+use crate::wire::{AddressBook, Mac, MacId};
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Something in a configuration that no world can be built from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -223,7 +223,7 @@ impl<'a> Builder<'a> {
             let built = self.interface(&place, config, number, index, interface);
             for a in &interface.addresses {
                 let hop = Hop { interface: index as u16, via: None };
-                connect(&mut ip.routes, *a, Some(hop));
+                ip.routes.connect(*a, Some(hop));
             }
             for a in built.addresses6.iter().filter(|a| is_link_local(a.bits)) {
                 ip.routes.add_local(Net::host(IpAddr::V6(Ipv6Addr::from_bits(a.bits))));
@@ -231,7 +231,7 @@ impl<'a> Builder<'a> {
             ip.interfaces.push(built);
         }
         for a in &config.loopback {
-            connect(&mut ip.routes, *a, None);
+            ip.routes.connect(*a, None);
         }
         (ip.inner_addresses, ip.inner_addresses6) = self.own(config, &config.loopback);
         let tunnels = self.tunnels(config, &mut ip);
@@ -464,7 +464,10 @@ impl<'a> Builder<'a> {
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         let names: Vec<_> = self.config.hosts.iter().map(|h| h.name.as_str()).collect();
         host.daemons = Daemons::new(config, seed, &names);
-        let mistakes = config.heartbeat.iter().flat_map(|h| mistakes(h, config));
+        let interfaces: Vec<_> = config.interfaces.iter().map(|i| i.name.as_str()).collect();
+        let routers = config.keepalived.iter().flat_map(|k| vrrp::mistakes(&k.vrrp, &interfaces));
+        let mistakes = config.heartbeat.iter().flat_map(|h| heartbeat::mistakes(h, config));
+        let mistakes = mistakes.chain(routers);
         for what in mistakes.collect::<Vec<_>>() {
             self.wrong(place, what);
         }
@@ -677,27 +680,6 @@ fn interface_numbers(config: &HostConfig, pattern: &str) -> Vec<u16> {
     names.filter(agrees).filter_map(|name| interface_number(config, name)).collect()
 }
 
-/// Enters an own address with its connected prefix, which is reached by `hop`; on `lo` the whole
-/// prefix is for this host (`fib_add_ifaddr`).
-fn connect(routes: &mut route::Routes, net: Net, hop: Option<Hop>) {
-    routes.add_local(Net::host(net.addr));
-    if net.is_host() {
-        return;
-    }
-    match (hop, net.addr) {
-        (Some(hop), _) => {
-            routes.add(route::MAIN_TABLE, net.network(), Route::unicast(vec![hop]));
-        }
-        (None, IpAddr::V4(_)) => routes.add_local(net.network()),
-        (None, IpAddr::V6(_)) => {}
-    }
-    if let IpAddr::V4(a) = net.addr
-        && net.len < 31
-    {
-        routes.add_broadcast(Ipv4Addr::from_bits(a.to_bits() | !Prefix::mask(net.len)));
-    }
-}
-
 /// What a running world still needs to know of its configuration. The client applications of a host stay
 /// through all that happens to it.
 fn plan(config: &WorldConfig) -> WorldConfig {
@@ -733,6 +715,7 @@ fn has_v6(host: &HostConfig) -> bool {
     host.sysctl.forwarding_v6
         || on_links.chain(on_tunnels).chain(&host.loopback).any(|a| a.addr.is_ipv6())
         || host.routes.iter().any(|r| r.to.addr.is_ipv6())
+        || host.keepalived.iter().flat_map(|k| &k.vrrp.instances).any(VrrpInstance::is_v6)
 }
 
 /// The settings that count for an interface: the stronger of `all` and its own. Redirects are obeyed if

@@ -24,6 +24,8 @@ mod randomness;
 mod routing;
 mod switches;
 mod sync;
+mod takeover;
 mod tcp;
 mod tunnels;
 mod udp;
+mod vrrp;

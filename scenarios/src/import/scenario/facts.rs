@@ -103,7 +103,8 @@ impl Facts {
     }
 
     fn named(&mut self, all: &Configuration) {
-        let scripts = all.scripts.iter().map(|s| format!("[[script_event]] script = \"{}\"", s.name));
+        let scripts =
+            all.scripts.iter().map(|s| format!("[[script_event]] script = \"{}\"", s.name));
         self.unknown.extend(scripts);
         let files = all.files.iter().map(|f| format!("[[file_event]] file = \"{}\"", f.name));
         self.unknown.extend(files);

@@ -134,7 +134,8 @@ fn of_keepalived(
     // the router id may name the host, and the host decides which lines count
     let (first, _) = read(None);
     let id = first.global.router_id.as_deref().and_then(host_name);
-    let name = free_name(&id.unwrap_or_else(|| host_name(&stem(input.name)).unwrap_or_default()), taken);
+    let name =
+        free_name(&id.unwrap_or_else(|| host_name(&stem(input.name)).unwrap_or_default()), taken);
     let (all, sources) = read(name.split('.').next().map(str::to_owned));
     let file = put(files, &format!("{name}.conf"), input.text);
     for (included, text) in sources.iter().skip(1) {
@@ -158,7 +159,8 @@ fn put(files: &mut Vec<(String, String)>, name: &str, text: &str) -> String {
 /// The name of a file without its ending.
 fn stem(name: &str) -> String {
     let stem = name.split('.').next().unwrap_or_default();
-    let kept: String = stem.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
+    let kept: String =
+        stem.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
     if kept.is_empty() { "cluster".to_owned() } else { kept.chars().take(60).collect() }
 }
 

@@ -82,7 +82,9 @@ impl Network {
             .segments
             .iter()
             .position(mine)
-            .or_else(|| self.segments.iter().position(|s| known(s) && s.interfaces[director].is_none()))
+            .or_else(|| {
+                self.segments.iter().position(|s| known(s) && s.interfaces[director].is_none())
+            })
             .or_else(|| self.segments.iter().position(known));
         let index = found.unwrap_or_else(|| {
             let interfaces = vec![None; count];
@@ -193,9 +195,10 @@ impl Network {
             return first;
         }
         let empty = |name: &&String| {
-            !self.segments.iter().any(|s| {
-                s.interfaces[director].as_ref() == Some(name) && !s.nets.is_empty()
-            })
+            !self
+                .segments
+                .iter()
+                .any(|s| s.interfaces[director].as_ref() == Some(name) && !s.nets.is_empty())
         };
         let inner = facts.interfaces.iter().skip(1).find(empty).cloned();
         // the networks of real servers that were found before share their interface

@@ -219,7 +219,9 @@ impl Writer<'_> {
         }
         // of several marks only one can be meant for the same packets
         if let Some(line) = lines.into_iter().next() {
-            self.guess("all TCP to the first virtual address has the mark of the first such service");
+            self.guess(
+                "all TCP to the first virtual address has the mark of the first such service",
+            );
             self.line(format!("setup = \"\"\"\n{line}\n\"\"\""));
         }
     }
@@ -405,7 +407,12 @@ impl Writer<'_> {
         self.line("");
         self.guess(format!("{RATE} requests a second, shared by the services"));
         let mut known = Vec::new();
-        targets.retain(|t| !known.contains(t) && { known.push(*t); true });
+        targets.retain(|t| {
+            !known.contains(t) && {
+                known.push(*t);
+                true
+            }
+        });
         let left_out = targets.len().saturating_sub(MOST_CLIENTS);
         if left_out > 0 {
             self.guess(format!("{left_out} more services have no client"));
@@ -424,15 +431,16 @@ impl Writer<'_> {
     }
 
     fn unknown(&mut self) {
-        let mut all: Vec<String> =
-            self.directors.iter().flat_map(|f| f.unknown.clone()).collect();
+        let mut all: Vec<String> = self.directors.iter().flat_map(|f| f.unknown.clone()).collect();
         all.sort();
         all.dedup();
         if all.is_empty() {
             return;
         }
         self.line("");
-        self.guess("scripts end well, files hold 0 and processes run; such tables say when they do not:");
+        self.guess(
+            "scripts end well, files hold 0 and processes run; such tables say when they do not:",
+        );
         for table in all {
             let mut text = String::new();
             let _infallible = write!(text, "#   {table} at = \"20s\" ...");

@@ -108,7 +108,7 @@ impl Vrrp {
         let Some((group, others)) = self.others(i, State::Backup) else { return };
         for m in others {
             match self.instances[m].state {
-                State::Backup | State::Stop => continue,
+                State::Backup | State::Stop => {}
                 State::Master => {
                     self.instances[m].wants = State::Backup;
                     self.leave_master(m, false, now, out);
@@ -126,7 +126,7 @@ impl Vrrp {
         let Some((group, others)) = self.others(i, State::Fault) else { return };
         for m in others {
             match self.instances[m].state {
-                State::Fault | State::Stop => continue,
+                State::Fault | State::Stop => {}
                 State::Master => {
                     self.instances[m].wants = State::Fault;
                     self.leave_master(m, false, now, out);

@@ -68,6 +68,9 @@ pub(super) enum Rival {
 impl Instance {
     pub(super) fn new(config: &VrrpInstance) -> Self {
         let mut config = config.clone();
+        if config.is_v6() {
+            config.version = VrrpVersion::V3;
+        }
         // vrrp_complete_instance: what contradicts itself
         if config.initial_master || config.priority == OWNER {
             config.preempt = true;

@@ -64,21 +64,28 @@ impl Vrrp {
         }
         out.push(Action::State { instance, state: State::Master });
         out.push(Action::Add { instance });
-        self.announce(i, garp.repeat, now, out);
+        self.announce(i, garp.repeat, false, now, out);
         if self.leads_sync == Some(i) {
             out.push(Action::Sync { master: true });
         }
     }
 
     /// Announces every address of an instance that holds them, at its pace (`vrrp_send_link_update`).
-    pub(super) fn announce(&mut self, i: usize, repeat: u32, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn announce(
+        &mut self,
+        i: usize,
+        repeat: u32,
+        routine: bool,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
         if !self.instances[i].holds || repeat == 0 {
             return;
         }
         let instance = i as u16;
         let paces = &self.pace_of[i];
         if paces.iter().all(Option::is_none) {
-            out.push(Action::Announce { instance, repeat });
+            out.push(Action::Announce { instance, repeat, routine });
             return;
         }
         for _ in 0..repeat {
@@ -204,7 +211,7 @@ impl Vrrp {
         if garp.lower_repeat == 0 {
             return;
         }
-        self.announce(i, garp.lower_repeat, now, out);
+        self.announce(i, garp.lower_repeat, false, now, out);
         if garp.lower_delay > Span::ZERO {
             self.instances[i].bursts.push((now + garp.lower_delay, garp.lower_repeat));
         }

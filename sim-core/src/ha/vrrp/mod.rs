@@ -99,6 +99,8 @@ pub enum Action {
         instance: u16,
         /// How many times.
         repeat: u32,
+        /// Only a refresh (`garp_master_refresh`).
+        routine: bool,
     },
     /// Announce one address once.
     AnnounceOne {
@@ -376,11 +378,11 @@ impl Vrrp {
             self.synchronise(i, before, now, out);
         } else if let Some(b) = n.bursts.iter().position(|(t, _)| *t == at) {
             let (_, repeat) = n.bursts.remove(b);
-            self.announce(i, repeat, now, out);
+            self.announce(i, repeat, false, now, out);
         } else if n.refresh_at == at {
             let (refresh, repeat) = (n.garp().refresh, n.garp().refresh_repeat);
             n.refresh_at = now + refresh;
-            self.announce(i, repeat, now, out);
+            self.announce(i, repeat, true, now, out);
         } else {
             n.rival = Rival::None;
         }

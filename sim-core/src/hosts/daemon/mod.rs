@@ -1,22 +1,27 @@
 //! Programs that keep a cluster alive: where the machines of [`crate::ha`] meet a host.
 
+mod bfd;
 mod checker;
 pub(crate) mod heartbeat;
 mod ldirectord;
 pub mod probe;
+pub mod vrrp;
 
 use super::Host;
 use super::fabric::{Event, Fabric};
 use crate::config::HostConfig;
 pub use crate::config::Process;
-use crate::engine::Span;
+use crate::engine::{Span, Stream};
 use crate::ha::probe::Finding;
 use crate::observe::timeline::Kind;
+use crate::wire::Ip;
+use bfd::BfdDaemon;
 use checker::Checker;
 use core::net::IpAddr;
 use heartbeat::HeartbeatDaemon;
 use ldirectord::LdirectordDaemon;
 use probe::Probes;
+use vrrp::VrrpDaemon;
 
 /// What a process is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +59,10 @@ pub(super) mod part {
     pub(crate) const KEEPALIVED: u32 = 0;
     /// The checker process of keepalived.
     pub(crate) const CHECKER: u32 = 1;
+    /// The VRRP process of keepalived.
+    pub(crate) const VRRP: u32 = 2;
+    /// The BFD process of keepalived.
+    pub(crate) const BFD: u32 = 3;
     /// The init script of heartbeat is called.
     pub(crate) const HEARTBEAT_START: u32 = 8;
     /// heartbeat.
@@ -87,6 +96,10 @@ pub struct Daemons {
     /// Questions to servers on their way.
     pub probes: Probes,
     checker: Option<Box<Checker>>,
+    vrrp: Option<Box<VrrpDaemon>>,
+    bfd: Option<Box<BfdDaemon>>,
+    /// The interface by which a packet to a group came in that is being handled.
+    pub(super) input: u16,
     heartbeat: Option<Box<HeartbeatDaemon>>,
     ldirectord: Option<Box<LdirectordDaemon>>,
     /// Which processes are there.
@@ -105,6 +118,12 @@ impl Daemons {
         Self {
             probes: Probes::default(),
             checker: keepalived.and_then(|k| Checker::new(k, seed, &config.name)),
+            vrrp: keepalived.map(|k| Box::new(VrrpDaemon::new(&k.vrrp))),
+            bfd: keepalived.map(|k| {
+                let random = Stream::new(seed, &config.name, "bfd");
+                Box::new(BfdDaemon::new(&k.bfd, random))
+            }),
+            input: 0,
             heartbeat: heartbeat.map(|h| HeartbeatDaemon::new(h, config, seed, hosts)),
             ldirectord: ldirectord.map(LdirectordDaemon::new),
             installed: [keepalived.is_some(), heartbeat.is_some(), ldirectord.is_some()],
@@ -117,11 +136,26 @@ impl Daemons {
         }
     }
 
-    /// Takes over what outlives a loss of power from the same programs before it.
-    pub(super) fn inherit(&mut self, old: &Self) {
+    /// Takes over what outlives a loss of power from the same programs before it; random numbers and ports
+    /// go on where they stopped.
+    pub(super) fn inherit(&mut self, old: Self) {
+        self.probes.inherit(&old.probes);
+        if let (Some(new), Some(old)) = (&mut self.checker, old.checker) {
+            new.inherit(*old);
+        }
         if let (Some(new), Some(old)) = (&mut self.heartbeat, &old.heartbeat) {
             new.inherit(old);
         }
+    }
+
+    /// Whether virtual routers take what is sent to a group on an interface.
+    pub(super) fn hears_adverts(&self, interface: u16, group: Ip) -> bool {
+        self.vrrp.as_ref().is_some_and(|v| v.listens(interface, group))
+    }
+
+    /// The virtual routers of keepalived, if the host has it.
+    pub fn vrrp(&self) -> Option<&VrrpDaemon> {
+        self.vrrp.as_deref()
     }
 
     /// Whether a program takes what is sent to a group on an interface.
@@ -193,7 +227,11 @@ impl Host {
 
     fn process_starts(&mut self, fab: &mut Fabric, process: Process) {
         match process {
-            Process::Keepalived => self.checker_start(fab),
+            Process::Keepalived => {
+                self.vrrp_start(fab);
+                self.bfd_start(fab);
+                self.checker_start(fab);
+            }
             Process::Heartbeat => self.heartbeat_start(fab),
             Process::Ldirectord => self.ldirectord_start(fab),
         }
@@ -202,7 +240,11 @@ impl Host {
     fn process_stops(&mut self, fab: &mut Fabric, process: Process) {
         self.drop_probes(fab, process);
         match process {
-            Process::Keepalived => self.checker_stop(fab),
+            Process::Keepalived => {
+                self.checker_stop(fab);
+                self.vrrp_stop(fab);
+                self.bfd_end();
+            }
             Process::Heartbeat => self.heartbeat_stop(fab),
             Process::Ldirectord => self.ldirectord_stop(fab),
         }
@@ -211,7 +253,11 @@ impl Host {
     fn process_dies(&mut self, fab: &mut Fabric, process: Process) {
         self.drop_probes(fab, process);
         match process {
-            Process::Keepalived => self.checker_kill(),
+            Process::Keepalived => {
+                self.checker_kill();
+                self.vrrp_kill();
+                self.bfd_end();
+            }
             Process::Heartbeat => self.heartbeat_kill(fab),
             Process::Ldirectord => self.ldirectord_kill(),
         }
@@ -219,15 +265,24 @@ impl Host {
 
     fn process_freezes(&mut self, fab: &mut Fabric, process: Process) {
         self.freeze_probes(process);
-        if process == Process::Heartbeat {
-            self.heartbeat_freeze(fab);
+        match process {
+            Process::Keepalived => {
+                self.vrrp_freeze();
+                self.bfd_freeze();
+            }
+            Process::Heartbeat => self.heartbeat_freeze(fab),
+            Process::Ldirectord => {}
         }
     }
 
     fn process_goes_on(&mut self, fab: &mut Fabric, process: Process) {
         self.thaw_probes(fab, process);
         match process {
-            Process::Keepalived => self.checker_deadline(fab),
+            Process::Keepalived => {
+                self.vrrp_thaw(fab);
+                self.bfd_thaw(fab);
+                self.checker_deadline(fab);
+            }
             Process::Heartbeat => self.heartbeat_thaw(fab),
             Process::Ldirectord => self.ldirectord_deadline(fab),
         }
@@ -248,6 +303,8 @@ impl Host {
         match daemon {
             part::KEEPALIVED => self.order(fab, Process::Keepalived, Order::Start),
             part::CHECKER => self.checker_deadline(fab),
+            part::VRRP => self.vrrp_deadline(fab),
+            part::BFD => self.bfd_deadline(fab),
             part::HEARTBEAT_START => self.order(fab, Process::Heartbeat, Order::Start),
             part::HEARTBEAT => self.heartbeat_deadline(fab),
             part::WATCHDOG => self.watchdog_deadline(fab),

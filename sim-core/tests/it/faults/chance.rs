@@ -51,7 +51,13 @@ fn availability_is_mtbf_by_mtbf_and_mttr() {
     let cases = [
         ("exponential", exponential(90.0), exponential(10.0), 90.0 * 90.0, 100.0),
         ("constant repair", exponential(50.0), Dist::Constant(50.0), 2_500.0, 0.0),
-        ("wearing out", weibull, exponential(30.0), 100.0 * 100.0 * (1.0 - core::f64::consts::FRAC_PI_4), 900.0),
+        (
+            "wearing out",
+            weibull,
+            exponential(30.0),
+            100.0 * 100.0 * (1.0 - core::f64::consts::FRAC_PI_4),
+            900.0,
+        ),
     ];
     for (name, up, down_for, ..) in &cases {
         config.faults.push(renewal(name, down(&[CABLE]), up.clone(), down_for.clone()));

@@ -50,7 +50,7 @@ fn a_new_master_says_so_before_it_sets_and_announces_its_addresses() {
             Action::Advert { instance: 0, priority: 100 },
             Action::State { instance: 0, state: State::Master },
             Action::Add { instance: 0 },
-            Action::Announce { instance: 0, repeat: 5 },
+            Action::Announce { instance: 0, repeat: 5, routine: false },
         ]
     );
     wire.run(12_000_000);

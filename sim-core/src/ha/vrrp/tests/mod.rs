@@ -164,7 +164,7 @@ impl Wire {
     /// When the first instance of a node announced its addresses and how many times.
     fn announced(&self, n: usize) -> Vec<(u64, u32)> {
         let burst = |(t, a): &(u64, Action)| match a {
-            Action::Announce { instance: 0, repeat } => Some((*t, *repeat)),
+            Action::Announce { instance: 0, repeat, .. } => Some((*t, *repeat)),
             _ => None,
         };
         self.nodes[n].did.iter().filter_map(burst).collect()
