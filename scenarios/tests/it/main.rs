@@ -19,7 +19,11 @@ mod fuzz;
 #[cfg(test)]
 mod heartbeat;
 #[cfg(test)]
+mod highavail;
+#[cfg(test)]
 mod howtos;
+#[cfg(test)]
+mod importing;
 #[cfg(test)]
 mod judgements;
 #[cfg(test)]
