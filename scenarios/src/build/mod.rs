@@ -4,6 +4,7 @@
 mod applications;
 mod check;
 mod cluster;
+mod heartbeat;
 mod hosts;
 pub mod keepalived;
 mod links;
@@ -15,7 +16,7 @@ pub(crate) use hosts::later;
 use crate::diagnostic::{At, Place, Problem};
 use crate::format::{Record, words};
 use crate::import::commands::Findings;
-use crate::model::{DirectorRules, HostScript, KeepalivedFile};
+use crate::model::{DirectorRules, HeartbeatFiles, HostScript, KeepalivedFile, LdirectordFile};
 use links::LinkDefaults;
 use sim_core::config::{
     HostConfig, LinkConfig, LinkEvent, OutageRule, SwitchConfig, TcpConfig, WorldConfig,
@@ -34,6 +35,10 @@ pub struct Foreign {
     pub scripts: Vec<HostScript>,
     /// keepalived on hosts.
     pub keepalived: Vec<KeepalivedFile>,
+    /// heartbeat on hosts.
+    pub heartbeat: Vec<HeartbeatFiles>,
+    /// ldirectord on hosts.
+    pub ldirectord: Vec<LdirectordFile>,
 }
 
 /// Builds the configuration of one variant.
@@ -49,6 +54,7 @@ pub fn world(record: &Record, seed: u64, foreign: Foreign, findings: &mut Findin
     builder.directors();
     builder.run_scripts(findings);
     builder.keepalived(findings);
+    builder.heartbeat(findings);
     builder.applications();
     builder.check();
     let duration: Span = record.value("duration");
@@ -117,6 +123,8 @@ struct Builder<'a> {
     directors: Vec<DirectorRules>,
     scripts: Vec<HostScript>,
     keepalived: Vec<KeepalivedFile>,
+    heartbeat: Vec<HeartbeatFiles>,
+    ldirectord: Vec<LdirectordFile>,
     problems: Vec<Problem>,
     hosts: Vec<HostConfig>,
     groups: Vec<Group>,
@@ -130,7 +138,7 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(record: &'a Record, foreign: Foreign) -> Self {
-        let Foreign { directors, scripts, keepalived } = foreign;
+        let Foreign { directors, scripts, keepalived, heartbeat, ldirectord } = foreign;
         let mut tcp = TcpConfig::default();
         if let Some(table) = record.table("tcp") {
             hosts::patch_tcp(&mut tcp, table);
@@ -140,6 +148,8 @@ impl<'a> Builder<'a> {
             directors,
             scripts,
             keepalived,
+            heartbeat,
+            ldirectord,
             problems: Vec::new(),
             hosts: Vec::new(),
             groups: Vec::new(),

@@ -1,5 +1,6 @@
 //! Hosts: interfaces, kernel settings, TCP, CPU.
 
+use super::heartbeat::{HEARTBEAT_OF_HOST, LDIRECTORD, LDIRECTORD_START};
 use super::keepalived::{KEEPALIVED, KEEPALIVED_START};
 use super::{OF_NETWORK, SMALL, field};
 use crate::format::field::Absent::{Default, Means, Required};
@@ -304,6 +305,9 @@ pub static HOST: Section = Section {
         field("cpu", Kind::Table(&CPU), Means("no cost"), "CPU that received packets must pass."),
         KEEPALIVED,
         KEEPALIVED_START,
+        HEARTBEAT_OF_HOST,
+        LDIRECTORD,
+        LDIRECTORD_START,
         SETUP,
         SETUP_FILE,
     ],
