@@ -83,7 +83,9 @@ pub(super) fn read(
     }
     let sides: Vec<Side<'_>> = nodes.iter().map(side).collect();
     let said: Vec<Problem> = if sides.len() > 2 { Vec::new() } else { compare(&sides) };
-    said.into_iter().for_each(|p| remark(p, "heartbeat", reading));
+    for problem in said {
+        remark(problem, "heartbeat", reading);
+    }
     (nodes, directors)
 }
 
@@ -107,8 +109,12 @@ fn remark(problem: Problem, program: &str, reading: &mut Reading<'_>) {
 fn take(findings: Findings, program: &str, reading: &mut Reading<'_>) {
     let Findings { errors, warnings, remarks } = findings;
     reading.problems.extend(errors);
-    warnings.into_iter().for_each(|w| remark(w, program, reading));
-    remarks.into_iter().for_each(|r| reading.remark(r));
+    for warning in warnings {
+        remark(warning, program, reading);
+    }
+    for one in remarks {
+        reading.remark(one);
+    }
 }
 
 fn file(table: &Record, key: &str, name: &str, reading: &mut Reading<'_>) -> Option<FileId> {
@@ -190,13 +196,12 @@ fn power_switch(table: Option<&Record>, reading: &mut Reading<'_>) -> PowerSwitc
     switch.address = table.get("address");
     switch.power_back = begin(table, ("power_back", "the power"), reading);
     let fails: String = table.value("fails");
-    match failure(&fails) {
-        Some(failure) => switch.failure = failure,
-        None => {
-            let place = table.place_of("fails");
-            let label = "expected \"never\", \"always\", \"first N\", or a probability: \"10%\"";
-            reading.problems.push(Problem::new(place, "this is no way to fail", label));
-        }
+    if let Some(failure) = failure(&fails) {
+        switch.failure = failure;
+    } else {
+        let place = table.place_of("fails");
+        let label = "expected \"never\", \"always\", \"first N\", or a probability: \"10%\"";
+        reading.problems.push(Problem::new(place, "this is no way to fail", label));
     }
     if switch.cut > switch.reset {
         let place = table.place_of("cut");
