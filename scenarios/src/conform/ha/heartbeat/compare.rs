@@ -1,0 +1,356 @@
+//! What a recording of heartbeat and its simulation must share: who has the VIP, what the nodes say to each
+//! other, announcements, pools, outages, and the spans of time that the protocol decides.
+
+use super::plan::{NODES, Plan};
+use crate::conform::ha::case::Case;
+use crate::conform::ha::course::{pool_changes, without_short};
+use crate::conform::ha::interval::{Interval, JITTER, PERIODIC, Report};
+use crate::conform::ha::observed::{Message, Observed};
+use sim_core::engine::{Span, Time};
+
+/// heartbeat looks for dead nodes every so often, in seconds; when, is not known.
+const LOOK: f64 = 0.25;
+/// How late the recorded machines noticed besides: 5.11 to 5.95 s were seen for a dead time of 5 s.
+const LATE: f64 = 0.75;
+/// A client makes a request every so often, in seconds.
+const REQUEST: f64 = 0.2;
+/// Failed requests that are less apart than this belong to one outage: every second one failed.
+const CALM: Span = Span::from_millis(700);
+/// What happens this long before the end of a recording need not be in it.
+const END: Span = Span::from_millis(1_500);
+
+/// Something that a node said, in the words that are compared.
+#[derive(Clone, PartialEq, Debug)]
+struct Said {
+    at: Time,
+    word: String,
+}
+
+/// Compares the sides of a case.
+pub fn compare(case: &Case, plan: &Plan, simulated: &Observed) -> Report {
+    let mut report = Report::default();
+    let mut c = Comparison { case, plan, simulated, report: &mut report };
+    c.holders();
+    for node in NODES {
+        c.messages(node);
+        c.announcements(node);
+        if plan.balanced {
+            c.pools(node);
+        }
+    }
+    c.outages();
+    report
+}
+
+struct Comparison<'a> {
+    case: &'a Case,
+    plan: &'a Plan,
+    simulated: &'a Observed,
+    report: &'a mut Report,
+}
+
+fn field<'m>(message: &'m Message, name: &str) -> &'m str {
+    message.fields[name].as_str().unwrap_or_default()
+}
+
+/// What a node says, without what depends on who was faster: repeated statements, statements of somebody who
+/// has nothing yet, acknowledgements, and the end of `mach_down`, which real heartbeat sometimes cannot say.
+fn said(seen: &Observed, node: &str) -> Vec<Said> {
+    let mut all: Vec<Said> = Vec::new();
+    let (mut status, mut hold) = (String::new(), String::new());
+    for m in seen.messages.iter().filter(|m| m.from == node && m.link == "eth0") {
+        let info = field(m, "info");
+        let word = match m.kind.as_str() {
+            "status" => {
+                let now = format!("status {} dt {}", field(m, "st"), dead_time(m));
+                if now == status {
+                    continue;
+                }
+                status.clone_from(&now);
+                now
+            }
+            "resource" if info == "mach_down" => continue,
+            "resource" if info.is_empty() => {
+                let now = format!("{} {}", field(m, "rsc_hold"), field(m, "isstable"));
+                if now == "none 0" || now == hold {
+                    continue;
+                }
+                hold.clone_from(&now);
+                format!("holds {now}")
+            }
+            "resource" => {
+                if info != "req_our_resources()" {
+                    hold.clear();
+                }
+                format!("holds {} {info}", field(m, "rsc_hold"))
+            }
+            "starting" | "shutdone" | "ip-request" => m.kind.clone(),
+            "ip-request-resp" => format!("ip-request-resp {}", field(m, "weown")),
+            "ask_resources" => format!("ask_resources {} {info}", field(m, "rsc_hold")),
+            "stonith" => format!("stonith {} {}", field(m, "node"), field(m, "result")),
+            _ => continue,
+        };
+        all.push(Said { at: m.at, word });
+    }
+    all
+}
+
+fn dead_time(m: &Message) -> u64 {
+    m.fields["dt"].as_u64().unwrap_or(0)
+}
+
+fn secs(at: Time) -> f64 {
+    at.as_nanos() as f64 / 1e9
+}
+
+impl Comparison<'_> {
+    fn is_late(&self, at: Time) -> bool {
+        at + END > self.case.end
+    }
+
+    fn holders(&mut self) {
+        for node in NODES {
+            let of = |seen: &Observed| {
+                let mine = seen.holders.iter().filter(|h| h.1 == node);
+                let word = |has: bool| if has { "has the VIP" } else { "has no VIP" };
+                mine.map(|h| (h.0, word(h.2).to_owned())).collect::<Vec<_>>()
+            };
+            let recorded = of(&self.case.seen);
+            let ours = of(self.simulated);
+            let mut ours: Vec<_> = ours.into_iter().filter(|s| s.0 <= self.case.end).collect();
+            while ours.len() > recorded.len() && ours.last().is_some_and(|s| self.is_late(s.0)) {
+                ours.pop();
+            }
+            let words =
+                |all: &[(Time, String)]| all.iter().map(|s| s.1.clone()).collect::<Vec<_>>();
+            self.report.sequence(&format!("{node}: VIP"), &words(&recorded), &words(&ours));
+        }
+        let owners = |seen: &Observed| {
+            let name = |o: &Option<String>| o.clone().unwrap_or_else(|| "nobody".to_owned());
+            let known = seen
+                .owners
+                .iter()
+                .filter(|o| o.1.is_some() || o.0 < Time::from_nanos(1_000_000_000));
+            known.map(|o| (o.0, name(&o.1))).collect::<Vec<_>>()
+        };
+        let (recorded, ours) = (owners(&self.case.seen), owners(self.simulated));
+        let recorded = without_short(&recorded, recorded.len(), self.case.end);
+        let ours = without_short(&ours, recorded.len(), self.case.end);
+        let words = |all: &[(Time, String)]| all.iter().map(|s| s.1.clone()).collect::<Vec<_>>();
+        self.report.sequence("the router's ARP cache", &words(&recorded), &words(&ours));
+    }
+
+    fn messages(&mut self, node: &str) {
+        let recorded = said(&self.case.seen, node);
+        let ours: Vec<Said> =
+            said(self.simulated, node).into_iter().filter(|s| s.at <= self.case.end).collect();
+        let keep = |list: &[Said], other: usize| -> Vec<Said> {
+            let all = list.iter().enumerate();
+            all.filter(|(n, s)| *n < other || !self.is_late(s.at)).map(|(_, s)| s.clone()).collect()
+        };
+        let (recorded, ours) = (keep(&recorded, ours.len()), keep(&ours, recorded.len()));
+        let words = |all: &[Said]| all.iter().map(|s| s.word.clone()).collect::<Vec<_>>();
+        self.report.sequence(&format!("{node}: messages"), &words(&recorded), &words(&ours));
+        if words(&recorded) == words(&ours) {
+            self.spans(node, &recorded, &ours);
+        }
+        self.status(node);
+    }
+
+    /// The average time between status messages.
+    fn status(&mut self, node: &str) {
+        let keepalive = secs(Time::ZERO + self.plan.keepalive);
+        let of = |seen: &Observed| {
+            let mine = seen
+                .messages
+                .iter()
+                .filter(|m| m.from == node && m.kind == "status" && m.link == "eth0");
+            let at: Vec<f64> = mine.map(|m| secs(m.at)).collect();
+            let gaps = at.windows(2).map(|w| w[1] - w[0]);
+            // extra ones tell a new state at once
+            let gaps: Vec<f64> = gaps.filter(|g| (0.9..1.1).contains(&(g / keepalive))).collect();
+            (!gaps.is_empty()).then(|| gaps.iter().sum::<f64>() / gaps.len() as f64)
+        };
+        if let (Some(r), Some(s)) = (of(&self.case.seen), of(self.simulated)) {
+            let name = format!("{node}: from status to status, on average");
+            self.report.interval(Interval::new(name, r, s).within(PERIODIC));
+        }
+    }
+
+    /// Spans between what was said that the protocol decides.
+    fn spans(&mut self, node: &str, recorded: &[Said], ours: &[Said]) {
+        for n in 0..recorded.len() {
+            let word = recorded[n].word.as_str();
+            let before = |word: &str| recorded[..n].iter().rposition(|s| s.word.starts_with(word));
+            let (from, limit) = match word {
+                "status up dt 5000" | "status active dt 5000" => {
+                    // told with the first status message after 5 s
+                    let long = format!("dt {}", 7000);
+                    let told = recorded[..n].iter().any(|s| s.word.ends_with(&long));
+                    (before("status init").filter(|_| told), JITTER)
+                }
+                "holds none shutdown" => {
+                    (before("stonith").filter(|b| self.undisturbed(*b, n, recorded)), JITTER + LOOK)
+                }
+                _ if word.starts_with("status") && word.ends_with("dt 35000") => {
+                    (before("shutdone"), JITTER)
+                }
+                _ if word.starts_with("stonith") && word.ends_with("bad") => {
+                    (before("stonith").filter(|b| recorded[*b].word == word), JITTER + 1.0)
+                }
+                _ if word.starts_with("stonith") => {
+                    self.detection(node, word, (recorded[n].at, ours[n].at));
+                    continue;
+                }
+                _ => continue,
+            };
+            let Some(from) = from else { continue };
+            let name = format!("{node}: {} to {word}", recorded[from].word);
+            let span = |all: &[Said]| secs(all[n].at) - secs(all[from].at);
+            self.report.interval(Interval::new(name, span(recorded), span(ours)).within(limit));
+        }
+        self.pause(node, recorded, ours);
+    }
+
+    /// Whether no script delays an end: the node neither took nor gave anything at the time.
+    fn undisturbed(&self, from: usize, to: usize, said: &[Said]) -> bool {
+        secs(said[to].at) - secs(said[from].at) < 2.5
+    }
+
+    /// A node that starts with another one waits 10 s from its answer before it takes what is its own. The
+    /// first one to end its pause is that which is not told to by the other.
+    fn pause(&mut self, node: &str, recorded: &[Said], ours: &[Said]) {
+        let (Some(r), Some(s)) = (first_pause(&self.case.seen), first_pause(self.simulated)) else {
+            return;
+        };
+        let starts = |all: &[Said]| all.iter().any(|w| w.word == "starting");
+        if r.0 == node && starts(recorded) && starts(ours) {
+            let name = "both start: first answer to the first who takes its own".to_owned();
+            let limit = JITTER + LOOK;
+            self.report.interval(Interval::new(name, r.1, s.1).within(limit));
+        }
+    }
+
+    /// From the last status message that a node could hear to what it says of the death.
+    fn detection(&mut self, node: &str, word: &str, at: (Time, Time)) {
+        if word.ends_with("unneeded") || word.ends_with("bad") {
+            return;
+        }
+        let last = |seen: &Observed, at: Time| {
+            let mut heard = seen.messages.iter().filter(|m| {
+                m.from != node && m.kind == "status" && m.at < at && !self.deaf(node, m.at)
+            });
+            heard.next_back().map(|m| secs(at) - secs(m.at))
+        };
+        let (Some(r), Some(s)) = (last(&self.case.seen, at.0), last(self.simulated, at.1)) else {
+            return;
+        };
+        // a node that stood still notices when it goes on
+        if r > 2.0 * secs(Time::ZERO + self.plan.deadtime) {
+            return;
+        }
+        let name = format!("{node}: last status heard to \"{word}\"");
+        self.report.interval(Interval::new(name, r, s).within(JITTER + LATE));
+    }
+
+    fn deaf(&self, node: &str, at: Time) -> bool {
+        let mut deaf = false;
+        for event in self.case.events.iter().filter(|e| e.at <= at) {
+            if event.what.contains("dropped at") && event.what.contains(node) {
+                deaf = true;
+            } else if event.what.starts_with("healed") {
+                deaf = false;
+            }
+        }
+        deaf
+    }
+
+    fn announcements(&mut self, node: &str) {
+        let of = |seen: &Observed| {
+            let all = seen.bursts().into_iter().filter(|b| b.from == node);
+            all.filter(|b| !self.is_late(b.last)).collect::<Vec<_>>()
+        };
+        let (recorded, ours) = (of(&self.case.seen), of(self.simulated));
+        let words = |all: &[crate::conform::ha::observed::Burst]| {
+            all.iter().map(|b| format!("a burst of {} gratuitous ARP", b.count)).collect::<Vec<_>>()
+        };
+        self.report.sequence(&format!("{node}: announcements"), &words(&recorded), &words(&ours));
+        for (n, (r, s)) in recorded.iter().zip(&ours).enumerate() {
+            let gap = |b: &crate::conform::ha::observed::Burst| {
+                (b.count > 1).then(|| (secs(b.last) - secs(b.first)) / (b.count - 1) as f64)
+            };
+            if let (Some(r), Some(s)) = (gap(r), gap(s)) {
+                let name = format!("{node}: burst {}, from frame to frame on average", n + 1);
+                self.report.interval(Interval::new(name, r, s).within(PERIODIC));
+            }
+        }
+    }
+
+    fn pools(&mut self, node: &str) {
+        let of = |seen: &Observed| {
+            let all = pool_changes(seen).into_iter();
+            let mine = all.filter(|c| c.host == node && !self.is_late(c.at));
+            let word = |server: Option<&str>, weight: Option<u32>| match (server, weight) {
+                (None, Some(_)) => "the service is added".to_owned(),
+                (None, None) => "the service is removed".to_owned(),
+                (Some(s), Some(w)) => format!("{s} has weight {w}"),
+                (Some(s), None) => format!("{s} is removed"),
+            };
+            mine.map(|c| (c.at, word(c.server.as_deref(), c.weight))).collect::<Vec<_>>()
+        };
+        let (recorded, ours) = (of(&self.case.seen), of(self.simulated));
+        let words = |all: &[(Time, String)]| all.iter().map(|c| c.1.clone()).collect::<Vec<_>>();
+        self.report.sequence(&format!("{node}: pool"), &words(&recorded), &words(&ours));
+    }
+
+    fn outages(&mut self) {
+        let (theirs, ours) = (
+            self.case.seen.outages(CALM, self.case.end),
+            self.simulated.outages(CALM, self.case.end),
+        );
+        let count = |all: &[crate::conform::ha::observed::Outage]| {
+            all.iter()
+                .filter(|o| !self.is_late(o.begin))
+                .map(|_| "an outage".to_owned())
+                .collect::<Vec<_>>()
+        };
+        self.report.sequence("the client", &count(&theirs), &count(&ours));
+        for (n, (r, s)) in theirs.iter().zip(&ours).enumerate() {
+            let (a, b) = (
+                self.after_holder(&self.case.seen, r.end),
+                self.after_holder(self.simulated, s.end),
+            );
+            if let (Some(a), Some(b)) = (a, b) {
+                let name = format!("client: the VIP is there to the end of outage {}", n + 1);
+                let limit = JITTER + 2.0 * REQUEST;
+                self.report.interval(Interval::new(name, a, b).within(limit));
+            }
+        }
+    }
+
+    /// From the last change of a holder to a point, if that came soon after it.
+    fn after_holder(&self, seen: &Observed, at: Time) -> Option<f64> {
+        let early = at + Span::from_millis(400);
+        let held = seen.holders.iter().rfind(|h| h.2 && h.0 <= early)?;
+        let after = secs(at) - secs(held.0);
+        (after < 2.0).then_some(after)
+    }
+}
+
+/// Who ends its pause first after a start of both, and how long it lasted.
+fn first_pause(seen: &Observed) -> Option<(String, f64)> {
+    let local = seen.messages.iter().find(|m| {
+        m.kind == "resource"
+            && field(m, "rsc_hold") == "local"
+            && field(m, "isstable") == "1"
+            && field(m, "info").is_empty()
+    })?;
+    let answers = seen.messages.iter().filter(|m| {
+        m.from == local.from
+            && m.kind == "resource"
+            && field(m, "rsc_hold") == "none"
+            && m.at < local.at
+    });
+    let first = answers.map(|m| m.at).next()?;
+    Some((local.from.clone(), secs(local.at) - secs(first)))
+}
