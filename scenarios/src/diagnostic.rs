@@ -1,6 +1,6 @@
 //! What is wrong with an input, where, and what would be right.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -43,44 +43,70 @@ impl<T> At<T> {
 /// The texts that were read, so that a problem can show its line.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    files: Vec<(String, String)>,
+    files: Vec<Source>,
+}
+
+/// A text with its name and where its lines begin.
+#[derive(Clone, Debug)]
+struct Source {
+    name: String,
+    text: String,
+    lines: Vec<usize>,
 }
 
 impl Sources {
     /// Adds a text under the name to show.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
-        self.files.push((name.into(), text.into()));
+        let (name, text) = (name.into(), text.into());
+        let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
+        let lines = std::iter::once(0).chain(ends.map(|(n, _)| n + 1)).collect();
+        self.files.push(Source { name, text, lines });
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// Adds a text unless it is there already under this name.
     pub fn add_once(&mut self, name: &str, text: &str) -> FileId {
-        match self.files.iter().position(|(n, t)| n == name && t == text) {
+        match self.files.iter().position(|f| f.name == name && f.text == text) {
             Some(index) => FileId(u32::try_from(index).unwrap_or(u32::MAX)),
             None => self.add(name, text),
         }
     }
 
+    fn file(&self, file: FileId) -> Option<&Source> {
+        self.files.get(file.0 as usize)
+    }
+
     /// Name of a file.
     pub fn name(&self, file: FileId) -> &str {
-        self.files.get(file.0 as usize).map_or("", |f| f.0.as_str())
+        self.file(file).map_or("", |f| f.name.as_str())
     }
 
     /// Text of a file.
     pub fn text(&self, file: FileId) -> &str {
-        self.files.get(file.0 as usize).map_or("", |f| f.1.as_str())
+        self.file(file).map_or("", |f| f.text.as_str())
     }
 
     /// All names with their texts, in the order they were read.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().map(|(n, t)| (n.as_str(), t.as_str()))
+        self.files.iter().map(|f| (f.name.as_str(), f.text.as_str()))
     }
 
     /// Line of a place, counted from 1.
     pub fn line(&self, place: &Place) -> usize {
-        let text = self.text(place.file);
-        let end = floor_boundary(text, place.span.start);
-        text[..end].matches('\n').count() + 1
+        self.line_at(place.file, place.span.start).0
+    }
+
+    /// The line of a byte: its number from 1, and its bytes without its end.
+    fn line_at(&self, file: FileId, at: usize) -> (usize, Range<usize>) {
+        let Some(file) = self.file(file) else { return (1, 0..0) };
+        let at = floor_boundary(&file.text, at);
+        let number = file.lines.partition_point(|start| *start <= at).max(1);
+        let start = file.lines.get(number - 1).copied().unwrap_or(0);
+        let end = file.lines.get(number).copied().unwrap_or(file.text.len());
+        let line = &file.text[start..end];
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        (number, start..start + line.len())
     }
 }
 
@@ -146,7 +172,7 @@ pub fn tidy(problems: &mut Vec<Problem>) {
         let place = p.place.as_ref().map(|p| (p.file, p.span.start, p.span.end));
         (place, p.message.clone())
     };
-    problems.sort_by_key(key);
+    problems.sort_by_cached_key(key);
     problems.dedup_by(|a, b| key(a) == key(b));
 }
 
@@ -164,17 +190,39 @@ pub fn render(sources: &Sources, problems: &[Problem], styled: bool) -> String {
     out
 }
 
+/// Lines above this length, in bytes, are shown in part.
+const LONG: usize = 2000;
+/// Bytes around a mark that are shown of a long line.
+const AROUND: usize = 200;
+
+/// A problem with its line. What this costs depends on the line, not on the text around it.
 fn group<'a>(sources: &'a Sources, problem: &'a Problem) -> Group<'a> {
     let title = Level::ERROR.primary_title(problem.message.as_str());
     let mut group = match &problem.place {
         None => Group::with_title(title),
         Some(place) => {
             let text = sources.text(place.file);
-            let mark = AnnotationKind::Primary.span(clamp(text, &place.span));
+            let (number, line) = sources.line_at(place.file, place.span.start);
+            let span = clamp(text, &place.span, &line);
+            let mut shown = line.clone();
+            if line.len() > LONG {
+                let from = floor_boundary(text, span.start.saturating_sub(AROUND));
+                let to = floor_boundary(text, span.start + AROUND);
+                shown = from.max(line.start)..to.min(line.end);
+            }
+            let end = span.end.min(shown.end);
+            let mark = AnnotationKind::Primary.span(span.start - shown.start..end - shown.start);
             let mark =
                 if problem.label.is_empty() { mark } else { mark.label(problem.label.as_str()) };
-            let snippet = Snippet::source(text).path(sources.name(place.file)).annotation(mark);
-            title.element(snippet)
+            let snippet = Snippet::source(&text[shown.clone()]).line_start(number).annotation(mark);
+            let name = sources.name(place.file);
+            if shown == line {
+                title.element(snippet.path(name))
+            } else {
+                let column = text[line.start..span.start].chars().count() + 1;
+                let origin = Origin::path(name).line(number).char_column(column);
+                title.element(origin).element(snippet)
+            }
         }
     };
     if let Some(help) = &problem.help {
@@ -183,13 +231,12 @@ fn group<'a>(sources: &'a Sources, problem: &'a Problem) -> Group<'a> {
     group
 }
 
-/// The part of `span` that lies in the first line it touches of `text`, at character boundaries:
-/// a longer or wrong span would fill the screen, or end the renderer.
-fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {
-    let start = floor_boundary(text, span.start);
-    let end = floor_boundary(text, span.end.max(start));
-    let first = text[start..end].find('\n').map_or(end, |n| start + n);
-    start..first
+/// The part of `span` that lies in its first line, at character boundaries: a longer or wrong span would
+/// fill the screen, or end the renderer.
+fn clamp(text: &str, span: &Range<usize>, line: &Range<usize>) -> Range<usize> {
+    let start = floor_boundary(text, span.start).clamp(line.start, line.end);
+    let end = floor_boundary(text, span.end).clamp(start, line.end);
+    start..end
 }
 
 /// The last character boundary of `text` at or before `at`.
@@ -232,6 +279,45 @@ mod tests {
             render(&sources, &[Problem::new(&Place::new(empty, 0..1), "m", "")], false)
                 .contains("error: m")
         );
+    }
+
+    #[test]
+    fn lines_are_counted_as_they_are_written() {
+        let mut sources = Sources::default();
+        let file = sources.add("a", "x\r\n\nabc");
+        let line = |at: usize| sources.line_at(file, at);
+        assert_eq!([line(0), line(1), line(2)], [(1, 0..1), (1, 0..1), (1, 0..1)]);
+        assert_eq!([line(3), line(4), line(99)], [(2, 3..3), (3, 4..7), (3, 4..7)]);
+        let empty = sources.add("b", "\n");
+        assert_eq!(sources.line_at(empty, 1), (2, 1..1));
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_with_the_mark_is_shown() {
+        let mut sources = Sources::default();
+        let text = format!("first\n{}here{}\n", "\u{fc}".repeat(3000), "y".repeat(3000));
+        let file = sources.add("a", text.as_str());
+        let place = Place::new(file, 6 + 6000..6 + 6004);
+        let shown = render(&sources, &[Problem::new(&place, "m", "this")], false);
+        assert!(shown.contains("a:2:3001"), "{shown}");
+        assert!(shown.contains("here") && shown.contains("^^^^ this"), "{shown}");
+        assert!(shown.len() < 2000, "{}", shown.len());
+    }
+
+    /// What a problem costs does not depend on the text around its line: the text that goes into the
+    /// renderer is that of its line.
+    #[test]
+    fn a_problem_is_shown_the_same_in_a_huge_file() {
+        let mut sources = Sources::default();
+        let small = sources.add("a", "one\ntwo\n");
+        let large = sources.add("a", format!("one\ntwo\n{}", "more\n".repeat(100_000)));
+        let shown =
+            |file| render(&sources, &[Problem::new(&Place::new(file, 4..7), "m", "l")], false);
+        assert_eq!(shown(small), shown(large));
+        let many: Vec<Problem> = (0..2000)
+            .map(|n| Problem::new(&Place::new(large, 8 + 5 * n..12 + 5 * n), "m", "l"))
+            .collect();
+        assert!(render(&sources, &many, false).ends_with("2000 problems found\n"));
     }
 
     #[test]

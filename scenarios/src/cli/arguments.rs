@@ -47,10 +47,15 @@ pub(super) enum Command {
         #[arg(long)]
         reference: bool,
     },
-    /// Look for mistakes in scenarios and rules, without running anything.
-    #[command(after_help = "Example:\n  lvsim check my.toml rules.ipvsadm keepalived.conf")]
+    /// Look for mistakes in scenarios, rules, and files of keepalived, heartbeat and ldirectord, without
+    /// running anything.
+    ///
+    /// Files of heartbeat that are given together are compared: those of a folder belong to one node.
+    #[command(after_help = "Examples:\n  lvsim check my.toml rules.ipvsadm keepalived.conf\n  \
+        lvsim check lvs1/ha.cf lvs1/haresources lvs1/authkeys lvs2/ha.cf lvs2/haresources lvs2/authkeys")]
     Check {
-        /// Scenarios, rules of ipvsadm, or keepalived.conf, recognised by their content.
+        /// Scenarios, rules of ipvsadm, keepalived.conf, ha.cf, haresources, authkeys or ldirectord.cf,
+        /// recognised by their content.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<String>,
         /// Read every file as this kind.
@@ -118,6 +123,12 @@ pub(super) enum Kind {
     Scenario,
     Ipvsadm,
     Keepalived,
+    #[value(name = "ha.cf")]
+    HaCf,
+    Haresources,
+    Authkeys,
+    #[value(name = "ldirectord.cf")]
+    Ldirectord,
 }
 
 #[derive(Debug, Args)]

@@ -1,21 +1,23 @@
 //! `lvsim check`.
 
 use super::arguments::Kind;
+use super::cluster::Cluster;
 use super::input::{Input, read};
 use super::output::Output;
 use super::{Answer, io};
 use crate::build::keepalived::settled;
 use crate::catalogue;
-use crate::diagnostic::{Sources, tidy};
+use crate::diagnostic::{Problem, Sources, tidy};
 use crate::format::sections::SCENARIO;
 use crate::format::tree;
-use crate::import::{ipvsadm, keepalived};
+use crate::import::heartbeat::{authkeys, ha_cf, haresources};
+use crate::import::{ipvsadm, keepalived, ldirectord};
 use crate::lint::{self, Judgement};
 use crate::model::{Failure, Folder, Scenario, Settings, Variant};
-use sim_core::net::topology::{Problem, Topology};
+use sim_core::net::topology::{self, Topology};
 use std::path::Path;
 
-/// Most problems of a file of keepalived that are shown.
+/// Most problems of a file that are shown.
 const MOST_SHOWN: usize = 200;
 
 /// How files of keepalived are read and told about.
@@ -32,12 +34,16 @@ pub(super) fn check(
     out: &mut Output,
 ) -> io::Result<Answer> {
     let mut worst = Answer::Good;
-    for file in files {
-        let answer = check_one(file, kind, how, out)?;
+    let mut cluster = Cluster::default();
+    let mut worse = |answer: Answer| {
         if answer.code() > worst.code() {
             worst = answer;
         }
+    };
+    for file in files {
+        worse(check_one(file, kind, how, &mut cluster, out)?);
     }
+    worse(cluster.together(out)?);
     Ok(worst)
 }
 
@@ -45,6 +51,7 @@ fn check_one(
     file: &str,
     kind: Option<Kind>,
     how: &Keepalived,
+    cluster: &mut Cluster,
     out: &mut Output,
 ) -> io::Result<Answer> {
     let shipped = catalogue::find(file).is_some();
@@ -63,14 +70,15 @@ fn check_one(
                 Err(failure) => out.failure(&failure).map(|()| Answer::Wrong),
             }
         }
+        Some(kind) => cluster.file(kind, file, &text, how.verbose, out),
         None => {
             let message = format!(
-                "`{file}` is neither a scenario nor rules of ipvsadm nor a keepalived.conf"
+                "`{file}` is neither a scenario nor rules of ipvsadm nor a file of keepalived, heartbeat or ldirectord"
             );
             let mut failure = Failure::nowhere(message);
             if let Some(problem) = failure.problems.first_mut() {
-                problem.help =
-                    Some("`--as scenario`, `--as ipvsadm` or `--as keepalived` decides".to_owned());
+                let help = "`--as KIND` decides: scenario, ipvsadm, keepalived, ha.cf, haresources, authkeys or ldirectord.cf";
+                problem.help = Some(help.to_owned());
             }
             out.failure(&failure).map(|()| Answer::Wrong)
         }
@@ -85,11 +93,23 @@ fn recognise(text: &str) -> Option<Kind> {
     if keepalived::looks_like(text) {
         return Some(Kind::Keepalived);
     }
+    if ldirectord::looks_like(text) {
+        return Some(Kind::Ldirectord);
+    }
     let mut sources = Sources::default();
     let file = sources.add("", text);
     let (table, _) = tree::parse(&sources, file);
     let known = |key: &str| SCENARIO.fields.iter().any(|f| f.name == key);
-    table.entries.iter().any(|e| known(&e.key)).then_some(Kind::Scenario)
+    if table.entries.iter().any(|e| known(&e.key)) {
+        return Some(Kind::Scenario);
+    }
+    if authkeys::looks_like(text) {
+        return Some(Kind::Authkeys);
+    }
+    if ha_cf::looks_like(text) {
+        return Some(Kind::HaCf);
+    }
+    haresources::looks_like(text).then_some(Kind::Haresources)
 }
 
 fn rules(file: &str, text: &str, out: &mut Output) -> io::Result<Answer> {
@@ -124,6 +144,24 @@ fn rules(file: &str, text: &str, out: &mut Output) -> io::Result<Answer> {
     Ok(Answer::of(empty.is_empty() && rules.mapped.is_empty() && !nothing))
 }
 
+/// Shows problems in their order.
+pub(super) fn shown(
+    sources: &Sources,
+    problems: &mut Vec<Problem>,
+    out: &mut Output,
+) -> io::Result<()> {
+    tidy(problems);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let first = &problems[..problems.len().min(MOST_SHOWN)];
+    out.problems(sources, first)?;
+    if first.len() < problems.len() {
+        out.note(&format!("the first {MOST_SHOWN} of {} are shown", problems.len()))?;
+    }
+    Ok(())
+}
+
 /// What keepalived says about its configuration, and what is in it.
 fn configuration(file: &str, text: &str, how: &Keepalived, out: &mut Output) -> io::Result<Answer> {
     let mut sources = Sources::default();
@@ -136,14 +174,7 @@ fn configuration(file: &str, text: &str, how: &Keepalived, out: &mut Output) -> 
     if how.verbose {
         problems.append(&mut findings.consequences);
     }
-    tidy(&mut problems);
-    if !problems.is_empty() {
-        let shown = &problems[..problems.len().min(MOST_SHOWN)];
-        out.problems(&sources, shown)?;
-        if shown.len() < problems.len() {
-            out.note(&format!("the first {MOST_SHOWN} of {} are shown", problems.len()))?;
-        }
-    }
+    shown(&sources, &mut problems, out)?;
     let mut remarks = findings.remarks;
     remarks.sort_by_key(|r| (r.place.file, r.place.span.start));
     let passed_over = all.passed_over().into_iter().filter(|_| how.verbose);
@@ -208,7 +239,7 @@ fn doubts(variant: &Variant) -> Vec<(&'static str, String)> {
     let network = Topology::new(&settled(&variant.config)).check();
     let network = network
         .iter()
-        .filter(|f| f.problem != Problem::ArpForSharedAddress || !said(&f.place))
+        .filter(|f| f.problem != topology::Problem::ArpForSharedAddress || !said(&f.place))
         .map(|f| {
             let name = f.problem.name();
             (name, format!("{}: {} ({name})", f.place, f.explanation))
@@ -225,6 +256,6 @@ fn said_of(j: &Judgement) -> String {
 }
 
 /// `1 finding`, `2 findings`.
-fn counted(n: usize, noun: &str) -> String {
+pub(super) fn counted(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }

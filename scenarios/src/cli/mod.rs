@@ -5,6 +5,7 @@
 
 mod arguments;
 mod check;
+mod cluster;
 mod conform;
 mod import;
 mod input;

@@ -8,7 +8,12 @@
 /// assert_eq!(nearest("latecny", ["rate", "latency"]), Some("latency"));
 /// assert_eq!(nearest("colour", ["rate", "latency"]), None);
 /// ```
+///
+/// Words of more than 64 letters are no misspelling of any.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.chars().nth(64).is_some() {
+        return None;
+    }
     let word = word.to_lowercase();
     let limit = if word.chars().count() <= 2 { 1 } else { 2.max(word.chars().count() / 3) };
     known
@@ -59,5 +64,12 @@ mod tests {
     fn short_words_must_be_close() {
         assert_eq!(nearest("rx", ["up", "at", "rr"]), Some("rr"));
         assert_eq!(nearest("zz", ["up", "at"]), None);
+    }
+
+    #[test]
+    fn long_words_have_none() {
+        let word = "r".repeat(60);
+        assert_eq!(nearest(&format!("{word}x"), [word.as_str()]), Some(word.as_str()));
+        assert_eq!(nearest(&"r".repeat(65), [word.as_str()]), None);
     }
 }

@@ -11,9 +11,19 @@ mod commands;
 #[cfg(test)]
 mod conform;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod heartbeat;
+#[cfg(test)]
+mod highavail;
+#[cfg(test)]
 mod howtos;
+#[cfg(test)]
+mod importing;
 #[cfg(test)]
 mod judgements;
 #[cfg(test)]
@@ -22,6 +32,8 @@ mod keepalived;
 mod mistakes;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod parsers;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]

@@ -16,17 +16,23 @@ const SERVER_HELLO: u32 = 3_000;
 const GREETING: u32 = 50;
 const FAREWELL: u32 = 15;
 
+/// The status of a page with which all is well.
+const WELL: u16 = 200;
+
 /// What a server shows of a page.
 fn page(app: &ServerApplication, now: Time, path: u64, virtualhost: u64) -> Page {
     let since = now.saturating_since(Time::ZERO);
     let is_asked = |p: &&PageConfig| {
         name(&p.path) == path && p.virtualhost.as_deref().is_none_or(|v| name(v) == virtualhost)
     };
+    let harmed = Some(app.health().status).filter(|s| *s != WELL);
     let shown = app.config.answers.pages.iter().find(is_asked);
-    let Some(shown) = shown else { return Page { status: 200, digest: None, found: true } };
+    let Some(shown) = shown else {
+        return Page { status: harmed.unwrap_or(WELL), digest: None, found: true };
+    };
     let status = shown.statuses.iter().rev().find(|(from, _)| *from <= since);
     Page {
-        status: status.map_or(200, |s| s.1),
+        status: harmed.unwrap_or(status.map_or(WELL, |s| s.1)),
         digest: shown.digest.as_deref().map(name),
         found: shown.found,
     }
@@ -40,7 +46,8 @@ impl Host {
         let v = *self.servers.visit(visit);
         let peer = self.tcp.tuple(v.conn).1;
         let Some(talk) = fab.inquiries.of(tag, peer) else { return };
-        if talk.question == Question::Mail && v.accepted && !v.gone {
+        let answers = self.servers.applications[usize::from(v.application)].health().answers;
+        if talk.question == Question::Mail && v.accepted && !v.gone && answers {
             self.tcp.write(fab.now, v.conn, GREETING, &mut fab.out);
         }
     }
@@ -55,6 +62,11 @@ impl Host {
         let app = &self.servers.applications[usize::from(application)];
         talk.heard = talk.heard.saturating_add(1);
         match (talk.question, talk.heard) {
+            (Question::Page { tls: true, .. }, 1) | (Question::Mail, 2..)
+                if !app.health().answers =>
+            {
+                return false;
+            }
             (Question::Page { tls: true, .. }, 1) => {
                 self.tcp.write(fab.now, conn, SERVER_HELLO, &mut fab.out);
                 return false;

@@ -119,11 +119,14 @@ impl Host {
             return;
         };
         let peer = (p.src, p.sport);
-        if probe::is_tag(p.tag) && !self.answers_datagram(fab, application, &p) {
-            fab.deliver(packet);
-            return;
+        if probe::is_tag(p.tag) && fab.inquiries.of(p.tag, peer).is_some() {
+            if !self.answers_datagram(fab, application, &p) {
+                fab.deliver(packet);
+                return;
+            }
+        } else {
+            fab.accepted(peer, p.tag, self.server_row + application as u32);
         }
-        fab.accepted(peer, p.tag, self.server_row + application as u32);
         if fab.traced() {
             self.trace_datagram(fab, &p);
         }

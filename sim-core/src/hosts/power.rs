@@ -164,6 +164,7 @@ impl Host {
         for slot in self.live_sessions() {
             self.end(fab, slot, Failure::Reset);
         }
+        self.forget_probes(fab);
         let planned = fab.queue.take_out(|e| e.host() == Some(number));
         let is_start = |(_, e): &(Time, Event)| matches!(e, Event::Client { .. });
         self.power.late = power.late.into_iter().chain(planned).filter(is_start).collect();
@@ -206,12 +207,12 @@ impl Host {
             new.spent = old.spent;
         }
         self.servers.inherit(&servers);
-        self.daemons.inherit(&daemons);
         self.server_row = server_row;
         self.clients = clients;
         scripts.halt();
         self.scripts = scripts;
         self.power = power;
+        self.daemons.inherit(daemons);
     }
 
     /// The host works again. Its links come up and its programs start after that.

@@ -54,7 +54,7 @@ pub(super) struct Checker {
     run: ScriptRun,
     /// What it adds to the weight of its server.
     pub(super) lean: i64,
-    stream: Stream,
+    pub(super) stream: Stream,
 }
 
 impl Checker {

@@ -152,6 +152,13 @@ impl Checks {
         }
     }
 
+    /// Takes over the random streams of the same process on the same host before that was booted.
+    pub fn inherit(&mut self, old: Self) {
+        for (new, old) in self.checkers.iter_mut().zip(old.checkers) {
+            new.stream = old.stream;
+        }
+    }
+
     /// Whether the process runs.
     pub const fn is_running(&self) -> bool {
         self.running

@@ -9,6 +9,7 @@ use crate::wire::proto;
 
 mod pages;
 mod pools;
+mod random;
 
 const VIP: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 200));
 

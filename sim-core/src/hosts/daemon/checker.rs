@@ -27,6 +27,11 @@ impl Checker {
         let idle = checks.is_empty();
         (!idle).then(|| Box::new(Self { checks, armed: Time::NEVER, actions: Vec::new() }))
     }
+
+    /// Goes on with the random numbers of the same process before.
+    pub(super) fn inherit(&mut self, old: Self) {
+        self.checks.inherit(old.checks);
+    }
 }
 
 impl Host {

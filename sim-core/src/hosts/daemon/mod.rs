@@ -136,8 +136,13 @@ impl Daemons {
         }
     }
 
-    /// Takes over what outlives a loss of power from the same programs before it.
-    pub(super) fn inherit(&mut self, old: &Self) {
+    /// Takes over what outlives a loss of power from the same programs before it; random numbers and ports
+    /// go on where they stopped.
+    pub(super) fn inherit(&mut self, old: Self) {
+        self.probes.inherit(&old.probes);
+        if let (Some(new), Some(old)) = (&mut self.checker, old.checker) {
+            new.inherit(*old);
+        }
         if let (Some(new), Some(old)) = (&mut self.heartbeat, &old.heartbeat) {
             new.inherit(old);
         }

@@ -175,6 +175,11 @@ impl Probes {
         self.all.len() - self.free.len()
     }
 
+    /// Goes on with the ports where the same machine stopped.
+    pub(super) const fn inherit(&mut self, old: &Self) {
+        self.next_port = old.next_port;
+    }
+
     fn port(&mut self) -> u16 {
         let next = if self.next_port >= PORTS.1 || self.next_port < PORTS.0 {
             PORTS.0
@@ -547,6 +552,16 @@ impl Host {
         for number in self.daemons.probes.of(process) {
             self.end_probe(fab, number);
         }
+    }
+
+    /// The power is gone: nobody waits for an answer any more.
+    pub(in crate::hosts) fn forget_probes(&mut self, fab: &mut Fabric) {
+        for probe in self.daemons.probes.all.iter().filter(|p| p.stage != Stage::Free) {
+            fab.inquiries.end(probe.talk);
+        }
+        self.daemons.probes.all.clear();
+        self.daemons.probes.free.clear();
+        self.daemons.probes.sockets.clear();
     }
 
     /// A process stops reading.

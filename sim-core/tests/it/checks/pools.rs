@@ -1,6 +1,7 @@
 //! Servers that die and come back, seen by the pool of the director.
 
 use super::*;
+use sim_core::hosts::server::Health;
 
 /// A world in which the cables of some real servers are down for a while: which, from, to (seconds).
 fn cut(config: &mut WorldConfig, rs: u8, from: f64, to: f64) {
@@ -56,7 +57,9 @@ fn a_cable_that_is_cut_is_noticed_by_time_outs_and_one_success_brings_the_server
 fn a_port_that_closes_is_noticed_after_one_retry() {
     let mut world = build(&tcp());
     run_to(&mut world, 10.0);
-    world.at_host(RS1, |h, _| h.tcp.stop_listening(80));
+    world.at_host(RS1, |h, fab| {
+        h.set_health(fab, 0, Health { running: false, ..Health::default() }, false);
+    });
     run_to(&mut world, 20.0);
     let all = changes(&mut world, 1.0);
     assert_eq!(words(&all), ["11=removed"]);
@@ -64,7 +67,7 @@ fn a_port_that_closes_is_noticed_after_one_retry() {
     assert!((all[0].0 - 12.1).abs() < 0.01, "{all:?}");
     let checks = told(&mut world, Kind::Check, 1.0);
     assert_eq!(checks[0].2, "refused");
-    world.at_host(RS1, |h, _| h.tcp.listen(80, 16));
+    world.at_host(RS1, |h, fab| h.set_health(fab, 0, Health::default(), false));
     run_to(&mut world, 23.0);
     assert_eq!(words(&changes(&mut world, 20.0)), ["11=1"]);
 }
@@ -163,4 +166,33 @@ fn a_session_that_goes_down_takes_its_server_out_at_once() {
     assert_eq!(members(&mut world), [(rip(2), 1)]);
     world.at_host(DIRECTOR, |h, fab| h.checker_session(fab, "rs1", true));
     assert_eq!(members(&mut world), [(rip(2), 1), (rip(1), 1)]);
+}
+
+/// What the first check of a server finds that is harmed from 10 s on, and when.
+fn harmed(kind: &CheckerKind, health: Health) -> Option<(f64, String)> {
+    let mut world = build(&checked(Transport::Tcp, kind));
+    run_to(&mut world, 10.0);
+    world.at_host(RS1, |h, fab| h.set_health(fab, 0, health, false));
+    run_to(&mut world, 40.0);
+    told(&mut world, Kind::Check, 10.0).into_iter().next().map(|c| (c.0, c.2))
+}
+
+#[test]
+fn a_server_that_hangs_accepts_connections_but_answers_no_request() {
+    let hung = Health { answers: false, ..Health::default() };
+    let urls = vec![UrlConfig::new("/")];
+    let http =
+        |tls| CheckerKind::Http(HttpConfig { tls, urls: urls.clone(), fast_recovery: false });
+    assert_eq!(harmed(&CheckerKind::Tcp, hung), None);
+    for kind in [http(false), http(true), CheckerKind::Smtp { hosts: Vec::new() }] {
+        let (_, what) = harmed(&kind, hung).expect("a failure");
+        assert_eq!(what, "timed out", "{kind:?}");
+    }
+    let (_, what) = harmed(&http(true), Health { status: 500, ..Health::default() }).expect("one");
+    assert_eq!(what, "status 500");
+    // a page takes 1 ms: 2000 times as long is less than 3 s, 4000 times is more
+    assert_eq!(harmed(&http(false), Health { factor: 2000.0, ..Health::default() }), None);
+    let (_, what) =
+        harmed(&http(false), Health { factor: 4000.0, ..Health::default() }).expect("one");
+    assert_eq!(what, "timed out");
 }

@@ -1,6 +1,7 @@
 //! The life of the checker process.
 
 use super::*;
+use sim_core::engine::Dist;
 use sim_core::hosts::daemon::{Order, Process};
 use sim_core::ipvs::Command;
 
@@ -120,4 +121,30 @@ fn a_host_without_keepalived_is_not_told_anything() {
     order(&mut world, Order::Kill);
     assert!(told(&mut world, Kind::Process, 0.0).is_empty());
     assert!(world.hosts()[DIRECTOR].checks().is_none());
+}
+
+#[test]
+fn a_director_that_boots_starts_its_checks_at_another_phase() {
+    let mut config = tcp();
+    for server in &mut pool(&mut config).servers {
+        server.checkers[0].phase = None;
+        server.checkers[0].warmup = secs(20.0);
+        server.checkers[0].alpha = true;
+    }
+    config.faults = vec![FaultConfig {
+        name: "crash".into(),
+        when: FaultStart::At(vec![secs(100.0), secs(200.0)]),
+        end: FaultEnd::After(Dist::Constant(5.0)),
+        what: FaultKind::PowerLoss {
+            hosts: vec!["director".into()],
+            switches: Vec::new(),
+            boot: None,
+        },
+    }];
+    let mut world = build(&config);
+    run_to(&mut world, 300.0);
+    let first: Vec<f64> = told(&mut world, Kind::Check, 0.0).iter().map(|c| c.0).collect();
+    assert_eq!(first.len(), 6, "{first:?}");
+    let after_start = [first[0], first[2] - first[0], first[4] - first[2]];
+    assert!(after_start.windows(2).all(|w| (w[0] - w[1]).abs() > 0.01), "{after_start:?}");
 }
