@@ -229,5 +229,6 @@ fn what_is_flooded_for_others_takes_no_room_in_the_ring_of_a_frozen_host() {
     let o = run(&config);
     assert_eq!(dropped(&o, "c", "ring_full"), 0);
     assert!(dropped(&o, "c", "other_host") > 30);
-    assert_eq!(answered(&config), [20, 16, 20]);
+    // the last of those that waited is answered in time
+    assert_eq!(answered(&config), [20, 17, 20]);
 }
