@@ -20,7 +20,7 @@ use crate::config::HeartbeatConfig;
 use crate::engine::{Span, Stream, Time, Uniform};
 use fence::Fence;
 pub use member::NodeState;
-use member::{ACKNOWLEDGED, Peer};
+use member::{ACKNOWLEDGED, Peer, Ping};
 pub use message::Hold;
 use message::{History, Message};
 use resource::Resources;
@@ -113,6 +113,11 @@ pub enum Action {
     },
     /// A connection to the fencing device is tried, see [`Heartbeat::device_reached`].
     Reach,
+    /// An echo request goes to every address of a ping node, see [`Heartbeat::ping_answered`].
+    Ping {
+        /// Its number in the configuration.
+        node: usize,
+    },
     /// The daemon has begun to send.
     Began,
     /// The daemon has ended.
@@ -207,6 +212,7 @@ pub struct Heartbeat {
     announced: Span,
     change: Time,
     peers: Vec<Peer>,
+    pings: Vec<Ping>,
     /// Every other member was heard or declared dead.
     met: bool,
     resources: Resources,
@@ -239,6 +245,7 @@ impl Heartbeat {
             announced: config.deadtime,
             change: Time::NEVER,
             peers,
+            pings: vec![Ping::default(); config.pings.len()],
             met: false,
             resources: Resources::default(),
             scripts,
@@ -345,6 +352,20 @@ impl Heartbeat {
         self.fence.reached();
     }
 
+    /// A ping node has answered.
+    pub fn ping_answered(&mut self, now: Time, node: usize, out: &mut Vec<Action>) {
+        let Some(ping) = self.pings.get_mut(node) else { return };
+        if self.life != Life::Running {
+            return;
+        }
+        ping.last = now;
+        if core::mem::replace(&mut ping.state, NodeState::Up) != NodeState::Up {
+            let node = self.config.pings[node].name.clone();
+            out.push(Action::Node { node, state: NodeState::Up });
+            self.meet(now, out);
+        }
+    }
+
     /// The next point at which [`Heartbeat::wake`] has something to do.
     pub fn next_deadline(&self) -> Time {
         // send_arp does not need the daemon
@@ -362,8 +383,10 @@ impl Heartbeat {
                 let fence = self.fence.next_deadline();
                 let initial = (!self.met).then_some(self.config.initdead);
                 let silent = self.peers.iter().map(|p| p.silent_at(self.start, initial));
+                let limit = initial.unwrap_or(self.config.deadping);
+                let pings = self.pings.iter().map(|p| p.silent_at(self.start, limit));
                 let requests = self.peers.iter().map(|p| p.request);
-                let peers = silent.chain(requests).min().unwrap_or(Time::NEVER);
+                let peers = silent.chain(pings).chain(requests).min().unwrap_or(Time::NEVER);
                 first.min(fence).min(peers).min(self.resources.next_deadline())
             }
         }
@@ -393,6 +416,7 @@ impl Heartbeat {
             self.send_status(now, out);
         }
         self.look_for_silence(now, out);
+        self.look_for_silent_pings(now, out);
         self.resource_deadline(now, out);
         self.fence_deadline(now, out);
         self.shutdown_deadline(now, out);
@@ -405,6 +429,7 @@ impl Heartbeat {
             out.push(Action::Late { node: self.config.node.clone(), interval });
         }
         self.send_status(now, out);
+        out.extend((0..self.pings.len()).map(|node| Action::Ping { node }));
         self.next_status += self.config.keepalive;
         if self.next_status <= now {
             self.next_status = now + self.config.keepalive;
@@ -439,6 +464,7 @@ impl Heartbeat {
         for p in &mut self.peers {
             *p = Peer::new(&p.name, links, self.config.deadtime);
         }
+        self.pings.fill(Ping::default());
         out.push(Action::Began);
         self.state = NodeState::Init;
         self.send_status(now, out);
@@ -632,10 +658,23 @@ impl Heartbeat {
         }
     }
 
+    /// Ping nodes that have not answered for too long.
+    fn look_for_silent_pings(&mut self, now: Time, out: &mut Vec<Action>) {
+        for (ping, config) in self.pings.iter_mut().zip(&self.config.pings) {
+            let limit = if self.met { self.config.deadping } else { self.config.initdead };
+            if ping.state != NodeState::Dead && ping.silent_at(self.start, limit) <= now {
+                ping.state = NodeState::Dead;
+                out.push(Action::Node { node: config.name.clone(), state: NodeState::Dead });
+            }
+        }
+        self.meet(now, out);
+    }
+
     /// Takes part as soon as every other member was heard or declared dead.
     fn meet(&mut self, now: Time, out: &mut Vec<Action>) {
         let known = |p: &Peer| p.answered || p.state == NodeState::Dead;
-        if self.met || !self.peers.iter().all(known) {
+        let answered = |p: &Ping| p.state != NodeState::Unknown;
+        if self.met || !self.peers.iter().all(known) || !self.pings.iter().all(answered) {
             return;
         }
         self.met = true;

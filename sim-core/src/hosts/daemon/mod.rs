@@ -292,7 +292,7 @@ impl Host {
     fn probe_found(&mut self, fab: &mut Fabric, process: Process, caller: u32, finding: Finding) {
         match process {
             Process::Keepalived => self.checker_found(fab, caller, finding),
-            Process::Heartbeat => self.heartbeat_found(fab, finding),
+            Process::Heartbeat => self.heartbeat_found(fab, caller, finding),
             Process::Ldirectord => self.ldirectord_found(fab, caller, finding),
         }
     }
