@@ -8,6 +8,7 @@
 //! Source: heartbeat `heartbeat.c`, `hb_resource.c`; the order of messages and the pauses were checked with
 //! recordings of heartbeat 3.0.6.
 
+mod action;
 mod fence;
 mod member;
 mod message;
@@ -18,6 +19,7 @@ mod tests;
 
 use crate::config::HeartbeatConfig;
 use crate::engine::{Span, Stream, Time, Uniform};
+pub use action::{Action, FencingState, GroupState};
 use fence::Fence;
 pub use member::NodeState;
 use member::{ACKNOWLEDGED, Peer, Ping};
@@ -36,138 +38,6 @@ const RESTART_ALLOWANCE: Span = Span::from_secs(30);
 const PARTITION_GRACE: Span = Span::from_secs(2);
 /// From the last message about resources to the end of the processes, in two steps.
 const FAREWELL: Span = Span::from_secs(1);
-
-/// State of a resource group at a node, as its scripts say.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum GroupState {
-    /// Its resources are being started.
-    Acquiring,
-    /// All were started.
-    Held,
-    /// Its resources are being stopped.
-    Releasing,
-    /// All were stopped.
-    Released,
-    /// One could not be started.
-    Failed,
-}
-
-impl GroupState {
-    /// The word in what is told.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Acquiring => "acquiring",
-            Self::Held => "held",
-            Self::Releasing => "releasing",
-            Self::Released => "released",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// Progress of fencing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FencingState {
-    /// The device is asked.
-    Begun,
-    /// It says that it is done.
-    Done,
-    /// It has failed.
-    Failed,
-}
-
-/// What a daemon wants.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Action {
-    /// This message goes out by every medium.
-    Send(Vec<u8>),
-    /// A resource has been started.
-    Start {
-        /// Number of the group in `haresources`.
-        group: usize,
-        /// Number in the group.
-        resource: usize,
-    },
-    /// A resource has been stopped.
-    Stop {
-        /// Number of the group in `haresources`.
-        group: usize,
-        /// Number in the group.
-        resource: usize,
-    },
-    /// An address is announced by gratuitous ARP.
-    Announce {
-        /// Number of the group in `haresources`.
-        group: usize,
-        /// Number in the group.
-        resource: usize,
-        /// A reply, not a request.
-        reply: bool,
-        /// The first frame of the burst.
-        first: bool,
-    },
-    /// Power is cut.
-    Cut {
-        /// The host that hangs on the outlet.
-        host: String,
-    },
-    /// A connection to the fencing device is tried, see [`Heartbeat::device_reached`].
-    Reach,
-    /// An echo request goes to every address of a ping node, see [`Heartbeat::ping_answered`].
-    Ping {
-        /// Its number in the configuration.
-        node: usize,
-    },
-    /// The daemon has begun to send.
-    Began,
-    /// The daemon has ended.
-    Ended {
-        /// It starts again by itself.
-        restart: bool,
-    },
-    /// A member has another state.
-    Node {
-        /// The member.
-        node: String,
-        /// Its state.
-        state: NodeState,
-    },
-    /// A member that was declared dead was alive.
-    Partition {
-        /// The member.
-        node: String,
-    },
-    /// A status message came later than `warntime`.
-    Late {
-        /// Who sent it.
-        node: String,
-        /// Since the one before.
-        interval: Span,
-    },
-    /// A link has another state.
-    Medium {
-        /// The member at its other end.
-        node: String,
-        /// Number of the medium in the configuration.
-        medium: usize,
-        /// Whether packets come by it.
-        up: bool,
-    },
-    /// A group has another state at this node.
-    Group {
-        /// Its number in `haresources`.
-        group: usize,
-        /// Its state.
-        state: GroupState,
-    },
-    /// Fencing goes on.
-    Fencing {
-        /// The member.
-        node: String,
-        /// How far it is.
-        state: FencingState,
-    },
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Life {
@@ -438,7 +308,7 @@ impl Heartbeat {
         for i in 0..self.peers.len() {
             let p = &self.peers[i];
             if !self.met && p.state.alive() && !p.answered {
-                self.send(now, &[("t", "reqnodes"), ("dest", &self.peers[i].name.clone())], out);
+                self.send(&[("t", "reqnodes"), ("dest", &self.peers[i].name.clone())], out);
             }
         }
     }
@@ -478,11 +348,11 @@ impl Heartbeat {
         self.last_status = now;
         let dt = format!("{:x}", self.announced.as_nanos() / 1_000_000);
         let fields = [("t", "status"), ("st", self.state.name()), ("dt", &dt), ("protocol", "1")];
-        self.send(now, &fields, out);
+        self.send(&fields, out);
     }
 
     /// Sends a numbered message.
-    fn send(&mut self, _now: Time, fields: &[(&str, &str)], out: &mut Vec<Action>) {
+    fn send(&mut self, fields: &[(&str, &str)], out: &mut Vec<Action>) {
         self.seq += 1;
         if self.seq % ACKNOWLEDGED == self.acknowledged {
             let own = self.config.node.clone();
@@ -510,8 +380,7 @@ impl Heartbeat {
         if self.life != Life::Running {
             return;
         }
-        let key = self.config.key.clone();
-        let Some(message) = Message::read(bytes, &key) else {
+        let Some(message) = Message::read(bytes, &self.config.key) else {
             self.rejected += 1;
             return;
         };
@@ -541,14 +410,13 @@ impl Heartbeat {
 
     /// A message of a start of a member: `false` if that start is over.
     fn known_generation(&mut self, from: usize, generation: u64) -> bool {
-        let fresh = self.stream.next_u64() % ACKNOWLEDGED;
         let peer = &mut self.peers[from];
         match peer.generation {
             Some(known) if known == generation => return true,
             Some(known) if known > generation => return false,
             _ => {}
         }
-        peer.acknowledged = fresh;
+        peer.acknowledged = self.stream.next_u64() % ACKNOWLEDGED;
         let restarted = peer.generation.replace(generation).is_some();
         peer.forget_numbers();
         if restarted {
@@ -569,7 +437,7 @@ impl Heartbeat {
                 let list = self.config.nodes.join(" ");
                 let dest = self.peers[from].name.clone();
                 let fields = [("t", "repnodes"), ("dest", dest.as_str()), ("nodelist", &list)];
-                self.send(now, &fields, out);
+                self.send(&fields, out);
             }
             "repnodes" => {
                 self.peers[from].answered = true;
@@ -589,28 +457,29 @@ impl Heartbeat {
     fn take_status(&mut self, now: Time, from: usize, message: Message<'_>, out: &mut Vec<Action>) {
         let Some(state) = message.get("st").and_then(NodeState::of) else { return };
         let peer = &mut self.peers[from];
-        let node = peer.name.clone();
         let before = peer.state;
         let interval = now.saturating_since(peer.last);
         if matches!(before, NodeState::Up | NodeState::Active | NodeState::Dead)
             && peer.last >= self.start
             && interval > self.config.warntime
         {
-            out.push(Action::Late { node: node.clone(), interval });
+            out.push(Action::Late { node: peer.name.clone(), interval });
         }
         peer.last = now;
         if let Some(dt) = message.number("dt") {
             peer.dead_after = Span::from_millis(dt.min(Span::MAX.as_nanos() / 1_000_000));
         }
         peer.state = state;
+        if before == state {
+            return;
+        }
         if before == NodeState::Dead {
             self.returned(now, from, out);
         }
-        if before != state {
-            out.push(Action::Node { node: node.clone(), state });
-        }
+        let node = self.peers[from].name.clone();
+        out.push(Action::Node { node: node.clone(), state });
         if before == NodeState::Unknown && !self.met {
-            self.send(now, &[("t", "reqnodes"), ("dest", &node)], out);
+            self.send(&[("t", "reqnodes"), ("dest", &node)], out);
         }
     }
 
@@ -620,7 +489,7 @@ impl Heartbeat {
         out.push(Action::Partition { node: node.clone() });
         if from == 0 {
             let fields = [("t", "stonith"), ("node", node.as_str()), ("result", "unneeded")];
-            self.send(now, &fields, out);
+            self.send(&fields, out);
             self.resources.peer_restarted();
         }
         if self.shutdown == Shutdown::None {
@@ -641,19 +510,20 @@ impl Heartbeat {
             }
             let initial = (!self.met).then_some(self.config.initdead);
             let silent = self.peers[i].is_silent(now, self.start, initial);
-            let node = self.peers[i].name.clone();
             if silent {
                 let peer = &mut self.peers[i];
                 peer.state = NodeState::Dead;
                 peer.forget_numbers();
-                out.push(Action::Node { node: node.clone(), state: NodeState::Dead });
+                let node = peer.name.clone();
+                out.push(Action::Node { node, state: NodeState::Dead });
                 self.meet(now, out);
                 if i == 0 {
                     self.peer_died(now, out);
                 }
             }
             for medium in self.peers[i].dead_links(now) {
-                out.push(Action::Medium { node: node.clone(), medium, up: false });
+                let node = self.peers[i].name.clone();
+                out.push(Action::Medium { node, medium, up: false });
             }
         }
     }
@@ -713,7 +583,7 @@ impl Heartbeat {
 
     /// Every resource was given up: the others are told.
     fn gave_up(&mut self, now: Time, out: &mut Vec<Action>) {
-        self.send(now, &[("t", "shutdone"), ("st", "dead")], out);
+        self.send(&[("t", "shutdone"), ("st", "dead")], out);
         self.shutdown = Shutdown::Farewell(now + FAREWELL);
     }
 }
