@@ -232,15 +232,13 @@ impl Checker {
             self.retries = 0;
             return (self.judge(true, !was_up || first), again);
         }
-        if !was_up && !first {
-            return (Meaning::Same, again);
-        }
+        // recorded of keepalived 2.2.7: a server that is down is tried again after the same pauses
         if self.retries < self.config.retry {
             self.retries += 1;
             return (Meaning::Same, self.config.delay_before_retry);
         }
         self.retries = 0;
-        (self.judge(false, true), again)
+        (self.judge(false, was_up || first), again)
     }
 
     fn judge(&mut self, up: bool, told: bool) -> Meaning {
