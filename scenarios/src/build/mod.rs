@@ -4,6 +4,8 @@
 mod applications;
 mod check;
 mod cluster;
+mod faults;
+mod heartbeat;
 mod hosts;
 pub mod keepalived;
 mod links;
@@ -15,7 +17,7 @@ pub(crate) use hosts::later;
 use crate::diagnostic::{At, Place, Problem};
 use crate::format::{Record, words};
 use crate::import::commands::Findings;
-use crate::model::{DirectorRules, HostScript, KeepalivedFile};
+use crate::model::{DirectorRules, HeartbeatFiles, HostScript, KeepalivedFile, LdirectordFile};
 use links::LinkDefaults;
 use sim_core::config::{
     HostConfig, LinkConfig, LinkEvent, OutageRule, SwitchConfig, TcpConfig, WorldConfig,
@@ -34,6 +36,10 @@ pub struct Foreign {
     pub scripts: Vec<HostScript>,
     /// keepalived on hosts.
     pub keepalived: Vec<KeepalivedFile>,
+    /// heartbeat on hosts.
+    pub heartbeat: Vec<HeartbeatFiles>,
+    /// ldirectord on hosts.
+    pub ldirectord: Vec<LdirectordFile>,
 }
 
 /// Builds the configuration of one variant.
@@ -49,6 +55,7 @@ pub fn world(record: &Record, seed: u64, foreign: Foreign, findings: &mut Findin
     builder.directors();
     builder.run_scripts(findings);
     builder.keepalived(findings);
+    builder.heartbeat(findings);
     builder.applications();
     builder.check();
     let duration: Span = record.value("duration");
@@ -69,6 +76,7 @@ pub fn world(record: &Record, seed: u64, foreign: Foreign, findings: &mut Findin
         builder.wrong(record.place_of("series"), message, label);
     }
     let link_events = builder.link_events();
+    let faults = builder.faults();
     let config = WorldConfig {
         seed,
         duration,
@@ -84,7 +92,7 @@ pub fn world(record: &Record, seed: u64, foreign: Foreign, findings: &mut Findin
         trace: None,
         link_events,
         operations: Vec::new(),
-        faults: Vec::new(),
+        faults,
     };
     if builder.problems.is_empty() && findings.problems.is_empty() {
         builder.check_network(&keepalived::settled(&config));
@@ -117,6 +125,8 @@ struct Builder<'a> {
     directors: Vec<DirectorRules>,
     scripts: Vec<HostScript>,
     keepalived: Vec<KeepalivedFile>,
+    heartbeat: Vec<HeartbeatFiles>,
+    ldirectord: Vec<LdirectordFile>,
     problems: Vec<Problem>,
     hosts: Vec<HostConfig>,
     groups: Vec<Group>,
@@ -130,7 +140,7 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(record: &'a Record, foreign: Foreign) -> Self {
-        let Foreign { directors, scripts, keepalived } = foreign;
+        let Foreign { directors, scripts, keepalived, heartbeat, ldirectord } = foreign;
         let mut tcp = TcpConfig::default();
         if let Some(table) = record.table("tcp") {
             hosts::patch_tcp(&mut tcp, table);
@@ -140,6 +150,8 @@ impl<'a> Builder<'a> {
             directors,
             scripts,
             keepalived,
+            heartbeat,
+            ldirectord,
             problems: Vec::new(),
             hosts: Vec::new(),
             groups: Vec::new(),
@@ -170,6 +182,12 @@ impl<'a> Builder<'a> {
 
     fn add_group(&mut self, name: &str, members: Vec<String>) {
         self.groups.push(Group { name: name.to_owned(), members });
+    }
+
+    /// Whether a name is that of a host, or of a group that it belongs to.
+    fn stands_for(&self, name: &str, host: &str) -> bool {
+        let member = |g: &Group| g.name == name && g.members.iter().any(|m| m == host);
+        name == host || self.groups.iter().any(member)
     }
 
     /// The hosts that a name stands for: one, or all that one table made.

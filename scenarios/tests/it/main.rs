@@ -11,6 +11,8 @@ mod commands;
 #[cfg(test)]
 mod conform;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod frames;
 #[cfg(test)]
 mod fuzz;

@@ -12,6 +12,7 @@ mod faults;
 mod filter;
 mod fragments;
 mod frames;
+mod heartbeat;
 mod icmp;
 mod ipv6;
 mod links;

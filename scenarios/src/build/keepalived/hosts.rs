@@ -1,6 +1,6 @@
 //! keepalived on the hosts of a scenario.
 
-use super::super::Builder;
+use super::super::{Builder, heartbeat};
 use super::configure;
 use crate::diagnostic::{At, Problem};
 use crate::import::commands::Findings;
@@ -22,7 +22,8 @@ impl Builder<'_> {
 
     /// The addresses that keepalived sets and removes on a host.
     pub(in super::super) fn virtual_addresses(&self, host: &str) -> Vec<IpAddr> {
-        let mine = |f: &&KeepalivedFile| f.host.as_ref().is_none_or(|h| h.value == host);
+        let mine =
+            |f: &&KeepalivedFile| f.host.as_ref().is_none_or(|h| self.stands_for(&h.value, host));
         let instances =
             self.keepalived.iter().filter(mine).flat_map(|f| &f.configuration.instances);
         instances.flat_map(|i| i.addresses.iter().chain(&i.excluded)).map(|a| a.ip).collect()
@@ -78,6 +79,7 @@ pub fn settled(config: &WorldConfig) -> WorldConfig {
             all.for_each(|a| add_address(host, &instance.interface, a));
         }
     }
+    heartbeat::settle(&mut settled);
     settled
 }
 

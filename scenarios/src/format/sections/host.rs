@@ -1,5 +1,6 @@
 //! Hosts: interfaces, kernel settings, TCP, CPU.
 
+use super::heartbeat::{HEARTBEAT_OF_HOST, LDIRECTORD, LDIRECTORD_START};
 use super::keepalived::{KEEPALIVED, KEEPALIVED_START};
 use super::{OF_NETWORK, SMALL, field};
 use crate::format::field::Absent::{Default, Means, Required};
@@ -302,8 +303,17 @@ pub static HOST: Section = Section {
         field("sysctl", Kind::Table(&SYSCTL), Means("the defaults"), "Kernel settings."),
         field("tcp", Kind::Table(&TCP), Means("as in [tcp]"), "TCP of this host."),
         field("cpu", Kind::Table(&CPU), Means("no cost"), "CPU that received packets must pass."),
+        field(
+            "boot",
+            Kind::Dist(super::Quantity::Time),
+            Means("0s"),
+            "From power to a network that works, when a fault has taken the power away.",
+        ),
         KEEPALIVED,
         KEEPALIVED_START,
+        HEARTBEAT_OF_HOST,
+        LDIRECTORD,
+        LDIRECTORD_START,
         SETUP,
         SETUP_FILE,
     ],

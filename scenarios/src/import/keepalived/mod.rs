@@ -182,9 +182,9 @@ fn interpret(nodes: Vec<Node>, findings: &mut Findings) -> Configuration {
         }
     }
     together::read(&nodes, tracked, &mut all, findings);
-    for node in nodes.iter().filter(|n| n.name() == "virtual_server") {
-        all.servers.extend(virtual_server::read(node, &all, findings));
-    }
+    let named = virtual_server::Named::of(&all);
+    let services = nodes.iter().filter(|n| n.name() == "virtual_server");
+    all.servers = services.filter_map(|n| virtual_server::read(n, &named, findings)).collect();
     all.nodes = nodes;
     all
 }
