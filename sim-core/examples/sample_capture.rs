@@ -5,7 +5,7 @@
 //! tshark -r sample.pcapng -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE \
 //!     -o udp.check_checksum:TRUE -Y '_ws.malformed or ip.checksum.status == 0 or
 //!     tcp.checksum.status == 0 or udp.checksum.status == 0 or icmp.checksum.status == 0 or
-//!     icmpv6.checksum.status == 0'
+//!     icmpv6.checksum.status == 0 or vrrp.checksum.status == 0'
 //! ```
 
 use sim_core::engine::{Span, Time};
@@ -14,6 +14,7 @@ use sim_core::ipvs::rules::{Encapsulation, OuterChecksum, TunnelOptions};
 use sim_core::net::{fragment, icmp as errors};
 use sim_core::observe::capture::{Capture, CaptureInterface, Direction};
 use sim_core::wire::encode::Bodies;
+use sim_core::wire::vrrp::{Advert, AdvertBook, Auth};
 use sim_core::wire::{
     AddressBook, Flags, Ip, Kind, Mac, MacId, Packet, PacketId, icmp, icmpv6, proto,
 };
@@ -30,10 +31,11 @@ struct Sample {
     capture: Capture,
     slab: Vec<Packet>,
     book: AddressBook,
+    adverts: AdvertBook,
     now: Time,
 }
 
-struct Inside<'a>(&'a [Packet], &'a AddressBook);
+struct Inside<'a>(&'a [Packet], &'a AddressBook, &'a AdvertBook);
 
 impl Bodies for Inside<'_> {
     fn body(&self, id: PacketId) -> Option<Packet> {
@@ -42,6 +44,10 @@ impl Bodies for Inside<'_> {
 
     fn address(&self, ip: Ip) -> IpAddr {
         self.1.address(ip)
+    }
+
+    fn advert(&self, number: u32) -> Option<&Advert> {
+        self.2.get(number)
     }
 }
 
@@ -60,7 +66,12 @@ impl Sample {
         if packet.kind == Kind::ArpRequest {
             packet.dst_mac = MacId::BROADCAST;
         }
-        let inside = Inside(&self.slab, &self.book);
+        if let IpAddr::V4(group) = self.book.address(packet.dst)
+            && group.is_multicast()
+        {
+            packet.dst_mac = MacId::of_group_v4(packet.dst);
+        }
+        let inside = Inside(&self.slab, &self.book, &self.adverts);
         self.capture.record(0, self.now, direction, &packet, &inside, &MACS);
         self.now += Span::from_nanos(1_234_567);
     }
@@ -261,6 +272,33 @@ fn every_tunnel(s: &mut Sample) {
     }
 }
 
+/// Adverts of virtual routers of both versions and families, with and without authentication.
+fn routers(s: &mut Sample) {
+    let pass = Auth::Pass(Auth::secret("secret"));
+    let key = Auth::Ah(Auth::secret("secret"));
+    let (four, six) = (["192.168.10.200", "192.168.10.201"], ["fe80::c8", "fd00::c8"]);
+    for (version, auth, vips, source, group) in [
+        (2, Auth::None, four, "192.168.10.101", "224.0.0.18"),
+        (2, pass, four, "192.168.10.101", "224.0.0.18"),
+        (2, key, four, "192.168.10.101", "224.0.0.18"),
+        (2, Auth::None, four, "192.168.10.101", "192.168.10.102"),
+        (3, Auth::None, four, "192.168.10.101", "224.0.0.18"),
+        (3, Auth::None, four, "192.168.10.101", "192.168.10.102"),
+        (3, Auth::None, six, "fe80::65", "ff02::12"),
+    ] {
+        for priority in [100, 0] {
+            let addresses = vips.iter().filter_map(|a| a.parse().ok()).collect();
+            let advert = Advert { version, vrid: 51, priority, interval: 1, auth, addresses };
+            let (source, group) = (s.ip(source), s.ip(group));
+            let protected = matches!(auth, Auth::Ah(_));
+            let (protocol, header) = if protected { (proto::AH, 24) } else { (proto::VRRP, 0) };
+            let mut p = Packet::ip(source, group, protocol, advert.length() + header);
+            (p.ttl, p.tos, p.seq, p.ack) = (255, 0xc0, s.adverts.number(&advert), 1);
+            s.write(Direction::Out, p);
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let Some(path) = std::env::args_os().nth(1) else {
         return ExitCode::from(2);
@@ -270,6 +308,7 @@ fn main() -> ExitCode {
         capture: Capture::new([interface]),
         slab: Vec::new(),
         book: AddressBook::new(),
+        adverts: AdvertBook::default(),
         now: Time::ZERO,
     };
     arp(&mut s);
@@ -288,6 +327,7 @@ fn main() -> ExitCode {
     tunnels(&mut s);
     v6(&mut s);
     every_tunnel(&mut s);
+    routers(&mut s);
     match std::fs::write(path, s.capture.take(0)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

@@ -282,7 +282,9 @@ impl Timeline {
     fn draw_counts(&self, canvas: &Canvas<'_>, layout: &Layout, time: &Clock) {
         let Some(area) = layout.counts else { return };
         let most = self.counts.iter().map(|c| c.number).fold(1.0, f64::max);
-        let scale = Scale::linear((0.0, most), &Unit::None, 3, Ends::Round);
+        // whole numbers: no ticks between one and two
+        let ticks = if most < 3.0 { most as usize } else { 3 };
+        let scale = Scale::linear((0.0, most), &Unit::None, ticks, Ends::Round);
         debug_assert!(label_width(&scale) < 200.0, "counts are short");
         y_axis(canvas, area, &scale, true);
         let words = Words::new(SMALL, Anchor::Start).bold();

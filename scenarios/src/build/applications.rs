@@ -4,6 +4,7 @@ use super::Builder;
 use crate::diagnostic::{At, Problem};
 use crate::format::Record;
 use crate::format::distribution::divided;
+use crate::model::DirectorRules;
 use core::net::IpAddr;
 use sim_core::config::{
     AnswerConfig, ClientConfig, Closer, Discipline, HostConfig, Load, Net, ServerConfig, Transport,
@@ -51,9 +52,9 @@ impl Builder<'_> {
                 self.problems.push(problem);
                 continue;
             };
-            if self.host(&name).is_none() {
-                let at = At::new(name, director.place);
-                self.unknown_host(&at);
+            let at = At::new(name.clone(), director.place.clone());
+            let members = self.members(&at);
+            if members.is_empty() {
                 continue;
             }
             if !director.given && director.rules.config.services.is_empty() {
@@ -63,21 +64,30 @@ impl Builder<'_> {
                     .derived();
                 self.problems.push(problem);
             }
-            let taken = self.host_mut(&name).is_some_and(|h| {
-                let taken = h.ipvs.is_some();
-                let mut rules = director.rules.config.clone();
-                if director.kept {
-                    // keepalived adds them
-                    rules.services.clear();
-                    rules.daemons.clear();
-                }
-                h.ipvs = Some(rules);
-                taken
-            });
-            if taken {
-                let message = format!("two [[director]] tables are for `{name}`");
-                self.wrong(&director.place, message, "the second one");
+            for member in members {
+                self.give_rules(&member, &director);
             }
+        }
+    }
+
+    /// Gives a director its rules; those of a table of its own are stronger than those for all.
+    fn give_rules(&mut self, name: &str, director: &DirectorRules) {
+        let own = |d: &DirectorRules| d.host.as_deref() == Some(name);
+        if !own(director) && self.directors.iter().any(own) {
+            return;
+        }
+        let Some(host) = self.host_mut(name) else { return };
+        let taken = host.ipvs.is_some();
+        let mut rules = director.rules.config.clone();
+        if director.kept {
+            // keepalived adds them
+            rules.services.clear();
+            rules.daemons.clear();
+        }
+        host.ipvs = Some(rules);
+        if taken {
+            let message = format!("two [[director]] tables are for `{name}`");
+            self.wrong(&director.place, message, "the second one");
         }
     }
 

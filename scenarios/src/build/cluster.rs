@@ -17,7 +17,7 @@ use super::prepare::forward;
 use crate::diagnostic::{At, Place, Problem};
 use crate::format::sections::{CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
 use crate::format::{Record, units};
-use crate::model::DirectorRules;
+use crate::model::{DirectorRules, director_names};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use schedulers::Algorithm;
 use sim_core::config::{
@@ -32,7 +32,10 @@ use sim_core::wire::proto;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parts {
     pub(super) router: String,
+    /// The name of the director, or of all of them together.
     pub(super) director: String,
+    /// The directors.
+    pub(super) directors: Vec<String>,
     pub(super) real_servers: Vec<String>,
     pub(super) clients: Vec<String>,
 }
@@ -40,7 +43,8 @@ pub(super) struct Parts {
 impl Parts {
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &String> {
-        [&self.router, &self.director].into_iter().chain(&self.real_servers).chain(&self.clients)
+        let front = core::iter::once(&self.router).chain(&self.directors);
+        front.chain(&self.real_servers).chain(&self.clients)
     }
 }
 
@@ -64,7 +68,8 @@ struct Tables {
 pub(super) struct Plan {
     pub(super) subnet: Net,
     pub(super) router: IpAddr,
-    pub(super) director: IpAddr,
+    /// DIPs.
+    pub(super) directors: Vec<IpAddr>,
     pub(super) real_servers: Vec<IpAddr>,
     pub(super) vips: Vec<IpAddr>,
 }
@@ -85,15 +90,13 @@ impl Builder<'_> {
         let index = self.cluster_rules(&tables);
         let Some(plan) = self.plan(&tables, index) else { return };
         self.make_rules(&tables, &plan, index);
-        let mut parts = Parts {
-            router: tables.router.value("name"),
-            director: tables.director.value("name"),
-            ..Parts::default()
-        };
+        let (director, directors) = director_names(cluster);
+        let mut parts =
+            Parts { router: tables.router.value("name"), director, directors, ..Parts::default() };
         self.switches.push(switch(SWITCH));
         self.clients(&tables, &plan, &mut parts);
         self.router(&tables, &plan, &parts);
-        self.director(&tables, &plan, &parts);
+        self.directors_of_cluster(&tables, &plan, &parts);
         self.real_servers(&tables, &plan, &mut parts);
         if tables.cluster.value::<String>("setup") == "auto" {
             self.set_up(&plan, &parts, index);
@@ -101,7 +104,7 @@ impl Builder<'_> {
         // what a table says is stronger than what the forwarding method needs
         for (table, names) in [
             (&tables.servers, parts.real_servers.clone()),
-            (&tables.director, vec![parts.director.clone()]),
+            (&tables.director, parts.directors.clone()),
             (&tables.router, vec![parts.router.clone()]),
             (&tables.clients, parts.clients.clone()),
         ] {
@@ -116,10 +119,11 @@ impl Builder<'_> {
 
     /// The director table of the cluster's director; made if there is none.
     fn cluster_rules(&mut self, tables: &Tables) -> usize {
-        let name: String = tables.director.value("name");
+        let (name, members) = director_names(&tables.cluster);
         let own: Vec<String> =
             self.record.tables("host").iter().map(|h| h.value::<String>("name")).collect();
-        let mine = |d: &DirectorRules| d.host.as_deref().is_none_or(|h| h == name);
+        let is_mine = |h: &str| h == name || members.iter().any(|m| m == h);
+        let mine = |d: &DirectorRules| d.host.as_deref().is_none_or(is_mine);
         if let Some(index) = self.directors.iter().position(mine) {
             return index;
         }
@@ -128,8 +132,7 @@ impl Builder<'_> {
         if let Some(index) = self.directors.iter().position(lost) {
             let host = self.directors[index].host.take().unwrap_or_default();
             let place = self.directors[index].place.clone();
-            let known: Vec<&str> =
-                std::iter::once(name.as_str()).chain(own.iter().map(String::as_str)).collect();
+            let known: Vec<&str> = members.iter().chain(&own).map(String::as_str).collect();
             self.unknown_host_of(&At::new(host, place), &known);
             return index;
         }
@@ -145,8 +148,13 @@ impl Builder<'_> {
 
     fn plan(&mut self, tables: &Tables, index: usize) -> Option<Plan> {
         let director = &self.directors[index];
+        let names = director_names(&tables.cluster).1;
+        let is_mine = |h: &String| names.contains(h);
+        let beside = self.directors.iter().filter(|d| d.host.as_ref().is_some_and(is_mine));
         let mut vips: Vec<IpAddr> = Vec::new();
-        for service in &director.rules.config.services {
+        for service in
+            core::iter::once(director).chain(beside).flat_map(|d| &d.rules.config.services)
+        {
             if let ServiceKey::Address { vip, .. } = service.key
                 && !vips.contains(&vip)
             {
@@ -191,8 +199,10 @@ impl Builder<'_> {
             })
         };
         let router = first_free(tables.router.get("address"));
-        let dip = first_free(tables.director.get("address"));
-        let plan = Plan { subnet, router, director: dip, real_servers, vips };
+        let directors = (0..names.len())
+            .map(|n| first_free(tables.director.get("address").filter(|_| n == 0)))
+            .collect();
+        let plan = Plan { subnet, router, directors, real_servers, vips };
         self.check_plan(tables, &plan);
         Some(plan)
     }
@@ -262,7 +272,9 @@ impl Builder<'_> {
             }
             taken.push((ip, if what == "the DIP" { "the director" } else { "a real server" }));
         };
-        check(self, plan.director, tables.director.place_of("address"), "the DIP");
+        for dip in &plan.directors {
+            check(self, *dip, tables.director.place_of("address"), "the DIP");
+        }
         for ip in &plan.real_servers {
             let servers = &tables.servers;
             let name = ["addresses", "first_address", "count"].into_iter().find(|n| servers.has(n));
@@ -403,12 +415,16 @@ impl Builder<'_> {
         self.plug(name, tables.router.table("link"));
     }
 
-    fn director(&mut self, tables: &Tables, plan: &Plan, parts: &Parts) {
-        let name = &parts.director;
-        let mut host = self.cluster_host(name, plan.director, plan.subnet.len, &tables.director);
-        host.routes.push(default_via(plan.router));
-        self.hosts.push(host);
-        self.plug(name, tables.director.table("link"));
+    fn directors_of_cluster(&mut self, tables: &Tables, plan: &Plan, parts: &Parts) {
+        for (name, dip) in parts.directors.iter().zip(&plan.directors) {
+            let mut host = self.cluster_host(name, *dip, plan.subnet.len, &tables.director);
+            host.routes.push(default_via(plan.router));
+            self.hosts.push(host);
+            self.plug(name, tables.director.table("link"));
+        }
+        if parts.directors.len() > 1 {
+            self.add_group(&parts.director, parts.directors.clone());
+        }
     }
 
     fn real_servers(&mut self, tables: &Tables, plan: &Plan, parts: &mut Parts) {

@@ -206,6 +206,9 @@ impl Builder<'_> {
         if let Some(t) = table.table("tcp") {
             patch_tcp(&mut host.tcp, t);
         }
+        if let Some(time) = table.get("boot") {
+            host.boot.time = time;
+        }
         if let Some(t) = table.table("cpu") {
             host.cpu = Some(cpu(t));
         }

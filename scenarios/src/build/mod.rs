@@ -4,6 +4,7 @@
 mod applications;
 mod check;
 mod cluster;
+mod faults;
 mod hosts;
 pub mod keepalived;
 mod links;
@@ -69,6 +70,7 @@ pub fn world(record: &Record, seed: u64, foreign: Foreign, findings: &mut Findin
         builder.wrong(record.place_of("series"), message, label);
     }
     let link_events = builder.link_events();
+    let faults = builder.faults();
     let config = WorldConfig {
         seed,
         duration,
@@ -84,7 +86,7 @@ pub fn world(record: &Record, seed: u64, foreign: Foreign, findings: &mut Findin
         trace: None,
         link_events,
         operations: Vec::new(),
-        faults: Vec::new(),
+        faults,
     };
     if builder.problems.is_empty() && findings.problems.is_empty() {
         builder.check_network(&keepalived::settled(&config));
@@ -170,6 +172,12 @@ impl<'a> Builder<'a> {
 
     fn add_group(&mut self, name: &str, members: Vec<String>) {
         self.groups.push(Group { name: name.to_owned(), members });
+    }
+
+    /// Whether a name is that of a host, or of a group that it belongs to.
+    fn stands_for(&self, name: &str, host: &str) -> bool {
+        let member = |g: &Group| g.name == name && g.members.iter().any(|m| m == host);
+        name == host || self.groups.iter().any(member)
     }
 
     /// The hosts that a name stands for: one, or all that one table made.

@@ -12,18 +12,20 @@ impl Builder<'_> {
     /// VIPs, gateways, tunnels and ARP settings as the forwarding methods need them.
     pub(super) fn set_up(&mut self, plan: &Plan, parts: &Parts, index: usize) {
         let services = self.directors[index].rules.config.services.clone();
-        let virtual_addresses = self.virtual_addresses(&parts.director);
         // what a host types is all that is set up on it
-        let scripted = self.scripted(&parts.director);
-        if let Some(director) =
-            self.host_mut(&parts.director).filter(|_| !scripted.contains(&parts.director))
-        {
+        let scripted: Vec<String> =
+            parts.directors.iter().flat_map(|name| self.scripted(name)).collect();
+        for (number, name) in parts.directors.iter().enumerate() {
+            let virtual_addresses = self.virtual_addresses(name);
+            let Some(director) = self.host_mut(name).filter(|_| !scripted.contains(name)) else {
+                continue;
+            };
             forward(director);
             // else a VIP, which has the longer prefix, would be the source of what the director itself
             // sends (RFC 6724 rule 8), and real servers drop tunnel packets from an address of their own
             director.deprecated.extend(plan.vips.iter().filter(|vip| vip.is_ipv6()));
             let local = services.iter().flat_map(|s| &s.local_addresses);
-            if let Some(interface) = director.interfaces.first_mut() {
+            if let Some(interface) = director.interfaces.first_mut().filter(|_| number == 0) {
                 let fixed = plan.vips.iter().filter(|vip| !virtual_addresses.contains(vip));
                 for address in fixed.chain(local).map(|ip| Net::host(*ip)) {
                     if !interface.addresses.iter().any(|a| a.addr == address.addr) {
@@ -39,7 +41,8 @@ impl Builder<'_> {
         afar.sort_unstable();
         afar.dedup();
         if let Some(router) = self.host_mut(&parts.router) {
-            let via = |ip: IpAddr| RouteConfig { to: Net::host(ip), ..default_via(plan.director) };
+            let via =
+                |ip: IpAddr| RouteConfig { to: Net::host(ip), ..default_via(plan.directors[0]) };
             router.routes.extend(afar.into_iter().map(via));
         }
         for service in &services {
@@ -54,7 +57,7 @@ impl Builder<'_> {
                 let name = position.and_then(|p| parts.real_servers.get(p));
                 let name = name.filter(|n| !scripted.contains(n));
                 if let Some(host) = name.cloned().and_then(|n| self.host_mut(&n)) {
-                    set_up_server(host, server, vip, plan.director);
+                    set_up_server(host, server, vip, plan.directors[0]);
                 }
             }
         }

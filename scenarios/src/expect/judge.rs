@@ -425,7 +425,7 @@ mod tests {
         assert_eq!(once[0].line(), line);
         let twice = judge(&expectations(text), &[run(0.012, 1.0), run(0.014, 1.0)]);
         assert!(twice[0].measured.starts_with("13ms +- 63.6"), "{}", twice[0].measured);
-        assert_eq!(written(0.0, 0.0, Measure::Time), "0ns");
+        assert_eq!(written(0.0, 0.0, Measure::Time), "0s");
         assert_eq!(unit_of("latency.complete.count"), Measure::Plain);
     }
 

@@ -10,7 +10,9 @@ pub use files::{Embedded, Files, Folder, text};
 pub use keepalived::KeepalivedFile;
 pub use operator::{OperatorLine, names};
 pub use rules::DirectorRules;
-pub(crate) use rules::{forwarding as forwarding_of, local_addresses, scheduler as scheduler_of};
+pub(crate) use rules::{
+    director_names, forwarding as forwarding_of, local_addresses, scheduler as scheduler_of,
+};
 pub use scripts::HostScript;
 
 use crate::build;

@@ -100,9 +100,7 @@ fn typed(
     directors: &mut Vec<DirectorRules>,
     problems: &mut Vec<Problem>,
 ) {
-    let of_cluster = record.table("cluster").map(|c| {
-        c.table("director").map_or_else(|| "director".to_owned(), |d| d.value::<String>("name"))
-    });
+    let of_cluster = record.table("cluster").map(|c| director_names(c).0);
     let names = names(record);
     for script in scripts {
         let Some(rules) = commands::rules(&script.commands, &names, problems) else { continue };
@@ -126,6 +124,19 @@ fn typed(
             }
         }
     }
+}
+
+/// The name of the director of a cluster, or of its directors together, and the names of the hosts.
+pub(crate) fn director_names(cluster: &Record) -> (String, Vec<String>) {
+    let table = cluster.table("director");
+    let count: u32 = table.map_or(1, |t| t.value("count"));
+    let usual = if count > 1 { "d" } else { "director" };
+    let name: String = table.and_then(|t| t.get("name")).unwrap_or_else(|| usual.to_owned());
+    if count <= 1 {
+        return (name.clone(), vec![name]);
+    }
+    let members = (1..=count).map(|n| format!("{name}{n}")).collect();
+    (name, members)
 }
 
 /// The method that `forwarding` gives to all destinations.
@@ -232,12 +243,13 @@ fn names(record: &Record) -> Names {
         }
     }
     let Some(cluster) = record.table("cluster") else { return names };
-    for (part, standard) in [("router", "router"), ("director", "director")] {
-        let table = cluster.table(part);
-        if let Some(address) = table.and_then(|t| t.get("address")) {
-            let name = table.and_then(|t| t.get("name"));
-            names.add(name.unwrap_or_else(|| standard.to_owned()), address);
-        }
+    if let Some(router) = cluster.table("router")
+        && let Some(address) = router.get("address")
+    {
+        names.add(router.value::<String>("name"), address);
+    }
+    if let Some(address) = cluster.table("director").and_then(|t| t.get("address")) {
+        names.add(director_names(cluster).1.swap_remove(0), address);
     }
     if let Some(servers) = cluster.table("real_servers") {
         let name: String = servers.value("name");

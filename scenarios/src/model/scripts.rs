@@ -2,7 +2,7 @@
 
 use super::Reading;
 use super::files::Files;
-use super::rules::place_of_text;
+use super::rules::{director_names, place_of_text};
 use crate::diagnostic::{At, Place, Problem, Sources};
 use crate::format::Record;
 use crate::format::tree::{Node, Raw};
@@ -26,7 +26,11 @@ pub(super) fn read(record: &Record, reading: &mut Reading<'_>) -> Vec<HostScript
     let cluster = record.table("cluster");
     for name in ["router", "director", "real_servers", "clients"] {
         let Some(table) = cluster.and_then(|c| c.table(name)) else { continue };
-        let host = At::new(table.value::<String>("name"), table.place_of("name").clone());
+        let name = match cluster {
+            Some(cluster) if name == "director" => director_names(cluster).0,
+            _ => table.value("name"),
+        };
+        let host = At::new(name, table.place_of("name").clone());
         scripts.extend(of_table(table, Some(host), &variables, reading));
     }
     for table in record.tables("director") {

@@ -114,7 +114,7 @@ fn what_cannot_be_read_or_recognised_is_wrong_input() {
     dir.write("odd.conf", "weight 5\n");
     let (code, _, err) = dir.lvsim(&["check", "odd.conf"]);
     assert_eq!(code, 2);
-    assert!(err.contains("`--as keepalived` decides"), "{err}");
+    assert!(err.contains("`--as KIND` decides"), "{err}");
     let (code, _, err) = dir.lvsim(&["check", "--as", "keepalived", "odd.conf"]);
     assert_eq!(code, 1);
     assert!(err.contains("it is a keyword of another block"), "{err}");

@@ -11,13 +11,19 @@ mod commands;
 #[cfg(test)]
 mod conform;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod frames;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod heartbeat;
 #[cfg(test)]
+mod highavail;
+#[cfg(test)]
 mod howtos;
+#[cfg(test)]
+mod importing;
 #[cfg(test)]
 mod judgements;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! The programs around them, and how they meet a host, are in [`crate::hosts::daemon`].
 
+pub mod bfd;
 pub mod check;
 pub mod heartbeat;
 pub mod ldirectord;

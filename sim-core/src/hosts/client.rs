@@ -67,6 +67,9 @@ pub struct Session {
     pub wake: Time,
     /// Patience ends.
     pub deadline: Time,
+    /// Earliest wake-up for the end of patience in the event queue, [`Time::NEVER`] if none. It belongs to
+    /// the slot and outlives the session.
+    pub armed: Time,
     /// Requests still to make.
     pub left: u32,
     /// Requests answered.

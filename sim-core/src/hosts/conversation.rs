@@ -244,6 +244,7 @@ impl Host {
             answered: Time::NEVER,
             wake: Time::NEVER,
             deadline: patience,
+            armed: Time::NEVER,
             left: client.draw_requests(number),
             done: 0,
             bytes: 0,
@@ -281,17 +282,26 @@ impl Host {
             self.trace_start(fab, &session);
         }
         let slot = if let Some(slot) = self.free_sessions.pop() {
-            self.sessions[slot as usize] = session;
+            let place = &mut self.sessions[slot as usize];
+            *place = Session { armed: place.armed, ..session };
             slot
         } else {
             self.sessions.push(session);
             self.sessions.len() as u32 - 1
         };
-        if session.deadline != Time::NEVER {
-            let event = Event::Session { host: self.number, session: slot };
-            fab.queue.push(session.deadline, event);
-        }
+        self.arm(fab, slot);
         slot
+    }
+
+    /// Has a session woken when its patience ends. Most sessions end long before: a wake-up that is no
+    /// longer wanted stays in the queue and serves the next session in the slot, so there is one of them
+    /// for each slot, not for each session.
+    fn arm(&mut self, fab: &mut Fabric, slot: u32) {
+        let s = &mut self.sessions[slot as usize];
+        if s.deadline < s.armed {
+            s.armed = s.deadline;
+            fab.queue.push(s.deadline, Event::Session { host: self.number, session: slot });
+        }
     }
 
     fn client_note(&mut self, fab: &mut Fabric, slot: u32, note: Note) {
@@ -395,6 +405,9 @@ impl Host {
     /// Think time, pause or patience of a session may be over.
     pub(super) fn session_wake(&mut self, fab: &mut Fabric, slot: u32) {
         let s = &mut self.sessions[slot as usize];
+        if s.armed <= fab.now {
+            s.armed = Time::NEVER;
+        }
         if s.deadline <= fab.now {
             self.out_of_patience(fab, slot);
         } else if s.wake <= fab.now {
@@ -405,6 +418,7 @@ impl Host {
                 Phase::Connecting | Phase::Waiting => {}
             }
         }
+        self.arm(fab, slot);
         self.tcp_output(fab);
     }
 

@@ -105,6 +105,9 @@ impl Host {
             self.answered(fab, slot, &p);
             return;
         }
+        if self.bfd_input(fab, packet) {
+            return;
+        }
         if self.datagram_by_hand(fab, &p) || self.probe_datagram(fab, &p) {
             fab.deliver(packet);
             return;

@@ -309,6 +309,18 @@ impl Tally {
     }
 }
 
+/// What a power switch is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Switched {
+    /// The host that hangs on the socket.
+    pub host: u16,
+    /// It gets power.
+    pub on: bool,
+    /// The host that wants it. A switch that is told by two at a time serves one after the other, so nothing
+    /// comes of the order of one that has no power any more. `None`: the switch does it by itself.
+    pub by: Option<u16>,
+}
+
 /// What all hosts and switches share.
 #[derive(Debug)]
 pub struct Fabric {
@@ -366,8 +378,8 @@ pub struct Fabric {
     pub timeline: Vec<Happening>,
     /// Whether somebody waits for what the timeline tells.
     pub listened: bool,
-    /// Sockets of power switches that are switched off (or on: `true`), by the host that they feed, and when.
-    switched: Vec<(Time, u16, bool)>,
+    /// What power switches are told, and when they do it.
+    switched: Vec<(Time, Switched)>,
     /// Addresses whose neighbour entries are told.
     pub watched: Vec<Ip>,
     /// What scripts and the servers led by hand say to each other.
@@ -552,22 +564,21 @@ impl Fabric {
     /// happens now is over. A host that gets its power back boots.
     #[cold]
     pub fn switch_power(&mut self, host: u16, on: bool) {
-        self.switch_power_later(Span::ZERO, host, on);
+        self.tell_switch(Span::ZERO, Switched { host, on, by: None });
     }
 
-    /// The same after some time. The power switch does it whatever becomes of who told it.
+    /// A power switch is told something, which it does after some time.
     #[cold]
-    pub fn switch_power_later(&mut self, after: Span, host: u16, on: bool) {
+    pub fn tell_switch(&mut self, after: Span, order: Switched) {
         let at = self.now + after;
-        self.switched.push((at, host, on));
+        self.switched.push((at, order));
         self.queue.push(at, Event::Fault { task: SWITCHED });
     }
 
-    /// Takes what power switches do now: the host, and whether it gets power.
-    pub(crate) fn take_switched(&mut self) -> Vec<(u16, bool)> {
+    /// Takes what power switches do now.
+    pub(crate) fn take_switched(&mut self) -> Vec<Switched> {
         let now = self.now;
-        let due = self.switched.extract_if(.., |s| s.0 <= now);
-        due.map(|(_, host, on)| (host, on)).collect()
+        self.switched.extract_if(.., |s| s.0 <= now).map(|s| s.1).collect()
     }
 
     /// Drops a frame that was not for the host it came to ([`Reason::OtherHost`]).

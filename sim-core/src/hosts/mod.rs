@@ -186,8 +186,8 @@ impl Host {
         let member = || {
             p.dst_mac.is_group()
                 && (self.ip.is_member(&fab.book, interface, p.dst)
-                    || self.listens(&fab.book, interface, p.dst)
-                    || self.daemons.listens(interface, p.dst))
+                    || self.daemons.hears_adverts(interface, p.dst)
+                    || self.listens(&fab.book, interface, p.dst))
         };
         let for_us = p.dst_mac == i.mac || p.dst_mac == MacId::BROADCAST || i.has_vmac(p.dst_mac);
         if !for_us && !member() {

@@ -8,6 +8,7 @@
 mod tests;
 
 use super::addr::{AddressBook, Ip, Mac, MacId};
+use super::ah;
 use super::encode::{Bodies, ETHERNET_HEADER, WINDOW_SHIFT};
 use super::packet::{Flags, Kind, Packet, PacketId, icmp, icmpv6, proto};
 use super::vrrp::{Advert, AdvertBook};
@@ -328,10 +329,8 @@ impl Decoder {
             discovery(packet, bytes, context);
             return;
         }
-        if packet.proto == proto::VRRP {
-            if let Some(advert) = Advert::read(bytes, packet.kind == Kind::Ipv6) {
-                packet.seq = self.adverts.number(&advert);
-            }
+        if matches!(packet.proto, proto::VRRP | proto::AH) {
+            self.advert(packet, bytes);
             return;
         }
         let Some((from, quotes)) = self.inner(packet, bytes) else { return };
@@ -340,6 +339,21 @@ impl Decoder {
             && let Ok(inner) = self.ip(rest, quoted || quotes, depth + 1, context)
         {
             packet.body = context.put(inner);
+        }
+    }
+
+    /// Reads a VRRP advert, be it in an authentication header.
+    fn advert(&mut self, packet: &mut Packet, bytes: &[u8]) {
+        let mut bytes = bytes;
+        if packet.proto == proto::AH {
+            if bytes.len() < ah::LENGTH || bytes[0] != proto::VRRP {
+                return;
+            }
+            packet.ack = be32(bytes, 8);
+            bytes = &bytes[ah::LENGTH..];
+        }
+        if let Some(advert) = Advert::read(bytes, packet.kind == Kind::Ipv6) {
+            packet.seq = self.adverts.number(&advert);
         }
     }
 

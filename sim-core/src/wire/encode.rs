@@ -8,9 +8,10 @@
 mod tests;
 
 use super::addr::{AddressBook, Ip, Mac, MacId};
+use super::ah;
 use super::decode::Original;
 use super::packet::{Flags, Kind, Packet, PacketId, icmpv6, proto};
-use super::vrrp::Advert;
+use super::vrrp::{Advert, Auth};
 use crate::engine::Time;
 use core::net::IpAddr;
 use etherparse::checksum::Sum16BitWords;
@@ -295,7 +296,7 @@ impl<B: Bodies> Encoder<'_, B> {
                 fill(out, end, 0);
                 None
             }
-            proto::VRRP => {
+            proto::VRRP | proto::AH => {
                 self.advert(out, packet);
                 fill(out, end, 0);
                 None
@@ -313,11 +314,20 @@ impl<B: Bodies> Encoder<'_, B> {
         }
     }
 
-    /// Appends a VRRP advert.
+    /// Appends a VRRP advert, in an authentication header if the packet says so.
     fn advert(&self, out: &mut Vec<u8>, packet: &Packet) {
-        if let Some(advert) = self.bodies.advert(packet.seq) {
-            out.extend(advert.bytes([packet.src, packet.dst].map(|ip| self.bodies.address(ip))));
+        let Some(advert) = self.bodies.advert(packet.seq) else { return };
+        let bytes = advert.bytes([packet.src, packet.dst].map(|ip| self.bodies.address(ip)));
+        if let (proto::AH, Auth::Ah(key)) = (packet.proto, advert.auth) {
+            let mut ip = vec![0x45, 0];
+            ip.extend(packet.len.to_be_bytes());
+            ip.extend(packet.id.to_be_bytes());
+            ip.extend([0, 0, 0, packet.proto, 0, 0]);
+            self.addresses(&mut ip, packet);
+            let source = packet.src.0;
+            out.extend(ah::header(proto::VRRP, &ip, source, packet.ack, &key, &bytes));
         }
+        out.extend(bytes);
     }
 
     /// What the packet was decoded from, if it still is that packet.

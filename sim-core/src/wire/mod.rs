@@ -1,6 +1,7 @@
 //! Packets as small structs. Bytes exist only where a capture is written or a recording is read.
 
 pub mod addr;
+pub mod ah;
 pub mod decode;
 pub mod encode;
 pub mod packet;

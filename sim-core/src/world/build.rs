@@ -13,7 +13,8 @@ use crate::engine::{Stream, Time};
 use crate::hosts::Host;
 use crate::hosts::client::{ClientApplication, Plan};
 use crate::hosts::cpu::Cpu;
-use crate::hosts::daemon::{Daemons, heartbeat, vrrp};
+use crate::hosts::daemon::Daemons;
+use crate::hosts::daemon::{heartbeat, vrrp};
 use crate::hosts::director::Director;
 use crate::hosts::fabric::{Event, Fabric, NO_TAP};
 use crate::hosts::ip::{Interface, IpStack, NO_LINK, OwnAddress};
@@ -463,7 +464,10 @@ impl<'a> Builder<'a> {
         host.cpu = config.cpu.map(|c| Box::new(Cpu::new(c)));
         let names: Vec<_> = self.config.hosts.iter().map(|h| h.name.as_str()).collect();
         host.daemons = Daemons::new(config, seed, &names);
+        let interfaces: Vec<_> = config.interfaces.iter().map(|i| i.name.as_str()).collect();
+        let routers = config.keepalived.iter().flat_map(|k| vrrp::mistakes(&k.vrrp, &interfaces));
         let mistakes = config.heartbeat.iter().flat_map(|h| heartbeat::mistakes(h, config));
+        let mistakes = mistakes.chain(routers);
         for what in mistakes.collect::<Vec<_>>() {
             self.wrong(place, what);
         }
@@ -508,12 +512,6 @@ impl<'a> Builder<'a> {
             match ClientApplication::new(client, &entity, seed, &mut self.fabric.book) {
                 Ok(application) => host.clients.push(application),
                 Err(what) => self.wrong(place, format!("client {}: {what}", client.name)),
-            }
-        }
-        if let Some(keepalived) = &config.keepalived {
-            let interfaces: Vec<_> = config.interfaces.iter().map(|i| i.name.as_str()).collect();
-            for what in vrrp::mistakes(&keepalived.vrrp, &interfaces) {
-                self.wrong(place, what);
             }
         }
         debug_assert_eq!(host.number, number, "hosts are numbered in order");

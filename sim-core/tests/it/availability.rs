@@ -6,6 +6,7 @@ use sim_core::engine::{Dist, Span, Time};
 use sim_core::ipvs::rules::Forwarding;
 use sim_core::observe::timeline::Kind;
 use sim_core::observe::{Failure, Outage};
+use sim_core::world::World;
 
 fn s(n: f64) -> Time {
     Time::ZERO + Span::from_secs_f64(n)
@@ -111,4 +112,26 @@ fn the_director_holds_the_vip_and_is_in_the_cache_of_the_router() {
     let router = vip.caches.iter().find(|c| c.host == "router").unwrap();
     assert_eq!(router.owners[0].1, "director");
     assert_eq!(router.changes(), 0);
+}
+
+#[test]
+fn a_probe_leaves_no_timers_behind_and_takes_no_memory() {
+    // nothing is lost: an exchange is the start, the ways there and back, the work; and a wake-up for the
+    // patience of a slot, of which there is one at a time
+    let events = |seconds: u64, timeout: u64| {
+        let mut config = quiet_pair(Transport::Udp, &[]);
+        config.connections = false;
+        config.duration = Span::from_secs(seconds);
+        let probe = &mut config.hosts[0].clients[0];
+        probe.load = Load::Open { gap: Dist::Constant(1.0) };
+        probe.timeout = Some(Span::from_secs(timeout));
+        let mut world = World::build(&config).unwrap();
+        while world.run(100) {
+            assert!(world.memory().sessions <= 1 && world.memory().packets <= 4);
+        }
+        assert!(world.now() >= s(seconds as f64));
+        world.events()
+    };
+    // four events and a fifth of a wake-up a second
+    assert_eq!(events(2000, 5) - events(1000, 5), 4_200);
 }

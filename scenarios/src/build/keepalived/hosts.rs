@@ -22,7 +22,8 @@ impl Builder<'_> {
 
     /// The addresses that keepalived sets and removes on a host.
     pub(in super::super) fn virtual_addresses(&self, host: &str) -> Vec<IpAddr> {
-        let mine = |f: &&KeepalivedFile| f.host.as_ref().is_none_or(|h| h.value == host);
+        let mine =
+            |f: &&KeepalivedFile| f.host.as_ref().is_none_or(|h| self.stands_for(&h.value, host));
         let instances =
             self.keepalived.iter().filter(mine).flat_map(|f| &f.configuration.instances);
         instances.flat_map(|i| i.addresses.iter().chain(&i.excluded)).map(|a| a.ip).collect()

@@ -92,10 +92,26 @@ pub static CLUSTER_ROUTER: Section = Section {
 /// The director of a cluster.
 pub static CLUSTER_DIRECTOR: Section = Section {
     name: "cluster.director",
-    help: "The director.",
+    help: "The director, or several of them.",
     fields: &[
-        field("name", Kind::Text, Default("director"), "Name of the host."),
-        field("address", Kind::Address, Means("the next free address of the subnet"), "DIP."),
+        field(
+            "name",
+            Kind::Text,
+            Means("director; d if there are several"),
+            "Name of the host; of several, which are NAME1, NAME2, ..., all together.",
+        ),
+        field(
+            "count",
+            Kind::Integer(1, 16),
+            Default("1"),
+            "How many. The rules of a [[director]] without `host` are on all; a VIP that no program moves is on the first.",
+        ),
+        field(
+            "address",
+            Kind::Address,
+            Means("the next free address of the subnet"),
+            "DIP; of several that of the first, the others have the next free ones.",
+        ),
         HOST_LINK,
         HOST_SYSCTL,
         SETUP,

@@ -302,6 +302,12 @@ pub static HOST: Section = Section {
         field("sysctl", Kind::Table(&SYSCTL), Means("the defaults"), "Kernel settings."),
         field("tcp", Kind::Table(&TCP), Means("as in [tcp]"), "TCP of this host."),
         field("cpu", Kind::Table(&CPU), Means("no cost"), "CPU that received packets must pass."),
+        field(
+            "boot",
+            Kind::Dist(super::Quantity::Time),
+            Means("0s"),
+            "From power to a network that works, when a fault has taken the power away.",
+        ),
         KEEPALIVED,
         KEEPALIVED_START,
         SETUP,

@@ -2,6 +2,7 @@
 
 mod application;
 mod cluster;
+mod fault;
 mod host;
 mod keepalived;
 mod network;
@@ -10,6 +11,7 @@ mod outage;
 
 pub use application::{CLIENT, DIRECTOR, IPVS_SYSCTL, SERVER};
 pub use cluster::{CLUSTER, CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
+pub use fault::{FAULT, WHAT};
 pub use host::{CPU, HOST, INTERFACE, INTERFACE_SYSCTL, KEEPALIVE, SYSCTL, TCP};
 pub use keepalived::{FILE_EVENT, PROCESS_EVENT, SCRIPT_EVENT};
 pub use network::{LINK, LINK_EVENT, LINK_PROPERTIES, NETWORK, SWITCH};
@@ -176,6 +178,12 @@ pub static SCENARIO: Section = Section {
         field("switch", Kind::Tables(&SWITCH), Means("none"), "A learning switch."),
         field("link", Kind::Tables(&LINK), Means("none"), "A cable."),
         field("link_event", Kind::Tables(&LINK_EVENT), Means("none"), "A link goes down or up."),
+        field(
+            "fault",
+            Kind::Tables(&FAULT),
+            Means("none"),
+            "What breaks: hosts, programs, servers, links; at a time, at random or on a condition.",
+        ),
         field(
             "director",
             Kind::Tables(&DIRECTOR),

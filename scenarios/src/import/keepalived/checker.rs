@@ -1,11 +1,12 @@
 //! Health checkers of real servers.
 
-use super::Findings;
 use super::letters::Word;
 use super::tree::Node;
 use super::values::{address, port};
+use super::{Findings, TrackFile};
 use crate::diagnostic::Problem;
 use sim_core::engine::Span;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A health checker with everything it inherits: checker, real server, virtual server, built-in.
@@ -142,15 +143,15 @@ pub struct Page {
     pub max_offset: u32,
 }
 
-/// A checker and the blocks it inherits from.
+/// The blocks a checker inherits from, and what it may name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Around<'a> {
     /// The real server.
     pub(super) real: &'a Node,
     /// The virtual server.
     pub(super) service: &'a Node,
-    /// Weights of files: name, weight and whether reverse.
-    pub(super) files: &'a [super::TrackFile],
+    /// The files that may be tracked.
+    pub(super) files: &'a BTreeMap<&'a str, &'a TrackFile>,
 }
 
 /// A checker block of a real server; `None` if it is none or lacks what it needs.
@@ -205,7 +206,8 @@ fn kind(
             return Some(Check::Dns { kind, name: text("name").unwrap_or_else(|| ".".to_owned()) });
         }
         "HTTP_GET" | "SSL_GET" => {
-            let urls = node.all("url").filter_map(|n| url(n, node, around, findings));
+            let settings = node.settings();
+            let urls = node.all("url").filter_map(|n| url(n, &settings, around, findings));
             let urls: Vec<Url> = urls.collect();
             if !urls.is_empty() {
                 return Some(Check::Http {
@@ -302,7 +304,7 @@ fn bytes(digits: &str) -> Option<Vec<u8>> {
 fn file(node: &Node, around: Around<'_>, findings: &mut Findings) -> Option<Check> {
     let line = node.last("track_file")?;
     let name = line.word(1)?;
-    let Some(file) = around.files.iter().find(|f| f.name == name) else {
+    let Some(file) = around.files.get(name) else {
         let message = format!("track_file {name} not found");
         findings.error(&line.place(), message, "no such `track_file`");
         return None;

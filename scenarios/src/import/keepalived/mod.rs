@@ -28,6 +28,7 @@ mod global;
 mod grammar;
 mod instance;
 mod letters;
+mod passed_over;
 mod reader;
 mod rules;
 mod service_group;
@@ -181,9 +182,9 @@ fn interpret(nodes: Vec<Node>, findings: &mut Findings) -> Configuration {
         }
     }
     together::read(&nodes, tracked, &mut all, findings);
-    for node in nodes.iter().filter(|n| n.name() == "virtual_server") {
-        all.servers.extend(virtual_server::read(node, &all, findings));
-    }
+    let named = virtual_server::Named::of(&all);
+    let services = nodes.iter().filter(|n| n.name() == "virtual_server");
+    all.servers = services.filter_map(|n| virtual_server::read(n, &named, findings)).collect();
     all.nodes = nodes;
     all
 }
@@ -218,27 +219,6 @@ impl Configuration {
             }
             _ => {}
         }
-    }
-
-    /// Keywords that are accepted and change nothing here, each with its place, in the order of the
-    /// text: blocks as a whole, others as `BLOCK: KEYWORD`.
-    pub fn passed_over(&self) -> Vec<(Place, String)> {
-        let mut all = Vec::new();
-        for node in &self.nodes {
-            match node.name() {
-                "virtual_server" | "virtual_server_group" => {}
-                "global_defs" => {
-                    let used = ["lvs_timeouts", "lvs_sync_daemon"];
-                    let others = node.inner.iter().filter(|n| !used.contains(&n.name()));
-                    all.extend(others.map(|n| (n.place(), format!("global_defs: {}", n.name()))));
-                }
-                name => {
-                    let title = node.word(1).map(|w| format!(" {w}")).unwrap_or_default();
-                    all.push((node.place(), format!("{name}{title}")));
-                }
-            }
-        }
-        all
     }
 }
 

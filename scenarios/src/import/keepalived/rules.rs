@@ -34,7 +34,7 @@ impl Configuration {
             let daemons = self.daemons(daemon);
             let roles: Vec<&str> = daemons.iter().map(|d| d.role.name()).collect();
             let message = format!(
-                "the connection sync daemon starts as {} and stays so: VRRP is not simulated",
+                "the connection sync daemon starts as {} and stays so: VRRP is not simulated with `rules_file`",
                 roles.join(" and ")
             );
             findings.remark(&daemon.place, message);
@@ -42,7 +42,7 @@ impl Configuration {
         }
         for instance in &self.instances {
             let message = format!(
-                "VRRP is not simulated: the director has the addresses of {} as its scenario says",
+                "VRRP is not simulated with `rules_file`: the director has the addresses of {} as its scenario says",
                 instance.name
             );
             findings.remark(&instance.place, message);
@@ -136,7 +136,7 @@ fn note(server: &VirtualServer, findings: &mut Findings) {
     if !without.is_empty() {
         let verb = if without.len() == 1 && !without[0].ends_with('s') { "is" } else { "are" };
         let message =
-            format!("{} {verb} not simulated: all real servers stay up", without.join(", "));
+            format!("{} {verb} not simulated with `rules_file`: all real servers stay up", without.join(", "));
         findings.remark(&server.place, message);
     }
 }

@@ -470,9 +470,10 @@ fn ports_of_real_servers_are_those_of_the_service_but_for_nat() {
 #[test]
 fn what_has_no_effect_is_listed() {
     let (all, _) =
-        parse(&format!("global_defs {{\n router_id X\n}}\n{}{}", instance(""), service("", "")));
+        parse(&format!("global_defs {{\n router_id X\n vrrp_version 3\n}}\nstatic_routes {{\n}}\n{}{}", instance(" notify_master x\n"), service("", "")));
     let listed: Vec<_> = all.passed_over().into_iter().map(|(_, what)| what).collect();
-    assert_eq!(listed, ["global_defs: router_id", "vrrp_instance VI"]);
+    let wanted = ["global_defs: router_id", "static_routes", "vrrp_instance VI: notify_master"];
+    assert_eq!(listed, wanted);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{entries, values};
 use crate::diagnostic::{Place, Problem};
 use crate::format::words::nearest;
 use sim_core::engine::Span;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 /// Behind so many problems no word is guessed any more: it takes its time.
@@ -78,6 +78,13 @@ impl Node {
     /// The value of a BOOL that may be left out, where nothing means true.
     pub(super) fn is_true(&self) -> bool {
         self.word(1).is_none_or(|w| values::boolean(w) != Some(false))
+    }
+
+    /// It with the last of its own keywords of each name only: what many look into costs little.
+    pub(super) fn settings(&self) -> Self {
+        let last: BTreeMap<&str, &Self> = self.inner.iter().map(|n| (n.name(), n)).collect();
+        let inner = last.into_values().cloned().collect();
+        Self { words: self.words.clone(), inner, end: self.end.clone() }
     }
 
     /// All of its own keywords of a name.

@@ -10,7 +10,7 @@ use schedulers::Algorithm;
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::{Encapsulation, Forwarding, OuterChecksum, TunnelOptions};
 use sim_core::wire::proto;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// A virtual service with its real servers, all defaults filled in.
@@ -80,13 +80,30 @@ pub struct RealServer {
     pub place: Place,
 }
 
+/// What services name: groups and files.
+#[derive(Debug)]
+pub(super) struct Named<'a> {
+    groups: BTreeMap<&'a str, &'a Group>,
+    files: BTreeMap<&'a str, &'a TrackFile>,
+}
+
+impl<'a> Named<'a> {
+    /// Of several of a name the first one counts.
+    pub(super) fn of(all: &'a Configuration) -> Self {
+        Self {
+            groups: all.groups.iter().rev().map(|g| (g.name.as_str(), g)).collect(),
+            files: all.files.iter().rev().map(|f| (f.name.as_str(), f)).collect(),
+        }
+    }
+}
+
 /// Reads a block; `None` if keepalived leaves the service out.
 pub(super) fn read(
     node: &Node,
-    all: &Configuration,
+    named: &Named<'_>,
     findings: &mut Findings,
 ) -> Option<VirtualServer> {
-    let targets = targets(node, &all.groups, findings)?;
+    let targets = targets(node, named, findings)?;
     let mut shown = node.words[1..].iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ");
     shown.insert_str(0, "Virtual server ");
     let protocol = protocol(node, &targets, &shown, findings);
@@ -128,9 +145,12 @@ pub(super) fn read(
         place: node.place(),
     };
     let mut seen = BTreeSet::new();
+    let settings = node.settings();
     for real in node.all("real_server") {
         let own = real.last("lvs_method").map_or(forwarding, self::forwarding);
-        let Some(real) = real_server(real, node, &all.files, own, findings) else { continue };
+        let Some(real) = real_server(real, &settings, &named.files, own, findings) else {
+            continue;
+        };
         if !seen.insert((real.ip, real.port)) {
             let message =
                 format!("{shown}: duplicate real server {} {} - removing", real.ip, real.port);
@@ -148,7 +168,7 @@ pub(super) fn read(
     Some(server)
 }
 
-fn targets(node: &Node, groups: &[Group], findings: &mut Findings) -> Option<Vec<Target>> {
+fn targets(node: &Node, named: &Named<'_>, findings: &mut Findings) -> Option<Vec<Target>> {
     let word = node.word(2);
     Some(match node.word(1)? {
         "fwmark" => {
@@ -156,7 +176,7 @@ fn targets(node: &Node, groups: &[Group], findings: &mut Findings) -> Option<Vec
             vec![Target::Fwmark { mark: word?.parse().ok()?, v6 }]
         }
         "group" => {
-            let Some(group) = groups.iter().find(|g| Some(g.name.as_str()) == word) else {
+            let Some(group) = word.and_then(|w| named.groups.get(w)) else {
                 let message =
                     format!("Virtual server group {} has no configuration - ignoring", word?);
                 findings.error(
@@ -250,11 +270,12 @@ fn forwarding(node: &Node) -> (Forwarding, TunnelOptions) {
 fn real_server(
     node: &Node,
     service: &Node,
-    files: &[TrackFile],
+    files: &BTreeMap<&str, &TrackFile>,
     (forwarding, tunnel): (Forwarding, TunnelOptions),
     findings: &mut Findings,
 ) -> Option<RealServer> {
-    let around = Around { real: node, service, files };
+    let settings = node.settings();
+    let around = Around { real: &settings, service, files };
     let checkers = node.inner.iter();
     let checkers = checkers.filter_map(|c| checker::read(c, around, findings)).collect();
     let inhibit = node.flag("inhibit_on_failure").or_else(|| service.flag("inhibit_on_failure"));
@@ -293,7 +314,7 @@ fn sorry_server(
     }
     let line = line?;
     let own = node.last("sorry_server_lvs_method").map_or(forwarding, self::forwarding);
-    let server = real_server(line, node, &[], own, findings)?;
+    let server = real_server(line, &node.settings(), &BTreeMap::new(), own, findings)?;
     Some(RealServer { weight: 1, inhibit, ..server })
 }
 

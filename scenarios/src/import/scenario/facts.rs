@@ -27,6 +27,8 @@ pub(super) struct Facts {
     pub(super) routers: Vec<(u8, String)>,
     /// What checks connect to.
     pub(super) checks: Vec<(IpAddr, Transport, u16)>,
+    /// An address for services of marks, if the files state none.
+    pub(super) stand_in: Option<IpAddr>,
     /// Scripts, files and processes whose state only the real machine knows.
     pub(super) unknown: Vec<String>,
     /// Longest time from the start until a virtual router has become master.
@@ -178,13 +180,26 @@ impl Facts {
             match target(service) {
                 Target::Address { ip, .. } => vips.push(ip),
                 Target::Fwmark { .. } => {
-                    vips.extend(self.virtual_addresses.iter().take(1).map(|(net, _)| net.addr));
+                    let set = self.virtual_addresses.iter().map(|(net, _)| net.addr);
+                    vips.extend(set.chain(self.stand_in).take(1));
                 }
             }
         }
         vips.sort_unstable();
         vips.dedup();
         vips
+    }
+
+    /// Chooses an address for services of marks if none is stated: in the network of the first real server.
+    pub(super) fn complete(&mut self) {
+        let marked = self.services.iter().any(|s| matches!(target(s), Target::Fwmark { .. }));
+        let first = self.servers().map(|(_, s)| s.rip).find(|ip| !ip.is_loopback());
+        if let (true, true, Some(ip)) = (marked, self.virtual_addresses.is_empty(), first) {
+            let bits = if ip.is_ipv4() { 24 } else { 64 };
+            let base = Net::new(ip, bits).network().addr;
+            let mut all = (200..250).map(|n| crate::format::units::later(base, n));
+            self.stand_in = all.find(|a| !self.servers().any(|(_, s)| s.rip == *a));
+        }
     }
 
     /// Every real server, also those that only stand in.

@@ -56,7 +56,8 @@ pub fn import(inputs: &[Input<'_>]) -> Result<Imported, Box<Failure>> {
     let (mut keys, mut plain) = (Vec::new(), Vec::new());
     for input in inputs {
         let names: Vec<String> = directors.iter().map(|f: &Facts| f.name.clone()).collect();
-        let (facts, key) = director(input, &names, &mut all.files)?;
+        let (mut facts, key) = director(input, &names, &mut all.files)?;
+        facts.complete();
         plain.push(key.starts_with("rules_file"));
         keys.push(key);
         directors.push(facts);

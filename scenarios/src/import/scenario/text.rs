@@ -185,6 +185,10 @@ impl Writer<'_> {
                 all[segment].1.push(Net::host(*ip));
             }
             let list: Vec<String> = fixed.iter().map(ToString::to_string).collect();
+            let whose = self.directors[d].stand_in.filter(|ip| fixed.contains(ip));
+            if let Some(ip) = whose {
+                self.guess(format!("nothing tells what has the mark: packets to {ip}"));
+            }
             self.guess(format!("no virtual router sets {}: {name} has it", list.join(", ")));
         }
         self.interfaces(&all);

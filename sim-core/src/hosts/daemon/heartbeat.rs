@@ -6,7 +6,7 @@ use crate::engine::{Span, Stream, Time};
 use crate::ha::heartbeat::{Action, FencingState, Heartbeat};
 use crate::ha::probe::{Finding, Inquiry, Question};
 use crate::hosts::Host;
-use crate::hosts::fabric::{Event, Fabric};
+use crate::hosts::fabric::{Event, Fabric, Switched};
 use crate::ipvs::Command;
 use crate::ipvs::rules::{Daemon, DaemonRole};
 use crate::observe::timeline::Kind;
@@ -225,6 +225,7 @@ impl Host {
     pub(super) fn watchdog_deadline(&mut self, fab: &mut Fabric) {
         let Some(daemon) = &self.daemons.heartbeat else { return };
         if daemon.watchdog <= fab.now {
+            // a reset: everything is lost, and the host boots
             fab.switch_power(self.number, false);
             fab.switch_power(self.number, true);
         }
@@ -438,10 +439,10 @@ impl Host {
         let Some(daemon) = &self.daemons.heartbeat else { return };
         let outlet = daemon.outlets.iter().find(|(name, _)| name == host);
         let back = daemon.machine.config().stonith.as_ref().and_then(|s| s.power_back);
-        if let Some((_, number)) = outlet {
-            fab.switch_power(*number, false);
+        if let Some(&(_, host)) = outlet {
+            fab.tell_switch(Span::ZERO, Switched { host, on: false, by: Some(self.number) });
             if let Some(after) = back {
-                fab.switch_power_later(after, *number, true);
+                fab.tell_switch(after, Switched { host, on: true, by: None });
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Programs that keep a cluster alive: where the machines of [`crate::ha`] meet a host.
 
+mod bfd;
 mod checker;
 pub(crate) mod heartbeat;
 mod ldirectord;
@@ -10,10 +11,11 @@ use super::Host;
 use super::fabric::{Event, Fabric};
 use crate::config::HostConfig;
 pub use crate::config::Process;
-use crate::engine::Span;
+use crate::engine::{Span, Stream};
 use crate::ha::probe::Finding;
 use crate::observe::timeline::Kind;
 use crate::wire::Ip;
+use bfd::BfdDaemon;
 use checker::Checker;
 use core::net::IpAddr;
 use heartbeat::HeartbeatDaemon;
@@ -57,8 +59,10 @@ pub(super) mod part {
     pub(crate) const KEEPALIVED: u32 = 0;
     /// The checker process of keepalived.
     pub(crate) const CHECKER: u32 = 1;
-    /// The virtual routers of keepalived.
+    /// The VRRP process of keepalived.
     pub(crate) const VRRP: u32 = 2;
+    /// The BFD process of keepalived.
+    pub(crate) const BFD: u32 = 3;
     /// The init script of heartbeat is called.
     pub(crate) const HEARTBEAT_START: u32 = 8;
     /// heartbeat.
@@ -93,6 +97,7 @@ pub struct Daemons {
     pub probes: Probes,
     checker: Option<Box<Checker>>,
     vrrp: Option<Box<VrrpDaemon>>,
+    bfd: Option<Box<BfdDaemon>>,
     /// The interface by which a packet to a group came in that is being handled.
     pub(super) input: u16,
     heartbeat: Option<Box<HeartbeatDaemon>>,
@@ -114,6 +119,10 @@ impl Daemons {
             probes: Probes::default(),
             checker: keepalived.and_then(|k| Checker::new(k, seed, &config.name)),
             vrrp: keepalived.map(|k| Box::new(VrrpDaemon::new(&k.vrrp))),
+            bfd: keepalived.map(|k| {
+                let random = Stream::new(seed, &config.name, "bfd");
+                Box::new(BfdDaemon::new(&k.bfd, random))
+            }),
             input: 0,
             heartbeat: heartbeat.map(|h| HeartbeatDaemon::new(h, config, seed, hosts)),
             ldirectord: ldirectord.map(LdirectordDaemon::new),
@@ -139,14 +148,14 @@ impl Daemons {
         }
     }
 
+    /// Whether virtual routers take what is sent to a group on an interface.
+    pub(super) fn hears_adverts(&self, interface: u16, group: Ip) -> bool {
+        self.vrrp.as_ref().is_some_and(|v| v.listens(interface, group))
+    }
+
     /// The virtual routers of keepalived, if the host has it.
     pub fn vrrp(&self) -> Option<&VrrpDaemon> {
         self.vrrp.as_deref()
-    }
-
-    /// Whether VRRP takes what is sent to a group on an interface.
-    pub(super) fn listens(&self, interface: u16, group: Ip) -> bool {
-        self.vrrp.as_ref().is_some_and(|v| v.listens(interface, group))
     }
 
     /// Whether a program takes what is sent to a group on an interface.
@@ -219,8 +228,9 @@ impl Host {
     fn process_starts(&mut self, fab: &mut Fabric, process: Process) {
         match process {
             Process::Keepalived => {
-                self.checker_start(fab);
                 self.vrrp_start(fab);
+                self.bfd_start(fab);
+                self.checker_start(fab);
             }
             Process::Heartbeat => self.heartbeat_start(fab),
             Process::Ldirectord => self.ldirectord_start(fab),
@@ -231,8 +241,9 @@ impl Host {
         self.drop_probes(fab, process);
         match process {
             Process::Keepalived => {
-                self.vrrp_order(fab, Order::Stop);
                 self.checker_stop(fab);
+                self.vrrp_stop(fab);
+                self.bfd_end();
             }
             Process::Heartbeat => self.heartbeat_stop(fab),
             Process::Ldirectord => self.ldirectord_stop(fab),
@@ -243,8 +254,9 @@ impl Host {
         self.drop_probes(fab, process);
         match process {
             Process::Keepalived => {
-                self.vrrp_order(fab, Order::Kill);
                 self.checker_kill();
+                self.vrrp_kill();
+                self.bfd_end();
             }
             Process::Heartbeat => self.heartbeat_kill(fab),
             Process::Ldirectord => self.ldirectord_kill(),
@@ -254,7 +266,10 @@ impl Host {
     fn process_freezes(&mut self, fab: &mut Fabric, process: Process) {
         self.freeze_probes(process);
         match process {
-            Process::Keepalived => self.vrrp_order(fab, Order::Freeze),
+            Process::Keepalived => {
+                self.vrrp_freeze();
+                self.bfd_freeze();
+            }
             Process::Heartbeat => self.heartbeat_freeze(fab),
             Process::Ldirectord => {}
         }
@@ -264,7 +279,8 @@ impl Host {
         self.thaw_probes(fab, process);
         match process {
             Process::Keepalived => {
-                self.vrrp_order(fab, Order::Thaw);
+                self.vrrp_thaw(fab);
+                self.bfd_thaw(fab);
                 self.checker_deadline(fab);
             }
             Process::Heartbeat => self.heartbeat_thaw(fab),
@@ -288,6 +304,7 @@ impl Host {
             part::KEEPALIVED => self.order(fab, Process::Keepalived, Order::Start),
             part::CHECKER => self.checker_deadline(fab),
             part::VRRP => self.vrrp_deadline(fab),
+            part::BFD => self.bfd_deadline(fab),
             part::HEARTBEAT_START => self.order(fab, Process::Heartbeat, Order::Start),
             part::HEARTBEAT => self.heartbeat_deadline(fab),
             part::WATCHDOG => self.watchdog_deadline(fab),

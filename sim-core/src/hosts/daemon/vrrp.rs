@@ -1,6 +1,6 @@
 //! The VRRP process of keepalived on a host: adverts as packets, addresses that are set and announced.
 
-use super::{Order, part};
+use super::part;
 use crate::config::{GROUP_V4, GROUP_V6, Net, VrrpConfig, VrrpInstance};
 use crate::engine::Time;
 use crate::ha::vrrp::{Action, Heard, Link, State, Vrrp};
@@ -12,14 +12,12 @@ use crate::ipvs::rules::{Daemon, DaemonRole};
 use crate::net::source::is_link_local;
 use crate::observe::timeline::Kind;
 use crate::wire::vrrp::Auth;
-use crate::wire::{Advert, Ip, Mac, MacId, Packet, PacketId, icmp, proto};
+use crate::wire::{Advert, Ip, Mac, MacId, Packet, PacketId, ah, icmp, proto};
 use core::net::IpAddr;
 use std::collections::VecDeque;
 
 /// Type of service of adverts: internetwork control.
 const CONTROL: u8 = 0xc0;
-/// Bytes of an authentication header with HMAC-MD5-96 (RFC 2403).
-const AH_HEADER: u16 = 24;
 /// Adverts that the socket of a frozen process keeps: 212,992 bytes (`net.core.rmem_default`) of 768 each.
 const SOCKET_KEEPS: usize = 277;
 
@@ -148,26 +146,46 @@ impl Host {
         self.daemons.vrrp = Some(daemon);
     }
 
-    /// The VRRP process is told something else.
-    pub(super) fn vrrp_order(&mut self, fab: &mut Fabric, order: Order) {
+    /// The process ends in good order.
+    pub(super) fn vrrp_stop(&mut self, fab: &mut Fabric) {
         let Some(mut daemon) = self.daemons.vrrp.take() else { return };
         if let Some(mut running) = daemon.running.take() {
-            match order {
-                Order::Stop => {
-                    running.machine.stop(&mut running.actions);
-                    self.vrrp_act(fab, &daemon.config, &mut running);
-                    self.sync_ends(fab, &running);
-                }
-                Order::Kill => {}
-                Order::Freeze => {
-                    running.frozen = true;
-                    daemon.running = Some(running);
-                }
-                Order::Start | Order::Thaw => {
-                    self.vrrp_thaw(fab, &daemon.config, &mut running);
-                    daemon.running = Some(running);
-                }
+            running.machine.stop(&mut running.actions);
+            self.vrrp_act(fab, &daemon.config, &mut running);
+            self.sync_ends(fab, &running);
+        }
+        self.daemons.vrrp = Some(daemon);
+    }
+
+    /// The process is gone. What it set stays.
+    pub(super) fn vrrp_kill(&mut self) {
+        if let Some(daemon) = &mut self.daemons.vrrp {
+            daemon.running = None;
+        }
+    }
+
+    /// The process stands still.
+    pub(super) fn vrrp_freeze(&mut self) {
+        if let Some(running) = self.daemons.vrrp.as_mut().and_then(|d| d.running.as_mut()) {
+            running.frozen = true;
+        }
+    }
+
+    /// The process goes on: what came while it was frozen is there, and so are timers that ran out. The first to have come
+    /// is the first to be seen.
+    pub(super) fn vrrp_thaw(&mut self, fab: &mut Fabric) {
+        let Some(mut daemon) = self.daemons.vrrp.take() else { return };
+        if let Some(running) = &mut daemon.running {
+            running.frozen = false;
+            let due = running.machine.next_deadline();
+            if due <= fab.now && running.waiting.front().is_none_or(|(at, _)| due <= *at) {
+                running.machine.wake(fab.now, &mut running.actions);
             }
+            while let Some((_, input)) = running.waiting.pop_front() {
+                running.see(fab, input);
+            }
+            running.machine.wake(fab.now, &mut running.actions);
+            self.vrrp_act(fab, &daemon.config, running);
         }
         self.daemons.vrrp = Some(daemon);
     }
@@ -241,24 +259,6 @@ impl Host {
         fab.deliver(packet);
         let input = Input::Advert { instance, advert: p.seq, from: p.src, ttl: p.ttl, multicast };
         self.with_vrrp(fab, |running, fab| running.take(fab, input));
-    }
-
-    /// The process goes on: what came while it was frozen is there, and so are timers that ran out. The first to have come
-    /// is the first to be seen.
-    fn vrrp_thaw(&mut self, fab: &mut Fabric, config: &VrrpConfig, running: &mut Running) {
-        running.frozen = false;
-        let now = fab.now;
-        let due = running.machine.next_deadline();
-        if due <= now && running.waiting.front().is_none_or(|(at, _)| due <= *at) {
-            running.machine.wake(now, &mut running.actions);
-            self.vrrp_act(fab, config, running);
-        }
-        while let Some((_, input)) = running.waiting.pop_front() {
-            running.take(fab, input);
-            self.vrrp_act(fab, config, running);
-        }
-        running.machine.wake(now, &mut running.actions);
-        self.vrrp_act(fab, config, running);
     }
 
     /// Does what the machine wants and asks to be woken for its next deadline.
@@ -343,6 +343,7 @@ impl Host {
             let deprecated = net.addr.is_ipv6() && net.is_host();
             if self.ip.add_address(&mut fab.book, *interface, *net, deprecated) {
                 fab.note(Some(self.number), Kind::Address, net.addr.to_string(), "added");
+                self.checker_address(net.addr, true);
             }
             if let Some(mac) = port.vmac {
                 self.ip.set_vmac(*interface, *ip, mac);
@@ -354,6 +355,7 @@ impl Host {
         for (interface, net, _) in &port.addresses {
             if self.ip.remove_address(&mut fab.book, *interface, net.addr) {
                 fab.note(Some(self.number), Kind::Address, net.addr.to_string(), "removed");
+                self.checker_address(net.addr, false);
             }
         }
     }
@@ -423,7 +425,7 @@ impl Host {
             mac: vmac.filter(|_| !base).unwrap_or(own),
             vmac,
             numbers: Vec::new(),
-            above: if protected { AH_HEADER } else { 0 },
+            above: if protected { ah::LENGTH as u16 } else { 0 },
             protocol: if protected { proto::AH } else { proto::VRRP },
             ttl: config.ttl,
             id: 0,
@@ -502,6 +504,14 @@ impl Running {
             }
             return;
         }
+        // after a pause of the whole host the timer that ran out is seen first
+        if self.machine.next_deadline() < fab.now {
+            self.machine.wake(fab.now, &mut self.actions);
+        }
+        self.see(fab, input);
+    }
+
+    fn see(&mut self, fab: &Fabric, input: Input) {
         match input {
             Input::Link { interface, up } => {
                 self.machine.link(fab.now, &interface, up, &mut self.actions);

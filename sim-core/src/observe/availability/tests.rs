@@ -169,7 +169,7 @@ fn of_very_many_losses_the_times_are_rounded_and_none_is_forgotten() {
     let losses = ledger.losses();
     assert!(losses.len() <= BREAKS && losses.is_sorted_by(|a, b| a.0 < b.0));
     assert_eq!(losses.iter().map(|l| l.1).sum::<u32>(), 200_000);
-    assert_eq!(losses[1].0, ms(8));
+    assert_eq!(losses[1].0, ms(32));
 }
 
 #[test]

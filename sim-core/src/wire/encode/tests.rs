@@ -374,3 +374,69 @@ proptest! {
         prop_assert!(cut || body == 2 && protocol == proto::IPIP || good(&b), "{}", hex(&b));
     }
 }
+
+/// A world with one VRRP advert, number 0.
+struct Told(Advert);
+
+impl Bodies for Told {
+    fn body(&self, _: PacketId) -> Option<Packet> {
+        None
+    }
+
+    fn advert(&self, number: u32) -> Option<&Advert> {
+        (number == 0).then_some(&self.0)
+    }
+}
+
+fn told(auth: Auth) -> Told {
+    let addresses = vec![crate::config::v4(192, 168, 10, 200)];
+    Told(Advert { version: 2, vrid: 51, priority: 100, interval: 1, auth, addresses })
+}
+
+/// An advert from 192.168.10.101.
+fn advert(protocol: u8, above: u16) -> Packet {
+    let (source, group) = (Ip::new(192, 168, 10, 101), Ip::new(224, 0, 0, 18));
+    let mut p = Packet::ip(source, group, protocol, above);
+    (p.ttl, p.tos, p.id, p.seq, p.ack) = (255, 0xc0, 1, 0, 9);
+    p.dst_mac = MacId::of_group_v4(group);
+    p
+}
+
+/// The first advert of keepalived 2.2.7, but for the Ethernet source.
+#[test]
+fn an_advert_is_as_keepalived_sends_it() {
+    let mut out = Vec::new();
+    let recorded = "01005e00001202000000010a080045c0002800010000ff700f85c0a80a65e0000012\
+                    213364010001af59c0a80ac80000000000000000";
+    let mut p = advert(proto::VRRP, 20);
+    p.src_mac = MacId(0);
+    frame(&mut out, Time::ZERO, &p, &told(Auth::None), &MACS);
+    assert_eq!(hex(&out), recorded);
+    let mut decoder = crate::wire::decode::Decoder::default();
+    let mut book = AddressBook::new();
+    let decoded = decoder.frame(&out, &mut MACS.to_vec(), &mut book).unwrap().packet;
+    assert_eq!(decoder.adverts().get(decoded.seq), Some(&told(Auth::None).0));
+}
+
+#[test]
+fn an_advert_under_a_key_is_in_an_authentication_header() {
+    let key = Auth::Ah(Auth::secret("secret"));
+    let bytes = |p: &Packet| {
+        let mut out = Vec::new();
+        frame(&mut out, Time::ZERO, p, &told(key), &MACS);
+        out.split_off(ETHERNET_HEADER)
+    };
+    let p = advert(proto::AH, 44);
+    let sent = bytes(&p);
+    // next header, length, reserved; security parameters index: the source; sequence number
+    assert_eq!(sent[20..32], [112, 4, 0, 0, 192, 168, 10, 101, 0, 0, 0, 9]);
+    assert_eq!(sent[44..46], [0x21, 51]);
+    // what routers change does not matter, what they must not change does
+    assert_eq!(bytes(&Packet { ttl: 3, tos: 0, ..p })[32..44], sent[32..44]);
+    assert_ne!(bytes(&Packet { ack: 10, ..p })[32..44], sent[32..44]);
+    let mut decoder = crate::wire::decode::Decoder::default();
+    let framed = [vec![0; 12], vec![8, 0], sent].concat();
+    let mut book = AddressBook::new();
+    let decoded = decoder.frame(&framed, &mut MACS.to_vec(), &mut book).unwrap().packet;
+    assert_eq!((decoded.ack, decoder.adverts().get(decoded.seq).map(|a| a.vrid)), (9, Some(51)));
+}

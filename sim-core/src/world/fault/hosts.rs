@@ -7,6 +7,7 @@ use super::{Faults, Task, World};
 use crate::config::{ApplicationHarm, Boot, FaultKind, Process, ProgramHarm};
 use crate::engine::{Sampler, Stream};
 use crate::hosts::daemon::Order;
+use crate::hosts::fabric::Switched;
 use crate::hosts::power::PowerState;
 use crate::hosts::server::Health;
 use crate::net::link::Endpoint;
@@ -182,7 +183,11 @@ impl World {
 
     /// Does what power switches were told.
     pub(super) fn use_power_switches(&mut self) {
-        for (host, on) in self.fabric.take_switched() {
+        for Switched { host, on, by } in self.fabric.take_switched() {
+            let lives = |by: u16| self.hosts[usize::from(by)].power() != PowerState::Off;
+            if by.is_some_and(|by| !lives(by)) {
+                continue;
+            }
             self.faults.host(host).switched_off = !on;
             self.sync_host(host);
         }
