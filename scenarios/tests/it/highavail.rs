@@ -53,12 +53,8 @@ fn a_late_takeover_is_a_difference() {
     // the first advert of the new master, a fifth of a second later
     let text = fs::read_to_string(golden("c-clean-stop").join("timeline.jsonl")).unwrap();
     let first = text.lines().find(|l| l.contains("\"prio\":47")).unwrap();
-    let told = altered(
-        "c-clean-stop",
-        "timeline.jsonl",
-        first,
-        &first.replacen("10.1154", "10.3154", 1),
-    );
+    let told =
+        altered("c-clean-stop", "timeline.jsonl", first, &first.replacen("10.1154", "10.3154", 1));
     assert!(told[0].starts_with("d2: last advert of d1, priority 0, to its first advert: recorded 1.029 s, simulated 0.816 s"), "{told:?}");
 }
 
@@ -70,7 +66,10 @@ fn another_priority_destination_or_number_of_frames_is_a_difference() {
     assert!(told[0].contains("recorded adverts of priority 100 to 224.0.0.19"), "{told:?}");
     let (line, _) = moved("c-clean-stop", "\"gratuitous\":true", 0.0);
     let told = altered("c-clean-stop", "timeline.jsonl", &format!("{line}\n"), "");
-    assert!(told[0].contains("recorded a burst of 4 gratuitous ARP, simulated a burst of 5"), "{told:?}");
+    assert!(
+        told[0].contains("recorded a burst of 4 gratuitous ARP, simulated a burst of 5"),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -84,8 +83,18 @@ fn another_configuration_gives_another_course() {
 
 #[test]
 fn another_pool_or_outage_is_a_difference() {
-    let told = altered("g-rs-inhibit", "timeline.jsonl", "[\"192.168.10.11:80\",0]", "[\"192.168.10.11:80\",2]");
-    assert!(told[0].contains("192.168.10.11:80: after 1 that agree, recorded weight 2, simulated weight 0"), "{told:?}");
+    let told = altered(
+        "g-rs-inhibit",
+        "timeline.jsonl",
+        "[\"192.168.10.11:80\",0]",
+        "[\"192.168.10.11:80\",2]",
+    );
+    assert!(
+        told[0].contains(
+            "192.168.10.11:80: after 1 that agree, recorded weight 2, simulated weight 0"
+        ),
+        "{told:?}"
+    );
     let (from, to) = moved("g-all-rs-die-sorry", "\"probe\":\"ok\"", 0.6);
     let told = altered("g-all-rs-die-sorry", "timeline.jsonl", &from, &to);
     assert!(told[0].starts_with("client: outage 2 ends"), "{told:?}");
@@ -96,7 +105,8 @@ fn a_broken_case_is_wrong_input_with_its_line() {
     let scratch = Scratch::new("ha-broken");
     let summary = fs::read_to_string(golden("c-clean-stop").join("summary.json")).unwrap();
     scratch.write("case/summary.json", &summary);
-    scratch.write("case/timeline.jsonl", "{\"t\":0.1,\"event\":\"x\"}\n{\"t\":0.2,\"sw\":\"odd\"}\n");
+    scratch
+        .write("case/timeline.jsonl", "{\"t\":0.1,\"event\":\"x\"}\n{\"t\":0.2,\"sw\":\"odd\"}\n");
     let (code, out, err) = scratch.lvsim(&["conform", "case"]);
     assert_eq!((code, out.as_str()), (2, "conform: 0 of 1 agree, 0 skipped\n"), "{err}");
     assert!(err.contains("timeline.jsonl:2: not understood"), "{err}");

@@ -18,8 +18,17 @@ fn imported(test: &str, files: &[(&str, &str)]) -> (Scratch, String) {
     let (code, out, err) = scratch.lvsim(&["check", &made]);
     assert_eq!((code, err.as_str()), (0, ""), "{test}: {out}");
     let set = "duration=12s";
-    let (code, out, err) = scratch
-        .lvsim(&["run", &made, "--out", "results", "--quiet", "--set", set, "--set", "warmup=0s"]);
+    let (code, out, err) = scratch.lvsim(&[
+        "run",
+        &made,
+        "--out",
+        "results",
+        "--quiet",
+        "--set",
+        set,
+        "--set",
+        "warmup=0s",
+    ]);
     assert_eq!(code, 0, "{test}: {out}{err}");
     let text = scratch.read(&made);
     (scratch, text)
@@ -69,7 +78,8 @@ fn a_pair_by_direct_routing_has_the_vip_on_its_real_servers() {
 #[test]
 fn stated_addresses_are_taken_from_either_file() {
     let with = |own: &str, peer: &str| {
-        let unicast = format!("unicast_src_ip {own}\n  unicast_peer {{\n    {peer}\n  }}\n  virtual_ip");
+        let unicast =
+            format!("unicast_src_ip {own}\n  unicast_peer {{\n    {peer}\n  }}\n  virtual_ip");
         VRRP.replacen("virtual_ip", &unicast, 1)
             + &service("192.0.2.10 80", "DR", &["192.0.2.21 80"])
     };

@@ -135,8 +135,10 @@ fn note(server: &VirtualServer, findings: &mut Findings) {
     }
     if !without.is_empty() {
         let verb = if without.len() == 1 && !without[0].ends_with('s') { "is" } else { "are" };
-        let message =
-            format!("{} {verb} not simulated with `rules_file`: all real servers stay up", without.join(", "));
+        let message = format!(
+            "{} {verb} not simulated with `rules_file`: all real servers stay up",
+            without.join(", ")
+        );
         findings.remark(&server.place, message);
     }
 }

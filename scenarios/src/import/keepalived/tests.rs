@@ -469,8 +469,11 @@ fn ports_of_real_servers_are_those_of_the_service_but_for_nat() {
 
 #[test]
 fn what_has_no_effect_is_listed() {
-    let (all, _) =
-        parse(&format!("global_defs {{\n router_id X\n vrrp_version 3\n}}\nstatic_routes {{\n}}\n{}{}", instance(" notify_master x\n"), service("", "")));
+    let (all, _) = parse(&format!(
+        "global_defs {{\n router_id X\n vrrp_version 3\n}}\nstatic_routes {{\n}}\n{}{}",
+        instance(" notify_master x\n"),
+        service("", "")
+    ));
     let listed: Vec<_> = all.passed_over().into_iter().map(|(_, what)| what).collect();
     let wanted = ["global_defs: router_id", "static_routes", "vrrp_instance VI: notify_master"];
     assert_eq!(listed, wanted);
