@@ -5,6 +5,7 @@ mod applications;
 mod check;
 mod cluster;
 mod faults;
+mod heartbeat;
 mod hosts;
 pub mod keepalived;
 mod links;
@@ -16,7 +17,7 @@ pub(crate) use hosts::later;
 use crate::diagnostic::{At, Place, Problem};
 use crate::format::{Record, words};
 use crate::import::commands::Findings;
-use crate::model::{DirectorRules, HostScript, KeepalivedFile};
+use crate::model::{DirectorRules, HeartbeatFiles, HostScript, KeepalivedFile, LdirectordFile};
 use links::LinkDefaults;
 use sim_core::config::{
     HostConfig, LinkConfig, LinkEvent, OutageRule, SwitchConfig, TcpConfig, WorldConfig,
@@ -35,6 +36,10 @@ pub struct Foreign {
     pub scripts: Vec<HostScript>,
     /// keepalived on hosts.
     pub keepalived: Vec<KeepalivedFile>,
+    /// heartbeat on hosts.
+    pub heartbeat: Vec<HeartbeatFiles>,
+    /// ldirectord on hosts.
+    pub ldirectord: Vec<LdirectordFile>,
 }
 
 /// Builds the configuration of one variant.
@@ -50,6 +55,7 @@ pub fn world(record: &Record, seed: u64, foreign: Foreign, findings: &mut Findin
     builder.directors();
     builder.run_scripts(findings);
     builder.keepalived(findings);
+    builder.heartbeat(findings);
     builder.applications();
     builder.check();
     let duration: Span = record.value("duration");
@@ -119,6 +125,8 @@ struct Builder<'a> {
     directors: Vec<DirectorRules>,
     scripts: Vec<HostScript>,
     keepalived: Vec<KeepalivedFile>,
+    heartbeat: Vec<HeartbeatFiles>,
+    ldirectord: Vec<LdirectordFile>,
     problems: Vec<Problem>,
     hosts: Vec<HostConfig>,
     groups: Vec<Group>,
@@ -132,7 +140,7 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(record: &'a Record, foreign: Foreign) -> Self {
-        let Foreign { directors, scripts, keepalived } = foreign;
+        let Foreign { directors, scripts, keepalived, heartbeat, ldirectord } = foreign;
         let mut tcp = TcpConfig::default();
         if let Some(table) = record.table("tcp") {
             hosts::patch_tcp(&mut tcp, table);
@@ -142,6 +150,8 @@ impl<'a> Builder<'a> {
             directors,
             scripts,
             keepalived,
+            heartbeat,
+            ldirectord,
             problems: Vec::new(),
             hosts: Vec::new(),
             groups: Vec::new(),

@@ -63,7 +63,8 @@ fn of_table(
         }
         return None;
     };
-    let file = source(&at, reading)?;
+    let is_text = |text: &str| text.contains(['{', '\n']);
+    let file = source(&at, ("keepalived", "keepalived.conf"), is_text, reading)?;
     let of_cluster = || {
         let director = record.table("cluster")?.table("director");
         director.and_then(|d| d.get("name")).or_else(|| Some("director".to_owned()))
@@ -94,17 +95,22 @@ fn of_table(
         place: at.place,
         configuration,
         rules,
-        start: start(table, reading),
+        start: begin(table, ("keepalived_start", "keepalived"), reading),
         schedules: Schedules::default(),
     })
 }
 
-/// The text of a configuration: a file, or what stands in the scenario itself. A path has neither braces nor
-/// several lines.
-fn source(at: &At<String>, reading: &mut Reading<'_>) -> Option<FileId> {
-    if at.value.contains(['{', '\n']) {
+/// The text of a configuration: a file, or what stands in the scenario itself, told apart by `is_text`. `key`
+/// is the key that has it, `kind` the name of such files.
+pub(super) fn source(
+    at: &At<String>,
+    (key, kind): (&str, &str),
+    is_text: impl Fn(&str) -> bool,
+    reading: &mut Reading<'_>,
+) -> Option<FileId> {
+    if is_text(&at.value) {
         // a source of its own, with the lines of the scenario around it blank, so that places agree
-        let (file, base) = place_of_text(at, "keepalived", reading);
+        let (file, base) = place_of_text(at, key, reading);
         let text = reading.sources.text(file);
         let (before, after) = text.split_at(base.min(text.len()));
         let blank: String = before.chars().filter(|c| *c == '\n').collect();
@@ -115,7 +121,7 @@ fn source(at: &At<String>, reading: &mut Reading<'_>) -> Option<FileId> {
     match reading.files.read(&at.value) {
         Ok(text) => Some(reading.sources.add_once(&at.value, &text)),
         Err(why) => {
-            let message = format!("cannot read the keepalived.conf `{}`: {why}", at.value);
+            let message = format!("cannot read the {kind} `{}`: {why}", at.value);
             let label = "relative to the scenario";
             reading.problems.push(Problem::new(&at.place, message, label));
             None
@@ -123,17 +129,22 @@ fn source(at: &At<String>, reading: &mut Reading<'_>) -> Option<FileId> {
     }
 }
 
-fn start(table: &Record, reading: &mut Reading<'_>) -> Option<Span> {
-    let text: String = table.value("keepalived_start");
+/// When something begins: a time, or `None` for "never".
+pub(super) fn begin(
+    table: &Record,
+    (key, what): (&str, &str),
+    reading: &mut Reading<'_>,
+) -> Option<Span> {
+    let text: String = table.value(key);
     if text == "never" {
         return None;
     }
     match units::span(&text) {
         Ok(span) => Some(span),
         Err(allowed) => {
-            let place = table.place_of("keepalived_start");
+            let place = table.place_of(key);
             let label = format!("expected {allowed}, or \"never\"");
-            let message = "this is no time for keepalived to start";
+            let message = format!("this is no time for {what} to begin");
             reading.problems.push(Problem::new(place, message, label));
             None
         }

@@ -1,12 +1,14 @@
 //! A scenario: its variants, each resolved to a complete configuration of the world.
 
 mod files;
+mod heartbeat;
 mod keepalived;
 mod operator;
 mod rules;
 mod scripts;
 
 pub use files::{Embedded, Files, Folder, text};
+pub use heartbeat::{HeartbeatFiles, LdirectordFile, PowerSwitch};
 pub use keepalived::KeepalivedFile;
 pub use operator::{OperatorLine, names};
 pub use rules::DirectorRules;
@@ -278,13 +280,14 @@ impl Reading<'_> {
     fn variant(&mut self, name: &str, group: &str, record: &Record, seed: u64) -> Variant {
         let scripts = scripts::read(record, self);
         let keepalived = keepalived::read(record, self);
+        let (heartbeat, ldirectord) = heartbeat::read(record, self);
         let directors = rules::read(record, &scripts, &keepalived, self);
         let mapped: Vec<_> = directors.iter().flat_map(|d| d.rules.mapped.clone()).collect();
         let mut findings = Findings::default();
         let mut config = build::world(
             record,
             seed,
-            build::Foreign { directors, scripts, keepalived },
+            build::Foreign { directors, scripts, keepalived, heartbeat, ldirectord },
             &mut findings,
         );
         self.problems.append(&mut findings.problems);

@@ -1,6 +1,6 @@
 //! keepalived on the hosts of a scenario.
 
-use super::super::Builder;
+use super::super::{Builder, heartbeat};
 use super::configure;
 use crate::diagnostic::{At, Problem};
 use crate::import::commands::Findings;
@@ -79,6 +79,7 @@ pub fn settled(config: &WorldConfig) -> WorldConfig {
             all.for_each(|a| add_address(host, &instance.interface, a));
         }
     }
+    heartbeat::settle(&mut settled);
     settled
 }
 

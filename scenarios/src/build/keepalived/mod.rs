@@ -104,7 +104,12 @@ fn bfd(session: &Bfd) -> BfdConfig {
 }
 
 /// Whether a host has an interface; if not, that is a problem at `place`.
-fn has_interface(host: &HostConfig, name: &str, place: &Place, findings: &mut Findings) -> bool {
+pub(super) fn has_interface(
+    host: &HostConfig,
+    name: &str,
+    place: &Place,
+    findings: &mut Findings,
+) -> bool {
     let names = host.interfaces.iter().map(|i| i.name.as_str());
     let tunnels = host.tunnels.iter().map(|t| t.name.as_str());
     let all: Vec<&str> = names.chain(tunnels).chain(["lo"]).collect();

@@ -1,5 +1,6 @@
 //! Hosts: interfaces, kernel settings, TCP, CPU.
 
+use super::heartbeat::{HEARTBEAT_OF_HOST, LDIRECTORD, LDIRECTORD_START};
 use super::keepalived::{KEEPALIVED, KEEPALIVED_START};
 use super::{OF_NETWORK, SMALL, field};
 use crate::format::field::Absent::{Default, Means, Required};
@@ -310,6 +311,9 @@ pub static HOST: Section = Section {
         ),
         KEEPALIVED,
         KEEPALIVED_START,
+        HEARTBEAT_OF_HOST,
+        LDIRECTORD,
+        LDIRECTORD_START,
         SETUP,
         SETUP_FILE,
     ],

@@ -3,6 +3,7 @@
 mod application;
 mod cluster;
 mod fault;
+mod heartbeat;
 mod host;
 mod keepalived;
 mod network;
@@ -12,6 +13,7 @@ mod outage;
 pub use application::{CLIENT, DIRECTOR, IPVS_SYSCTL, SERVER};
 pub use cluster::{CLUSTER, CLUSTER_CLIENTS, CLUSTER_DIRECTOR, CLUSTER_ROUTER, CLUSTER_SERVERS};
 pub use fault::{FAULT, WHAT};
+pub use heartbeat::{HEARTBEAT, HEARTBEAT_SCRIPTS, POWER_SWITCH};
 pub use host::{CPU, HOST, INTERFACE, INTERFACE_SYSCTL, KEEPALIVE, SYSCTL, TCP};
 pub use keepalived::{FILE_EVENT, PROCESS_EVENT, SCRIPT_EVENT};
 pub use network::{LINK, LINK_EVENT, LINK_PROPERTIES, NETWORK, SWITCH};
