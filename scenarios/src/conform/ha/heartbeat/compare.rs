@@ -12,6 +12,14 @@ use sim_core::engine::{Span, Time};
 const LOOK: f64 = 0.25;
 /// How late the recorded machines noticed besides: 5.11 to 5.95 s were seen for a dead time of 5 s.
 const LATE: f64 = 0.75;
+/// How much earlier than its first message a start began, as its processes were slow.
+const START: f64 = 0.9;
+/// An end that is wanted comes after 2 s if no script is at work.
+const UNDISTURBED: f64 = 2.4;
+/// The longest burst of announcements.
+const BURST: Span = Span::from_millis(6_500);
+/// How long a client waits for an answer, in seconds.
+const PATIENCE: f64 = 0.4;
 /// A client makes a request every so often, in seconds.
 const REQUEST: f64 = 0.2;
 /// Failed requests that are less apart than this belong to one outage: every second one failed.
@@ -53,44 +61,56 @@ fn field<'m>(message: &'m Message, name: &str) -> &'m str {
     message.fields[name].as_str().unwrap_or_default()
 }
 
-/// What a node says, without what depends on who was faster: repeated statements, statements of somebody who
-/// has nothing yet, acknowledgements, and the end of `mach_down`, which real heartbeat sometimes cannot say.
+/// What a node says about resources, without what depends on who was faster: repeated statements, answers,
+/// acknowledgements, and the end of `mach_down`, which real heartbeat sometimes cannot say.
 fn said(seen: &Observed, node: &str) -> Vec<Said> {
     let mut all: Vec<Said> = Vec::new();
-    let (mut status, mut hold) = (String::new(), String::new());
+    let mut settled = false;
     for m in seen.messages.iter().filter(|m| m.from == node && m.link == "eth0") {
         let info = field(m, "info");
         let word = match m.kind.as_str() {
             "status" => {
-                let now = format!("status {} dt {}", field(m, "st"), dead_time(m));
-                if now == status {
-                    continue;
-                }
-                status.clone_from(&now);
-                now
+                settled &= field(m, "st") != "init";
+                continue;
             }
             "resource" if info == "mach_down" => continue,
             "resource" if info.is_empty() => {
-                let now = format!("{} {}", field(m, "rsc_hold"), field(m, "isstable"));
-                if now == "none 0" || now == hold {
+                if settled || field(m, "isstable") != "1" {
                     continue;
                 }
-                hold.clone_from(&now);
-                format!("holds {now}")
+                settled = true;
+                format!("holds {}", field(m, "rsc_hold"))
             }
-            "resource" => {
-                if info != "req_our_resources()" {
-                    hold.clear();
-                }
-                format!("holds {} {info}", field(m, "rsc_hold"))
-            }
+            "resource" => format!("holds {} {info}", field(m, "rsc_hold")),
             "starting" | "shutdone" | "ip-request" => m.kind.clone(),
             "ip-request-resp" => format!("ip-request-resp {}", field(m, "weown")),
             "ask_resources" => format!("ask_resources {} {info}", field(m, "rsc_hold")),
             "stonith" => format!("stonith {} {}", field(m, "node"), field(m, "result")),
             _ => continue,
         };
-        all.push(Said { at: m.at, word });
+        // attempts that go on and on are counted by their period
+        let again = word.ends_with(" bad") && all.iter().any(|s| s.word == word);
+        if !again {
+            all.push(Said { at: m.at, word });
+        }
+    }
+    all
+}
+
+/// What a node is, and the dead time it announces, each time that changes.
+fn states(seen: &Observed, node: &str) -> [Vec<Said>; 2] {
+    let mut all = [Vec::<Said>::new(), Vec::new()];
+    for m in seen.messages.iter().filter(|m| m.from == node && m.kind == "status") {
+        if m.link != "eth0" {
+            continue;
+        }
+        let words =
+            [format!("status {}", field(m, "st")), format!("dead time {} ms", dead_time(m))];
+        for (list, word) in all.iter_mut().zip(words) {
+            if list.last().is_none_or(|s| s.word != word) {
+                list.push(Said { at: m.at, word });
+            }
+        }
     }
     all
 }
@@ -141,20 +161,70 @@ impl Comparison<'_> {
     }
 
     fn messages(&mut self, node: &str) {
-        let recorded = said(&self.case.seen, node);
+        if let Some((recorded, ours)) = self.same(node, "messages", |seen| said(seen, node)) {
+            self.spans(node, &recorded, &ours);
+        }
+        self.same(node, "status", |seen| states(seen, node)[0].clone());
+        if let Some((recorded, ours)) = self.same(node, "dead time", |s| states(s, node)[1].clone())
+        {
+            self.dead_times(node, &recorded, &ours);
+        }
+        self.attempts(node);
+        self.status(node);
+    }
+
+    /// Compares what both sides say; what one lacks at the very end is left out. Both, if they agree.
+    fn same(
+        &mut self,
+        node: &str,
+        what: &str,
+        of: impl Fn(&Observed) -> Vec<Said>,
+    ) -> Option<(Vec<Said>, Vec<Said>)> {
+        let recorded = of(&self.case.seen);
         let ours: Vec<Said> =
-            said(self.simulated, node).into_iter().filter(|s| s.at <= self.case.end).collect();
+            of(self.simulated).into_iter().filter(|s| s.at <= self.case.end).collect();
         let keep = |list: &[Said], other: usize| -> Vec<Said> {
             let all = list.iter().enumerate();
             all.filter(|(n, s)| *n < other || !self.is_late(s.at)).map(|(_, s)| s.clone()).collect()
         };
         let (recorded, ours) = (keep(&recorded, ours.len()), keep(&ours, recorded.len()));
         let words = |all: &[Said]| all.iter().map(|s| s.word.clone()).collect::<Vec<_>>();
-        self.report.sequence(&format!("{node}: messages"), &words(&recorded), &words(&ours));
-        if words(&recorded) == words(&ours) {
-            self.spans(node, &recorded, &ours);
+        self.report.sequence(&format!("{node}: {what}"), &words(&recorded), &words(&ours));
+        (words(&recorded) == words(&ours)).then_some((recorded, ours))
+    }
+
+    /// A node that starts announces a longer dead time for its first 5 s, and one that restarts itself a much
+    /// longer one at its end.
+    fn dead_times(&mut self, node: &str, recorded: &[Said], ours: &[Said]) {
+        for n in 1..recorded.len() {
+            // that of the machine is told when the new processes are there
+            let end = recorded[n].word.contains("35000");
+            if end || recorded[n - 1].word.contains("35000") {
+                continue;
+            }
+            let name = format!("{node}: first status to {}", recorded[n].word);
+            let span = |all: &[Said]| secs(all[n].at) - secs(all[n - 1].at);
+            let interval = Interval::new(name, span(recorded), span(ours)).within(JITTER + START);
+            self.report.interval(interval);
         }
-        self.status(node);
+    }
+
+    /// The time from a reset that failed to the next, on average.
+    fn attempts(&mut self, node: &str) {
+        let of = |seen: &Observed| {
+            let failed = seen
+                .messages
+                .iter()
+                .filter(|m| m.from == node && m.kind == "stonith" && field(m, "result") == "bad");
+            let at: Vec<f64> = failed.map(|m| secs(m.at)).collect();
+            let (first, last) = (at.first()?, at.last()?);
+            (at.len() > 1).then(|| (last - first) / (at.len() - 1) as f64)
+        };
+        if let (Some(r), Some(s)) = (of(&self.case.seen), of(self.simulated)) {
+            // the time of the plugin, which is taken from its first run, varies
+            let name = format!("{node}: from failed reset to failed reset, on average");
+            self.report.interval(Interval::new(name, r, s).within(JITTER + 0.5));
+        }
     }
 
     /// The average time between status messages.
@@ -181,40 +251,22 @@ impl Comparison<'_> {
     fn spans(&mut self, node: &str, recorded: &[Said], ours: &[Said]) {
         for n in 0..recorded.len() {
             let word = recorded[n].word.as_str();
-            let before = |word: &str| recorded[..n].iter().rposition(|s| s.word.starts_with(word));
-            let (from, limit) = match word {
-                "status up dt 5000" | "status active dt 5000" => {
-                    // told with the first status message after 5 s
-                    let long = format!("dt {}", 7000);
-                    let told = recorded[..n].iter().any(|s| s.word.ends_with(&long));
-                    (before("status init").filter(|_| told), JITTER)
+            let before = recorded[..n].iter().rposition(|s| s.word.starts_with("stonith"));
+            if word == "holds none shutdown"
+                && let Some(from) = before
+            {
+                let span = |all: &[Said]| secs(all[n].at) - secs(all[from].at);
+                // scripts that are at work put the end off
+                if span(recorded) < UNDISTURBED {
+                    let name = format!("{node}: {} to {word}", recorded[from].word);
+                    let interval = Interval::new(name, span(recorded), span(ours));
+                    self.report.interval(interval.within(JITTER + LOOK));
                 }
-                "holds none shutdown" => {
-                    (before("stonith").filter(|b| self.undisturbed(*b, n, recorded)), JITTER + LOOK)
-                }
-                _ if word.starts_with("status") && word.ends_with("dt 35000") => {
-                    (before("shutdone"), JITTER)
-                }
-                _ if word.starts_with("stonith") && word.ends_with("bad") => {
-                    (before("stonith").filter(|b| recorded[*b].word == word), JITTER + 1.0)
-                }
-                _ if word.starts_with("stonith") => {
-                    self.detection(node, word, (recorded[n].at, ours[n].at));
-                    continue;
-                }
-                _ => continue,
-            };
-            let Some(from) = from else { continue };
-            let name = format!("{node}: {} to {word}", recorded[from].word);
-            let span = |all: &[Said]| secs(all[n].at) - secs(all[from].at);
-            self.report.interval(Interval::new(name, span(recorded), span(ours)).within(limit));
+            } else if word.starts_with("stonith") {
+                self.detection(node, word, (recorded[n].at, ours[n].at));
+            }
         }
         self.pause(node, recorded, ours);
-    }
-
-    /// Whether no script delays an end: the node neither took nor gave anything at the time.
-    fn undisturbed(&self, from: usize, to: usize, said: &[Said]) -> bool {
-        secs(said[to].at) - secs(said[from].at) < 2.5
     }
 
     /// A node that starts with another one waits 10 s from its answer before it takes what is its own. The
@@ -226,8 +278,7 @@ impl Comparison<'_> {
         let starts = |all: &[Said]| all.iter().any(|w| w.word == "starting");
         if r.0 == node && starts(recorded) && starts(ours) {
             let name = "both start: first answer to the first who takes its own".to_owned();
-            let limit = JITTER + LOOK;
-            self.report.interval(Interval::new(name, r.1, s.1).within(limit));
+            self.report.interval(Interval::new(name, r.1, s.1).within(JITTER + 2.0 * LOOK));
         }
     }
 
@@ -245,8 +296,9 @@ impl Comparison<'_> {
         let (Some(r), Some(s)) = (last(&self.case.seen, at.0), last(self.simulated, at.1)) else {
             return;
         };
-        // a node that stood still notices when it goes on
-        if r > 2.0 * secs(Time::ZERO + self.plan.deadtime) {
+        // a node that stood still notices when it goes on; one that was never heard has another dead time
+        let deadtime = secs(Time::ZERO + self.plan.deadtime);
+        if !(deadtime / 2.0..deadtime * 2.0).contains(&r) {
             return;
         }
         let name = format!("{node}: last status heard to \"{word}\"");
@@ -268,7 +320,8 @@ impl Comparison<'_> {
     fn announcements(&mut self, node: &str) {
         let of = |seen: &Observed| {
             let all = seen.bursts().into_iter().filter(|b| b.from == node);
-            all.filter(|b| !self.is_late(b.last)).collect::<Vec<_>>()
+            // one that the end of the recording cuts off is not counted
+            all.filter(|b| b.first + BURST <= self.case.end).collect::<Vec<_>>()
         };
         let (recorded, ours) = (of(&self.case.seen), of(self.simulated));
         let words = |all: &[crate::conform::ha::observed::Burst]| {
@@ -304,6 +357,10 @@ impl Comparison<'_> {
     }
 
     fn outages(&mut self) {
+        if self.plan.fallback {
+            // what answered then was not recorded
+            return;
+        }
         let (theirs, ours) = (
             self.case.seen.outages(CALM, self.case.end),
             self.simulated.outages(CALM, self.case.end),
@@ -316,24 +373,14 @@ impl Comparison<'_> {
         };
         self.report.sequence("the client", &count(&theirs), &count(&ours));
         for (n, (r, s)) in theirs.iter().zip(&ours).enumerate() {
-            let (a, b) = (
-                self.after_holder(&self.case.seen, r.end),
-                self.after_holder(self.simulated, s.end),
-            );
+            let (a, b) =
+                (after_holder(&self.case.seen, r.end), after_holder(self.simulated, s.end));
             if let (Some(a), Some(b)) = (a, b) {
                 let name = format!("client: the VIP is there to the end of outage {}", n + 1);
-                let limit = JITTER + 2.0 * REQUEST;
+                let limit = JITTER + REQUEST + PATIENCE;
                 self.report.interval(Interval::new(name, a, b).within(limit));
             }
         }
-    }
-
-    /// From the last change of a holder to a point, if that came soon after it.
-    fn after_holder(&self, seen: &Observed, at: Time) -> Option<f64> {
-        let early = at + Span::from_millis(400);
-        let held = seen.holders.iter().rfind(|h| h.2 && h.0 <= early)?;
-        let after = secs(at) - secs(held.0);
-        (after < 2.0).then_some(after)
     }
 }
 
@@ -353,4 +400,12 @@ fn first_pause(seen: &Observed) -> Option<(String, f64)> {
     });
     let first = answers.map(|m| m.at).next()?;
     Some((local.from.clone(), secs(local.at) - secs(first)))
+}
+
+/// From the last change of a holder to a point, if that came soon after it.
+fn after_holder(seen: &Observed, at: Time) -> Option<f64> {
+    let early = at + Span::from_millis(400);
+    let held = seen.holders.iter().rfind(|h| h.2 && h.0 <= early)?;
+    let after = secs(at) - secs(held.0);
+    (after < 2.0).then_some(after)
 }

@@ -40,6 +40,8 @@ pub struct Plan {
     pub keepalive: Span,
     /// Whether ldirectord keeps the pools.
     pub balanced: bool,
+    /// Whether the directors themselves answer when all real servers are down.
+    pub fallback: bool,
 }
 
 impl Plan {
@@ -51,6 +53,7 @@ impl Plan {
         let files = files(case)?;
         let balanced = files.0.keys().any(|name| name.ends_with("ldirectord.cf"));
         let text = |name: &str| files.0.get(name).map(String::as_str).unwrap_or_default();
+        let fallback = text("lvs1.ldirectord.cf").contains("fallback");
         let crossover = text("lvs1.ha.cf").contains("eth1");
         let keys = NODES.map(|node| {
             let mut keys = format!(
@@ -67,7 +70,7 @@ impl Plan {
             directors: NODES.map(str::to_owned),
             crossover,
             keys,
-            tables: tables(case, balanced, text("lvs1.ldirectord.cf").contains("fallback")),
+            tables: tables(case, balanced, fallback),
         };
         let end = case.end + BEYOND;
         let toml = lab.scenario(end.as_nanos() as f64 / 1e9);
@@ -82,7 +85,7 @@ impl Plan {
         let first = config.hosts.iter().find_map(|h| h.heartbeat.as_ref()).ok_or("no heartbeat")?;
         let (deadtime, keepalive) = (first.deadtime, first.keepalive);
         let directors = NODES.map(str::to_owned).to_vec();
-        Ok(Self { config, directors, end, deadtime, keepalive, balanced })
+        Ok(Self { config, directors, end, deadtime, keepalive, balanced, fallback })
     }
 }
 
@@ -118,7 +121,7 @@ fn seconds(at: Time) -> String {
 
 /// The requests of the client, and the table of directors that keep none themselves.
 fn tables(case: &Case, balanced: bool, fallback: bool) -> String {
-    let starts = probes::starts(&case.seen.requests, Some(PACE), case.end);
+    let starts = probes::paced(&case.seen.requests, PACE, false, case.end);
     let starts: Vec<String> = starts.into_iter().map(seconds).collect();
     let mut text = format!(
         "\n[[client]]\nname = \"{PROBE}\"\nhosts = \"client\"\ntarget = \"{VIP}:80\"\n\
@@ -245,7 +248,9 @@ fn faults(case: &Case) -> Result<Vec<FaultConfig>, String> {
         if event.what.ends_with("heartbeat start") {
             // the first start is a key of the host
             if begun.contains(&here) {
-                add(&mut faults, program(here, ProgramHarm::Start), event.at, None);
+                // a host that has just got its power boots first
+                let at = event.at + Span::from_millis(5);
+                add(&mut faults, program(here, ProgramHarm::Start), at, None);
             }
             begun.push(here);
             continue;
