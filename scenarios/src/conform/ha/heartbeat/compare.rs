@@ -5,7 +5,7 @@ use super::plan::{NODES, Plan};
 use crate::conform::ha::case::Case;
 use crate::conform::ha::course::{pool_changes, without_short};
 use crate::conform::ha::interval::{Interval, JITTER, PERIODIC, Report};
-use crate::conform::ha::observed::{Message, Observed};
+use crate::conform::ha::observed::{Burst, Message, Observed, Outage};
 use sim_core::engine::{Span, Time};
 
 /// heartbeat looks for dead nodes every so often, in seconds; when, is not known.
@@ -18,6 +18,9 @@ const START: f64 = 0.9;
 const UNDISTURBED: f64 = 2.4;
 /// The longest burst of announcements.
 const BURST: Span = Span::from_millis(6_500);
+/// The longest time that an entry of the neighbour cache is not looked at again: 45 s, the 5 s before it is
+/// probed, and a burst.
+const REACHABLE: Span = Span::from_secs(56);
 /// How long a client waits for an answer, in seconds.
 const PATIENCE: f64 = 0.4;
 /// A client makes a request every so often, in seconds.
@@ -155,7 +158,12 @@ impl Comparison<'_> {
         };
         let (recorded, ours) = (owners(&self.case.seen), owners(self.simulated));
         let recorded = without_short(&recorded, recorded.len(), self.case.end);
-        let ours = without_short(&ours, recorded.len(), self.case.end);
+        let mut ours = without_short(&ours, recorded.len(), self.case.end);
+        // how long an entry is taken to be right, 15 to 45 s, is drawn by the kernel when it boots
+        let last = recorded.last().map_or(Time::ZERO, |o| o.0);
+        while ours.len() > recorded.len() && last + REACHABLE > self.case.end {
+            ours.pop();
+        }
         let words = |all: &[(Time, String)]| all.iter().map(|s| s.1.clone()).collect::<Vec<_>>();
         self.report.sequence("the router's ARP cache", &words(&recorded), &words(&ours));
     }
@@ -319,17 +327,31 @@ impl Comparison<'_> {
 
     fn announcements(&mut self, node: &str) {
         let of = |seen: &Observed| {
-            let all = seen.bursts().into_iter().filter(|b| b.from == node);
-            // one that the end of the recording cuts off is not counted
-            all.filter(|b| b.first + BURST <= self.case.end).collect::<Vec<_>>()
+            let all =
+                seen.bursts().into_iter().filter(|b| b.from == node && b.first <= self.case.end);
+            all.collect::<Vec<Burst>>()
         };
-        let (recorded, ours) = (of(&self.case.seen), of(self.simulated));
-        let words = |all: &[crate::conform::ha::observed::Burst]| {
-            all.iter().map(|b| format!("a burst of {} gratuitous ARP", b.count)).collect::<Vec<_>>()
+        let (mut recorded, mut ours) = (of(&self.case.seen), of(self.simulated));
+        let late = |b: &Burst| b.first + BURST > self.case.end;
+        while recorded.len() > ours.len() && recorded.last().is_some_and(late) {
+            recorded.pop();
+        }
+        while ours.len() > recorded.len() && ours.last().is_some_and(late) {
+            ours.pop();
+        }
+        // the end of the recording may cut one off
+        let cut = |n: usize| [&recorded, &ours].iter().any(|l| l.get(n).is_some_and(late));
+        let words = |all: &[Burst]| {
+            let word = |(n, b): (usize, &Burst)| match cut(n) {
+                true => "a burst of gratuitous ARP".to_owned(),
+                false => format!("a burst of {} gratuitous ARP", b.count),
+            };
+            all.iter().enumerate().map(word).collect::<Vec<_>>()
         };
-        self.report.sequence(&format!("{node}: announcements"), &words(&recorded), &words(&ours));
+        let both = (words(&recorded), words(&ours));
+        self.report.sequence(&format!("{node}: announcements"), &both.0, &both.1);
         for (n, (r, s)) in recorded.iter().zip(&ours).enumerate() {
-            let gap = |b: &crate::conform::ha::observed::Burst| {
+            let gap = |b: &Burst| {
                 (b.count > 1).then(|| (secs(b.last) - secs(b.first)) / (b.count - 1) as f64)
             };
             if let (Some(r), Some(s)) = (gap(r), gap(s)) {
@@ -365,7 +387,7 @@ impl Comparison<'_> {
             self.case.seen.outages(CALM, self.case.end),
             self.simulated.outages(CALM, self.case.end),
         );
-        let count = |all: &[crate::conform::ha::observed::Outage]| {
+        let count = |all: &[Outage]| {
             all.iter()
                 .filter(|o| !self.is_late(o.begin))
                 .map(|_| "an outage".to_owned())
