@@ -145,7 +145,8 @@ impl Case {
         let host = host.to_owned();
         match what {
             "has_vip" => self.seen.holders.push((at, host, value.as_bool()?)),
-            "ipvs" => self.seen.pools.push((at, host, pool(value)?)),
+            "ipvs" if value.is_null() => self.seen.pools.push((at, host, None)),
+            "ipvs" => self.seen.pools.push((at, host, Some(pool(value)?))),
             "arp_vip" => self.seen.owners.push((at, value.as_str().map(str::to_owned))),
             "heartbeat_running" => self.seen.running.push((at, host, value.as_bool()?)),
             _ => return None,
@@ -210,17 +211,15 @@ fn seconds(value: &Value) -> Option<Time> {
     Some(Time::from_nanos((t * 1e9 + 0.5) as u64))
 }
 
-fn pool(value: &Value) -> Option<Option<Pool>> {
-    if value.is_null() {
-        return Some(None);
-    }
+/// The pool of a director; no pool is `null`.
+fn pool(value: &Value) -> Option<Pool> {
     let entry = |e: &Value| {
         let weight = u32::try_from(e[1].as_u64()?).ok()?;
         Some((e[0].as_str()?.to_owned(), weight))
     };
     let mut pool = value.as_array()?.iter().map(entry).collect::<Option<Pool>>()?;
     pool.sort();
-    Some(Some(pool))
+    Some(pool)
 }
 
 fn answer(result: &str, server: Option<String>) -> Option<Answer> {
@@ -285,7 +284,10 @@ mod tests {
         let error = |timeline: &str| Case::parse(SUMMARY, timeline, "").unwrap_err();
         let good = "{\"t\":1,\"event\":\"x\"}\n";
         assert!(error("{").starts_with("timeline.jsonl:1: EOF"));
-        assert!(error(&format!("{good}{{\"t\":-1,\"event\":\"x\"}}")).starts_with("timeline.jsonl:2: not"));
+        assert!(
+            error(&format!("{good}{{\"t\":-1,\"event\":\"x\"}}"))
+                .starts_with("timeline.jsonl:2: not")
+        );
         assert!(error("{\"t\":1,\"probe\":\"maybe\"}").contains("not understood"));
         assert!(Case::parse("{}", "", "").unwrap_err().contains("neither"));
     }
