@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod availability;
+mod catalogue_ha;
 #[cfg(test)]
 mod clusters;
 #[cfg(test)]
