@@ -38,6 +38,7 @@ catalogue! {
     "nat-dr-tun" ["nat-dr-tun.ipvsadm", "nat-dr-tun-4.ipvsadm"],
     "nat-capacity" ["nat-capacity.ipvsadm"],
     "w1" [],
+    "year-of-faults" ["year-of-faults-d1.conf", "year-of-faults-d2.conf"],
     "mm1" [],
     "mm16" [],
     "md1" [],

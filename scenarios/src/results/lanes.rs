@@ -139,10 +139,11 @@ fn states(o: &Observations, end: f64) -> Vec<Lane> {
         let (group, on) = match entry.kind {
             Kind::State => ("Master", entry.value == "MASTER"),
             Kind::Resource => ("Resources", entry.value == "held"),
-            Kind::Process if matches!(entry.value.as_str(), "killed" | "stopped") => {
-                let of = |open: &Open| open.host == host;
-                if matches!(entry.subject.as_str(), "keepalived" | "heartbeat") {
-                    filling.end(at, of);
+            Kind::Process if matches!(entry.subject.as_str(), "keepalived" | "heartbeat") => {
+                match entry.value.as_str() {
+                    "killed" | "stopped" => filling.end(at, |open| open.host == host),
+                    "frozen" => filling.fade(at, host, true),
+                    _ => filling.fade(at, host, false),
                 }
                 continue;
             }

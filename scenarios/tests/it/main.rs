@@ -45,3 +45,5 @@ mod shipped;
 mod support;
 #[cfg(test)]
 mod trace;
+#[cfg(test)]
+mod virtual_routers;

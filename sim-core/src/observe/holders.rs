@@ -148,8 +148,11 @@ pub fn observe(
                     forget(&mut vips, entry);
                 }
             }
-            Kind::Neighbour => cache(&mut vips, entry),
-            _ => {}
+            Kind::Neighbour => {
+                cache(&mut vips, entry);
+                continue;
+            }
+            _ => continue,
         }
         hold(&mut vips, &hosts, entry.time);
     }
