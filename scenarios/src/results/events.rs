@@ -1,7 +1,9 @@
 //! Tables of what happened: the timeline, outages, availability, takeovers.
 
 use super::Study;
-use super::availability::{cause, downtime_a_year, longest, nines, overall, takeovers, warm, words};
+use super::availability::{
+    cause, downtime_a_year, longest, nines, overall, takeovers, warm, words,
+};
 use super::operator::changes;
 use super::tables::{count, seconds, table};
 use crate::study::Outcome;

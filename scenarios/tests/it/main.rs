@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod availability;
+#[cfg(test)]
 mod catalogue_ha;
 #[cfg(test)]
 mod clusters;

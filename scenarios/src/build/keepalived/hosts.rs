@@ -6,10 +6,10 @@ use crate::diagnostic::{At, Problem};
 use crate::import::commands::Findings;
 use crate::model::KeepalivedFile;
 use core::net::IpAddr;
-use sim_core::ipvs::rules::ServiceKey;
 use sim_core::config::{
     HostConfig, IpvsConfig, KeepalivedConfig, Net, VirtualAddress, VrrpInstance, WorldConfig,
 };
+use sim_core::ipvs::rules::ServiceKey;
 
 impl Builder<'_> {
     /// The host of a file, if the cluster has been made.
