@@ -144,7 +144,7 @@ impl Case {
         let host = host.to_owned();
         match what {
             "has_vip" => self.seen.holders.push((at, host, value.as_bool()?)),
-            "ipvs" => self.seen.pools.push((at, host, pool(value)?)),
+            "ipvs" => self.seen.pools.push((at, host, pool(value).ok()?)),
             "arp_vip" => self.seen.owners.push((at, value.as_str().map(str::to_owned))),
             "heartbeat_running" => self.seen.running.push((at, host, value.as_bool()?)),
             _ => return None,
@@ -200,17 +200,22 @@ fn seconds(value: &Value) -> Option<Time> {
     Some(Time::from_nanos((t * 1e9 + 0.5) as u64))
 }
 
-fn pool(value: &Value) -> Option<Option<Pool>> {
+/// What was recorded is not a list of servers.
+struct NoPool;
+
+/// The servers of a service with their weights, `None` where there is no service.
+fn pool(value: &Value) -> Result<Option<Pool>, NoPool> {
     if value.is_null() {
-        return Some(None);
+        return Ok(None);
     }
     let entry = |e: &Value| {
         let weight = u32::try_from(e[1].as_u64()?).ok()?;
         Some((e[0].as_str()?.to_owned(), weight))
     };
-    let mut pool = value.as_array()?.iter().map(entry).collect::<Option<Pool>>()?;
+    let entries = value.as_array().ok_or(NoPool)?;
+    let mut pool = entries.iter().map(entry).collect::<Option<Pool>>().ok_or(NoPool)?;
     pool.sort();
-    Some(Some(pool))
+    Ok(Some(pool))
 }
 
 fn answer(result: &str, server: Option<String>) -> Option<Answer> {

@@ -137,7 +137,7 @@ impl Observed {
                     burst.count += 1;
                 }
                 None => {
-                    bursts.push(Burst { from: a.from.clone(), first: a.at, last: a.at, count: 1 })
+                    bursts.push(Burst { from: a.from.clone(), first: a.at, last: a.at, count: 1 });
                 }
             }
         }

@@ -40,7 +40,7 @@ pub fn play(config: &WorldConfig, directors: &[String], end: Time) -> Result<Pla
     let mut seen = Observed::default();
     let mut now = Time::ZERO;
     while now < end {
-        now = now + POLL;
+        now += POLL;
         world.run_until(now);
         poll(&mut world, &config, directors, &mut seen);
     }

@@ -90,7 +90,9 @@ impl Writer<'_> {
         let guesses = self.network.guesses.clone();
         if !guesses.is_empty() {
             self.line("");
-            guesses.into_iter().for_each(|g| self.guess(g));
+            for guess in guesses {
+                self.guess(guess);
+            }
         }
     }
 
@@ -161,7 +163,7 @@ impl Writer<'_> {
             s.nets.iter().any(|n| vips.iter().any(|v| n.contains(*v)))
         };
         let (first, rest): (Vec<_>, Vec<_>) =
-            self.network.segments.iter().partition(|s| of_vips(&s));
+            self.network.segments.iter().partition(|s| of_vips(s));
         first.into_iter().chain(rest).flat_map(|s| &s.router).map(|n| n.addr).collect()
     }
 

@@ -8,7 +8,7 @@ use crate::conform::ha::course::{
 use crate::conform::ha::interval::{Interval, JITTER, PERIODIC, Report};
 use crate::conform::ha::observed::{Answer, Burst, Observed, Outage, Request};
 use sim_core::engine::{Span, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Adverts by which a reign may be longer or shorter: a clock that drifts by the jitter of each advert.
 const ADVERTS: usize = 1;
@@ -375,9 +375,9 @@ impl Comparison<'_> {
     }
 
     fn pools(&mut self) {
-        let hosts: BTreeMap<(String, Option<String>), ()> =
-            self.recorded.pools.iter().map(|c| ((c.host.clone(), c.server.clone()), ())).collect();
-        for (host, server) in hosts.into_keys() {
+        let changed: BTreeSet<(String, Option<String>)> =
+            self.recorded.pools.iter().map(|c| (c.host.clone(), c.server.clone())).collect();
+        for (host, server) in changed {
             let of = |side: &Side| {
                 let same = |c: &&PoolChange| c.host == host && c.server == server;
                 side.pools.iter().filter(same).cloned().collect::<Vec<_>>()
