@@ -170,7 +170,7 @@ pub(super) struct TestArguments {
     /// Scenarios: shipped ones, files, or folders of them.
     #[arg(required = true, value_name = "PATH")]
     pub(super) paths: Vec<String>,
-    /// Replications with seeds one after another: means with 99 % confidence intervals.
+    /// Replications with consecutive seeds, side by side: means with 99 % confidence intervals.
     #[arg(long, value_name = "N", default_value_t = 1,
         value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub(super) seeds: u64,
@@ -180,7 +180,7 @@ pub(super) struct TestArguments {
     /// Replace a key of every scenario.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
-    /// Variants that run at the same time, by default one for each processor.
+    /// Runs at the same time, by default one for each processor.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(super) threads: usize,
     /// Show no progress and only what failed.

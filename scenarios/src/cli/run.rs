@@ -12,7 +12,7 @@ use crate::results::availability::holder_series;
 use crate::results::{Folder, Study, answer, refusals, summary, views};
 use crate::study::progress::{Bars, Silent};
 use crate::study::run::{CHUNK, configuration};
-use crate::study::{Outcome, Progress, RunOptions, lockstep, run as run_variants, world};
+use crate::study::{Outcome, Progress, Replications, RunOptions, lockstep, replicate, world};
 use indicatif::ProgressDrawTarget;
 use sim_core::config::CaptureConfig;
 use sim_core::engine::Time;
@@ -52,7 +52,9 @@ fn run_inner(
             return Ok(Err(gone));
         }
     }
-    let outcomes = play(&scenario, &options, &folder, watched)?;
+    let again = Replications { first: &scenario, count: 1, load: &|_| Ok(scenario.clone()) };
+    let mut all = play(&again, &options, &folder, watched, |outcome| outcome)?;
+    let outcomes = all.pop().unwrap_or_default();
     let study = study(&scenario, &outcomes, command(arguments, &input), arguments.connections);
     study
         .write(&folder)
@@ -61,25 +63,31 @@ fn run_inner(
     Ok(print(&study, &target, arguments, out))
 }
 
-/// Runs all variants with a progress line each if a person watches.
-pub(super) fn play(
-    scenario: &Scenario,
+/// Runs all variants of all replications with a progress line each if a person watches, and keeps what
+/// `reduce` makes of their outcomes.
+pub(super) fn play<T: Send>(
+    again: &Replications<'_>,
     options: &RunOptions,
     captures: &dyn crate::study::Captures,
     watched: bool,
-) -> Result<Vec<Outcome>, Box<Failure>> {
+    reduce: impl Fn(Outcome) -> T + Sync,
+) -> Result<Vec<Vec<T>>, Box<Failure>> {
     if !watched {
-        return run_variants(scenario, options, captures, &Silent);
+        return replicate(again, options, captures, &Silent, reduce);
     }
-    let ends: Vec<_> = scenario
-        .variants
-        .iter()
-        .map(|v| (v.name.clone(), v.config.duration + v.config.drain))
+    let first = again.first;
+    let named = |number: usize, name: &str| match again.count {
+        1 => name.to_owned(),
+        _ => format!("{name}, seed {}", first.seed.wrapping_add(number as u64)),
+    };
+    let ends: Vec<_> = (0..again.count)
+        .flat_map(|number| first.variants.iter().map(move |v| (number, v)))
+        .map(|(number, v)| (named(number, &v.name), v.config.duration + v.config.drain))
         .collect();
     let bars = Bars::new(&ends, ProgressDrawTarget::stderr());
-    let outcomes = run_variants(scenario, options, captures, &bars);
+    let results = replicate(again, options, captures, &bars, reduce);
     bars.clear();
-    outcomes
+    results
 }
 
 /// Plays every variant twice; the first difference in words.
@@ -112,7 +120,7 @@ fn study<'a>(
     command: String,
     connections: bool,
 ) -> Study<'a> {
-    let measured = measured(outcomes);
+    let measured: Vec<Measured> = outcomes.iter().map(measured).collect();
     let summaries = measured.iter().map(|m| m.summary.clone()).collect();
     let verdicts = judge(&scenario.expectations, &[measured]);
     Study { scenario, outcomes, summaries, verdicts, command, connections }
@@ -126,15 +134,12 @@ fn series(outcome: &Outcome) -> Vec<SeriesPoint> {
 }
 
 /// What expectations are judged by.
-pub(super) fn measured(outcomes: &[Outcome]) -> Vec<Measured> {
-    outcomes
-        .iter()
-        .map(|o| Measured {
-            variant: o.variant.name.clone(),
-            summary: summary::variant(o),
-            series: series(o),
-        })
-        .collect()
+pub(super) fn measured(outcome: &Outcome) -> Measured {
+    Measured {
+        variant: outcome.variant.name.clone(),
+        summary: summary::variant(outcome),
+        series: series(outcome),
+    }
 }
 
 fn print(

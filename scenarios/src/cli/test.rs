@@ -9,7 +9,7 @@ use crate::catalogue;
 use crate::diagnostic::render;
 use crate::expect::{Verdict, judge, together};
 use crate::model::{Failure, Settings};
-use crate::study::{Captures, RunOptions};
+use crate::study::{Captures, Replications, RunOptions};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -104,11 +104,9 @@ fn test_one(
     let first = input.load(&settings(None))?;
     let options = RunOptions { threads: arguments.threads, ..RunOptions::default() };
     let watched = out.watched() && !arguments.quiet;
-    let mut replications = vec![measured(&play(&first, &options, &NoCaptures, watched)?)];
-    for number in 1..arguments.seeds {
-        let scenario = input.load(&settings(Some(first.seed.wrapping_add(number))))?;
-        replications.push(measured(&play(&scenario, &options, &NoCaptures, watched)?));
-    }
+    let load = |number| input.load(&settings(Some(first.seed.wrapping_add(number as u64))));
+    let again = Replications { first: &first, count: arguments.seeds as usize, load: &load };
+    let replications = play(&again, &options, &NoCaptures, watched, |o| measured(&o))?;
     Ok(judge(&first.expectations, &replications))
 }
 

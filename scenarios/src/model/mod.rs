@@ -30,7 +30,7 @@ use crate::import::ipvsadm::PortMapping;
 use sim_core::config::WorldConfig;
 
 /// A scenario that was read and found right.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scenario {
     /// Name.
     pub name: String,

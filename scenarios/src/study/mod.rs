@@ -7,4 +7,4 @@ pub mod world;
 
 pub use lockstep::Difference;
 pub use progress::Progress;
-pub use run::{Captures, Outcome, RunOptions, Timing, run};
+pub use run::{Captures, Outcome, Replications, RunOptions, Timing, replicate};

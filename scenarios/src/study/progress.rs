@@ -20,18 +20,24 @@ impl Progress for Silent {
     fn done(&self, _: usize) {}
 }
 
+/// Lines of variants that wait for their turn are shown up to this many variants.
+const ALL_SHOWN: usize = 16;
+
 /// One line for each variant: simulated time, events a second, simulated seconds a second, time
-/// left.
+/// left. With many variants only those that run have one.
 #[derive(Debug)]
 pub struct Bars {
     all: MultiProgress,
     bars: Vec<ProgressBar>,
+    /// Whether a variant gets its line when it starts.
+    late: bool,
 }
 
 impl Bars {
     /// A line for each variant with its name and the simulated time it has to reach.
     pub fn new(variants: &[(String, Span)], target: ProgressDrawTarget) -> Self {
         let all = MultiProgress::with_draw_target(target);
+        let late = variants.len() > ALL_SHOWN;
         let width = variants.iter().map(|v| v.0.len()).max().unwrap_or(0);
         let style = ProgressStyle::with_template("{prefix} {bar:24} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -39,14 +45,15 @@ impl Bars {
         let bars = variants
             .iter()
             .map(|(name, end)| {
-                let bar = all.add(ProgressBar::new(end.as_nanos().max(1)));
+                let bar = ProgressBar::new(end.as_nanos().max(1));
+                let bar = if late { bar } else { all.add(bar) };
                 bar.set_style(style.clone());
                 bar.set_prefix(format!("{name:width$}"));
                 bar.set_message("waits");
                 bar
             })
             .collect();
-        Self { all, bars }
+        Self { all, bars, late }
     }
 
     /// Takes the lines away.
@@ -60,6 +67,9 @@ impl Progress for Bars {
     fn at(&self, variant: usize, now: Time, events: u64) {
         let Some(bar) = self.bars.get(variant) else { return };
         if bar.position() == 0 {
+            if self.late {
+                let _same = self.all.add(bar.clone());
+            }
             // it has waited for its turn until now
             bar.reset_elapsed();
             bar.reset_eta();

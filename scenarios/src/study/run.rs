@@ -58,28 +58,60 @@ pub fn configuration(variant: &Variant, options: &RunOptions) -> WorldConfig {
     }
 }
 
-/// Runs all variants. The outcomes are in the order of the variants, whatever the number of threads.
+/// A scenario that is run with several seeds.
+#[derive(Clone, Copy)]
+pub struct Replications<'s> {
+    /// As it is.
+    pub first: &'s Scenario,
+    /// How many runs, the first one included.
+    pub count: usize,
+    /// Gives the scenario of a run by its number, which begins at 1: the same but for the seed.
+    pub load: &'s (dyn Fn(usize) -> Result<Scenario, Box<Failure>> + Sync),
+}
+
+impl core::fmt::Debug for Replications<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut shown = f.debug_struct("Replications");
+        shown.field("first", &self.first.name).field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+/// Runs all variants of all replications, as many at a time as there are threads, and keeps what `reduce`
+/// makes of each outcome. Results are in the order of the replications and their variants, whatever the
+/// number of threads; progress counts variants in that order.
 ///
 /// # Errors
-/// A world that cannot be built, or a capture that cannot be written.
-pub fn run(
-    scenario: &Scenario,
+/// A scenario that cannot be loaded, a world that cannot be built, or a capture that cannot be written.
+pub fn replicate<T: Send>(
+    again: &Replications<'_>,
     options: &RunOptions,
     captures: &dyn Captures,
     progress: &dyn Progress,
-) -> Result<Vec<Outcome>, Box<Failure>> {
-    // more threads than variants have nothing to do
-    let threads = options.threads.min(scenario.variants.len());
+    reduce: impl Fn(Outcome) -> T + Sync,
+) -> Result<Vec<Vec<T>>, Box<Failure>> {
+    let variants = again.first.variants.len();
+    // more threads than runs have nothing to do
+    let threads = options.threads.min(variants * again.count);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
         .map_err(|e| Failure::nowhere(format!("cannot start threads: {e}")))?;
+    let run_all = |number: usize, scenario: &Scenario| {
+        let jobs = scenario.variants.par_iter().with_max_len(1).enumerate();
+        jobs.map(|(index, variant)| {
+            let index = number * variants + index;
+            run_one(index, variant, options, captures, progress).map(&reduce)
+        })
+        .collect()
+    };
     pool.install(|| {
-        scenario
-            .variants
-            .par_iter()
-            .enumerate()
-            .map(|(index, variant)| run_one(index, variant, options, captures, progress))
+        // each by itself, so that nobody is left with a heap of long runs at the end
+        let numbers = (0..again.count).into_par_iter().with_max_len(1);
+        numbers
+            .map(|number| match number {
+                0 => run_all(0, again.first),
+                _ => run_all(number, &(again.load)(number)?),
+            })
             .collect()
     })
 }
