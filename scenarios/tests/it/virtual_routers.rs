@@ -150,7 +150,7 @@ fn mistakes_are_shown_where_they_stand() {
     let (code, _, err) = scratch.lvsim(&["run", "a.toml", "--out", "results"]);
     assert_eq!(code, 2);
     for text in [
-        "this is no time for keepalived to start",
+        "this is no time for keepalived to begin",
         "no `vrrp_script` or MISC_CHECK is called `chekc`",
         "keepalived does not run on `rs1`",
     ] {
