@@ -546,6 +546,26 @@ fn a_lost_message_is_asked_for_and_sent_again() {
     assert_eq!(pair.holders(), [true, false]);
 }
 
+#[test]
+fn a_node_that_has_restarted_is_not_dead_whatever_is_heard_of_it_first() {
+    let mut pair = Pair::with(|c| c.stonith = Some(device(ResetFailure::Never))).settled();
+    pair.power_off(0);
+    pair.run(15.0);
+    assert_eq!(pair.holders(), [false, true]);
+    pair.log.clear();
+    pair.cut[0][0] = false;
+    pair.start(0);
+    // its status messages are lost at first, the answers to what it hears are not
+    while !pair.did(1, "repnodes") {
+        pair.run(0.000_05);
+        let status = |w: &[u8]| String::from_utf8_lossy(w).contains("t=status\n");
+        pair.wire.retain(|w| w.1 == 0 || !status(&w.3));
+    }
+    pair.run(20.0);
+    assert!(!pair.did(1, "Partition") && !pair.did(1, "Fencing"), "{:?}", pair.log);
+    assert_eq!(pair.holders(), [false, true]);
+}
+
 /// Failback, with a loss of what is sent while the nodes agree on it.
 fn returned_lossy() -> Pair {
     let mut pair = Pair::with(|c| c.failback = Failback::On).settled();
