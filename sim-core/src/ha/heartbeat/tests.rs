@@ -272,6 +272,22 @@ fn a_node_alone_takes_everything_after_initdead() {
 }
 
 #[test]
+fn a_node_that_starts_late_was_never_parted() {
+    for failback in [Failback::Off, Failback::On, Failback::Legacy] {
+        let mut pair = Pair::with(|c| c.failback = failback);
+        pair.start(1);
+        pair.run(20.0);
+        assert_eq!(pair.holders(), [false, true]);
+        pair.log.clear();
+        pair.start(0);
+        pair.run(30.0);
+        assert!(!pair.did(1, "Partition") && !pair.did(1, "Ended"), "{:?}", pair.log);
+        let stays = failback == Failback::Off;
+        assert_eq!(pair.holders(), [!stays, stays], "{failback:?}");
+    }
+}
+
+#[test]
 fn the_other_node_takes_over_when_the_holder_loses_power() {
     let mut pair = Pair::plain().settled();
     let cut = pair.now.as_secs_f64();
