@@ -419,8 +419,9 @@ impl Heartbeat {
         peer.acknowledged = self.stream.next_u64() % ACKNOWLEDGED;
         let restarted = peer.generation.replace(generation).is_some();
         peer.forget_numbers();
-        if restarted {
-            // its first message need not be its status
+        // one that was only taken for dead, as nothing had ever been heard of it, has started late
+        if restarted || peer.state == NodeState::Dead {
+            // whatever its first message is, it lives
             (peer.state, peer.last) = (NodeState::Unknown, now);
             self.resources.peer_restarted();
         }

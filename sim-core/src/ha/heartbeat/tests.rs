@@ -277,6 +277,22 @@ fn a_node_alone_takes_everything_after_initdead() {
 }
 
 #[test]
+fn a_node_that_starts_late_was_never_parted() {
+    for failback in [Failback::Off, Failback::On, Failback::Legacy] {
+        let mut pair = Pair::with(|c| c.failback = failback);
+        pair.start(1);
+        pair.run(20.0);
+        assert_eq!(pair.holders(), [false, true]);
+        pair.log.clear();
+        pair.start(0);
+        pair.run(30.0);
+        assert!(!pair.did(1, "Partition") && !pair.did(1, "Ended"), "{:?}", pair.log);
+        let stays = failback == Failback::Off;
+        assert_eq!(pair.holders(), [!stays, stays], "{failback:?}");
+    }
+}
+
+#[test]
 fn the_other_node_takes_over_when_the_holder_loses_power() {
     let mut pair = Pair::plain().settled();
     let cut = pair.now.as_secs_f64();
@@ -563,6 +579,26 @@ fn a_lost_message_is_asked_for_and_sent_again() {
     let mut pair = returned_lossy();
     pair.run(30.0);
     assert_eq!(pair.holders(), [true, false]);
+}
+
+#[test]
+fn a_node_that_has_restarted_is_not_dead_whatever_is_heard_of_it_first() {
+    let mut pair = Pair::with(|c| c.stonith = Some(device(ResetFailure::Never))).settled();
+    pair.power_off(0);
+    pair.run(15.0);
+    assert_eq!(pair.holders(), [false, true]);
+    pair.log.clear();
+    pair.cut[0][0] = false;
+    pair.start(0);
+    // its status messages are lost at first, the answers to what it hears are not
+    while !pair.did(1, "repnodes") {
+        pair.run(0.000_05);
+        let status = |w: &[u8]| String::from_utf8_lossy(w).contains("t=status\n");
+        pair.wire.retain(|w| w.1 == 0 || !status(&w.3));
+    }
+    pair.run(20.0);
+    assert!(!pair.did(1, "Partition") && !pair.did(1, "Fencing"), "{:?}", pair.log);
+    assert_eq!(pair.holders(), [false, true]);
 }
 
 /// Failback, with a loss of what is sent while the nodes agree on it.
