@@ -105,10 +105,10 @@ fn run(scratch: &Scratch) {
 
 fn master(states: &[(f64, String, String)], at: f64) -> Vec<&str> {
     let before = |h: &&str| {
-        let last = states.iter().rfind(|s| s.1 == **h && s.0 <= at);
+        let last = states.iter().rfind(|s| s.1 == *h && s.0 <= at);
         last.is_some_and(|s| s.2 == "MASTER")
     };
-    ["lb1", "lb2"].iter().filter(before).copied().collect()
+    ["lb1", "lb2"].into_iter().filter(before).collect()
 }
 
 #[test]
