@@ -15,7 +15,7 @@ use scenarios::model::{Embedded, Settings, load};
 use sim_core::config::WorldConfig;
 use sim_core::observe::{Availability, Observations};
 use sim_core::world::World;
-use std::io;
+use std::io::{self, Write as _};
 use std::process::Command;
 
 /// Pieces of the year.
