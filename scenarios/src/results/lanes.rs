@@ -206,7 +206,11 @@ fn pools(o: &Observations, end: f64) -> Vec<Lane> {
             _ => continue,
         }
         let known = filling.lanes.len();
-        let lane = filling.lane(format!("Pool of {host}"), &entry.subject);
+        // a service and a real server: what differs within a group is the server
+        let subject = entry.subject.as_str();
+        let (service, server) = subject.rsplit_once(' ').unwrap_or(("", subject));
+        let group = format!("Pool of {host} {service}");
+        let lane = filling.lane(group.trim_end().to_owned(), server);
         changes.resize(filling.lanes.len(), 0);
         if let Some(changes) = changes.get_mut(lane) {
             *changes += 1;
@@ -350,7 +354,8 @@ mod tests {
         ]);
         let expected =
             vec![(0.0, 4.0, "lb", false), (6.0, 7.0, "lb", true), (7.0, 8.0, "lb", false)];
-        assert_eq!(shown(&pools(&o, 10.0)), [("S 10.0.0.1:80", expected)]);
+        assert_eq!(shown(&pools(&o, 10.0)), [("10.0.0.1:80", expected)]);
+        assert_eq!(pools(&o, 10.0)[0].group, "Pool of lb S");
     }
 
     #[test]
