@@ -54,6 +54,15 @@ catalogue! {
     "path-nat-udp" [],
     "path-dr-no-arp-suppression" [],
     "path-nat-bad-gateway" [],
+    "failover-clean" ["failover-v2.conf", "failover-v3.conf", "failover.conf", "failover-service.conf"],
+    "failover-crash" ["failover-v2.conf", "failover-v3.conf", "failover.conf", "failover-service.conf"],
+    "failback" ["failback.conf", "failover-service.conf"],
+    "failover-sync" ["failover-sync.conf"],
+    "failover-sync-idle" ["failover-sync.conf"],
+    "split-brain-link" ["split-brain.conf"],
+    "split-brain-one-way" ["split-brain.conf"],
+    "split-brain-multicast" ["split-brain.conf"],
+    "split-brain-frozen" ["split-brain.conf"],
 }
 
 /// The scenario called `name`.

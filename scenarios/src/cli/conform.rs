@@ -231,6 +231,9 @@ fn cluster(folder: &Path, tally: &mut Tally, out: &mut Output) -> io::Result<()>
     for line in report.table() {
         out.line(&in_a_line(&line))?;
     }
+    for note in &report.notes {
+        out.line(&format!("{shown}: note: {}", in_a_line(note)))?;
+    }
     for difference in &report.differences {
         out.line(&format!("{shown}: {}", in_a_line(difference)))?;
     }

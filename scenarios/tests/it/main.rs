@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod availability;
 #[cfg(test)]
+mod catalogue_ha;
+#[cfg(test)]
 mod clusters;
 #[cfg(test)]
 mod command;
@@ -44,3 +46,5 @@ mod shipped;
 mod support;
 #[cfg(test)]
 mod trace;
+#[cfg(test)]
+mod virtual_routers;

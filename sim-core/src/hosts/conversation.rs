@@ -289,19 +289,25 @@ impl Host {
             self.sessions.push(session);
             self.sessions.len() as u32 - 1
         };
-        self.arm(fab, slot);
+        if session.deadline != Time::NEVER && !self.arm(fab, slot) {
+            let event = Event::Session { host: self.number, session: slot };
+            fab.queue.push(session.deadline, event);
+        }
         slot
     }
 
-    /// Has a session woken when its patience ends. Most sessions end long before: a wake-up that is no
-    /// longer wanted stays in the queue and serves the next session in the slot, so there is one of them
-    /// for each slot, not for each session.
-    fn arm(&mut self, fab: &mut Fabric, slot: u32) {
+    /// Has a UDP session woken when its patience ends; `false` for another one. Most end long before: a
+    /// wake-up that is no longer wanted stays in the queue and serves the next session in the slot, so there
+    /// is one of them for each slot, not for each session. With TCP each session has its own, so that of
+    /// patience and retransmission at one instant the patience, which was there first, ends first.
+    fn arm(&mut self, fab: &mut Fabric, slot: u32) -> bool {
         let s = &mut self.sessions[slot as usize];
-        if s.deadline < s.armed {
+        let udp = self.clients[s.application as usize].config.transport == Transport::Udp;
+        if udp && s.deadline < s.armed {
             s.armed = s.deadline;
             fab.queue.push(s.deadline, Event::Session { host: self.number, session: slot });
         }
+        udp
     }
 
     fn client_note(&mut self, fab: &mut Fabric, slot: u32, note: Note) {

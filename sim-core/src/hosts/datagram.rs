@@ -92,7 +92,7 @@ impl Host {
     /// A datagram for this host.
     pub(super) fn datagram_input(&mut self, fab: &mut Fabric, packet: PacketId) {
         let p = fab.packets[packet];
-        if self.heartbeat_input(fab, packet) {
+        if self.daemons.has_heartbeat() && self.heartbeat_input(fab, packet) {
             return;
         }
         if p.dst_mac.is_group() {

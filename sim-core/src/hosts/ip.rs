@@ -649,7 +649,8 @@ impl IpStack {
         fab.send(direction, packet);
     }
 
-    /// The upper layer heard from `peer`: the way to it works.
+    /// The upper layer heard from `peer` that what was sent arrives (`tcp_ack`, `sk_dst_confirm`): the way to
+    /// it works.
     #[inline]
     pub fn heard_from(&mut self, book: &AddressBook, now: Time, peer: Ip) {
         if let Some(target) = self.known_target(peer) {

@@ -85,6 +85,12 @@ impl Host {
             fab.drop(Place::Host(self.number), Reason::HostDown, packet);
             return;
         }
+        let (i, to) = (&self.ip.interfaces[usize::from(interface)], fab.packets[packet].dst_mac);
+        if !to.is_group() && to != i.mac && !i.has_vmac(to) {
+            // the card itself passes over what is flooded for others
+            fab.ignore(self.number, packet);
+            return;
+        }
         power.held.resize(self.ip.interfaces.len(), 0);
         let held = &mut power.held[usize::from(interface)];
         if *held >= power.room {

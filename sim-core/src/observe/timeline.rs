@@ -17,7 +17,8 @@ pub enum Kind {
     Process,
     /// A virtual router. Subject: the instance; value: its state (`MASTER`, `BACKUP`, `FAULT`, `INIT`, `STOP`).
     State,
-    /// A cluster node as another one sees it. Subject: the node; value: `up`, `active`, `dead`.
+    /// A cluster node as another one sees it. Subject: the node; value: `init`, `up`, `active`, `dead`,
+    /// `late` (its heartbeat), `returned` (alive though declared dead).
     Node,
     /// A link between cluster nodes as one of them sees it. Value: `up`, `dead`.
     Medium,

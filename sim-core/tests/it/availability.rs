@@ -1,11 +1,12 @@
 //! Outages of clients in a whole world, and who stood for the VIP meanwhile.
 
 use crate::network::*;
+use crate::vrrp::pair;
 use sim_core::config::*;
 use sim_core::engine::{Dist, Span, Time};
 use sim_core::ipvs::rules::Forwarding;
 use sim_core::observe::timeline::Kind;
-use sim_core::observe::{Failure, Outage};
+use sim_core::observe::{Failure, Outage, VipObservation};
 use sim_core::world::World;
 
 fn s(n: f64) -> Time {
@@ -134,4 +135,61 @@ fn a_probe_leaves_no_timers_behind_and_takes_no_memory() {
     };
     // four events and a fifth of a wake-up a second
     assert_eq!(events(2000, 5) - events(1000, 5), 4_200);
+}
+
+fn between(from: u64, to: u64, what: FaultKind) -> FaultConfig {
+    FaultConfig {
+        name: "fault".into(),
+        what,
+        when: FaultStart::At(vec![Span::from_secs(from)]),
+        end: FaultEnd::At(Span::from_secs(to)),
+    }
+}
+
+fn steps(vip: &VipObservation) -> Vec<String> {
+    vip.holders.iter().map(|h| h.hosts.join("+")).collect()
+}
+
+#[test]
+fn a_frozen_director_is_an_outage_until_the_other_one_holds_the_vip() {
+    let mut config = pair(100, 47, 30);
+    let freeze = FaultKind::Freeze { hosts: vec!["d1".into()], ring: 256 };
+    config.faults = vec![between(10, 20, freeze)];
+    let o = run(&config);
+    let vip = &o.vips[0];
+    assert_eq!((steps(vip)[..4].join(" "), vip.extremes().0), (" d1  d2".to_owned(), 0));
+    let takeover = vip.holders[3].time;
+    // the first request after ten seconds, and the first one after the takeover
+    let outage = &o.availability[0].outages[1];
+    assert_eq!(outage.begin, s(10.007));
+    assert!(outage.end >= takeover && outage.end < takeover + Span::from_millis(50), "{outage:?}");
+    assert_eq!(outage.lost(), (outage.end - outage.begin).as_nanos() / 50_000_000);
+    let cause = &o.timeline[outage.cause.unwrap() as usize];
+    assert_eq!((cause.kind, cause.subject.as_str(), cause.time), (Kind::Fault, "fault", s(10.0)));
+    let client = vip.caches.iter().find(|c| c.host == "client").unwrap();
+    let owners: Vec<&str> = client.owners.iter().map(|o| o.1.as_str()).collect();
+    assert_eq!(owners[..2], ["d1", "d2"]);
+}
+
+#[test]
+fn adverts_that_are_kept_apart_make_two_holders_and_move_the_caches() {
+    let mut config = pair(100, 47, 30);
+    let cut = FaultKind::Partition {
+        from: vec!["d1".into()],
+        to: vec!["d2".into()],
+        one_way: false,
+        traffic: Traffic::Ip { protocol: 112, port: None },
+    };
+    config.faults = vec![between(10, 20, cut)];
+    let o = run(&config);
+    let vip = &o.vips[0];
+    assert_eq!(steps(vip), ["", "d1", "d1+d2", "d1"]);
+    assert_eq!(vip.extremes(), (0, 2));
+    let both = vip.times(o.end)[2].as_secs_f64();
+    // from the end of the master down time to the first advert after the cut
+    assert!((7.0..7.3).contains(&both), "{both}");
+    let client = vip.caches.iter().find(|c| c.host == "client").unwrap();
+    let owners: Vec<&str> = client.owners.iter().map(|o| o.1.as_str()).collect();
+    assert_eq!((owners, client.changes()), (vec!["d1", "d2", "d1"], 2));
+    assert_eq!(o.availability[0].outages.len(), 1, "only before the first master");
 }

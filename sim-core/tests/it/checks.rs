@@ -66,7 +66,7 @@ fn checked(transport: Transport, kind: &CheckerKind) -> WorldConfig {
 }
 
 fn pool(config: &mut WorldConfig) -> &mut VirtualServerConfig {
-    let keepalived = config.hosts[DIRECTOR].keepalived.as_mut().unwrap();
+    let keepalived = config.hosts[DIRECTOR].keepalived.as_mut().expect("it is there");
     &mut keepalived.check.virtual_servers[0]
 }
 
@@ -81,7 +81,7 @@ fn run_to(world: &mut World, seconds: f64) {
 /// What the timeline tells of a kind since a point: seconds, subject, value.
 fn told(world: &mut World, kind: Kind, since: f64) -> Vec<(f64, String, String)> {
     let since = Time::ZERO + secs(since);
-    let all = world.at_host(DIRECTOR, |_, fab| fab.timeline.clone()).unwrap();
+    let all = world.at_host(DIRECTOR, |_, fab| fab.timeline.clone()).expect("a host");
     let pick = |h: &Happening| h.kind == kind && h.time >= since;
     let words = |h: Happening| ((h.time - Time::ZERO).as_secs_f64(), h.subject, h.value);
     all.into_iter().filter(pick).map(words).collect()

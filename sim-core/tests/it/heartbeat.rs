@@ -70,8 +70,9 @@ fn both(config: &mut WorldConfig) -> impl Iterator<Item = &mut HeartbeatConfig> 
 /// A second link between the directors, for heartbeats too.
 fn crossover(config: &mut WorldConfig) {
     for (name, last) in [("lvs1", 1), ("lvs2", 2)] {
-        let host = config.hosts.iter_mut().find(|h| h.name == name).unwrap();
-        host.interfaces.push(interface("eth1", vec![address(v4(10, 1, 1, last), 30)]));
+        for host in config.hosts.iter_mut().filter(|h| h.name == name) {
+            host.interfaces.push(interface("eth1", vec![address(v4(10, 1, 1, last), 30)]));
+        }
     }
     config.links.push(link("lvs1:eth1", "lvs2:eth1"));
     for daemon in both(config) {
@@ -308,6 +309,68 @@ fn messages_go_by_multicast_and_to_single_addresses_too() {
         assert_eq!(sequence(&o), [vec!["lvs1"], vec![], vec!["lvs2"]]);
         assert_eq!(o.packets.in_flight, 0);
     }
+}
+
+#[test]
+fn ping_nodes_are_told_and_nothing_follows_from_them() {
+    let mut config = two_directors(60);
+    for daemon in both(&mut config) {
+        daemon.pings = vec![PingNode { name: "gate".into(), addresses: vec![ROUTER, rip(9)] }];
+        daemon.deadping = Span::from_secs(4);
+    }
+    config.faults = vec![fault("router", crash(&["router"]), 20_500, 15_000)];
+    let o = run(&config);
+    assert_eq!(sequence(&o), [["lvs1"]]);
+    let gate: Vec<_> = told(&o, Kind::Node).into_iter().filter(|n| n.2 == "gate").collect();
+    let of = |host| gate.iter().filter(|g| g.1 == host).map(|g| (g.0 / 500, g.3)).collect();
+    let all: [Vec<_>; 2] = [of("lvs1"), of("lvs2")];
+    // the last answer came after 20 s; the router is back after 35.5 s
+    assert_eq!(all[0].iter().map(|g| g.1).collect::<Vec<_>>(), ["up", "dead", "up"]);
+    assert_eq!(all[0][1..], [(48, "dead"), (72, "up")]);
+    assert_eq!(all[1], all[0]);
+}
+
+#[test]
+fn a_ping_node_that_never_answers_delays_the_start_until_initdead() {
+    let mut config = two_directors(40);
+    let first = both(&mut config).next().expect("a director");
+    first.pings = vec![PingNode { name: "gone".into(), addresses: vec![rip(9)] }];
+    first.initdead = Span::from_secs(14);
+    let o = run(&config);
+    // 14 s until it takes part, and then the pause for a node that starts: the other one is waiting
+    let all = holders(&o);
+    assert_eq!(all[1].1, ["lvs1"]);
+    assert!((15_000..26_000).contains(&all[1].0), "{all:?}");
+}
+
+#[test]
+fn the_connections_of_the_holder_are_told_to_the_other_director() {
+    let mut config = two_directors(60);
+    for daemon in both(&mut config) {
+        daemon.groups[0].resources.push(Resource {
+            text: "LVSSyncDaemonSwap::master".into(),
+            kind: ResourceKind::SyncDaemonSwap { interface: "eth0".into(), syncid: 0 },
+            fails: false,
+        });
+    }
+    config.faults = vec![fault("stop", program("lvs1", ProgramHarm::Stop), 20_000, 100_000)];
+    let o = run(&config);
+    let sync: Vec<_> = told(&o, Kind::Sync).iter().map(|s| (s.1, s.3)).collect();
+    assert_eq!(sync, [("lvs1", "master"), ("lvs1", "backup"), ("lvs2", "master")]);
+}
+
+#[test]
+fn a_frozen_host_is_like_a_frozen_daemon() {
+    let mut config = two_directors(80);
+    let what = FaultKind::Freeze { hosts: names(&["lvs1"]), ring: 256 };
+    config.faults = vec![fault("pause", what, 20_300, 12_000)];
+    let o = run(&config);
+    let all = sequence(&o);
+    // a host that stands still holds nothing
+    assert_eq!(all[..3], [vec!["lvs1"], vec![], vec!["lvs2"]]);
+    assert_eq!(all[3], ["lvs1", "lvs2"]);
+    assert_eq!(all.last(), Some(&vec!["lvs1"]));
+    assert_eq!(told(&o, Kind::Node).iter().filter(|s| s.3 == "returned").count(), 2);
 }
 
 #[test]

@@ -57,7 +57,8 @@ fn directors(one: KeepalivedConfig, two: KeepalivedConfig, seconds: u64) -> Worl
     }
 }
 
-fn pair(one: u8, two: u8, seconds: u64) -> WorldConfig {
+/// Two directors with these priorities.
+pub(crate) fn pair(one: u8, two: u8, seconds: u64) -> WorldConfig {
     directors(keepalived(vec![instance(one)]), keepalived(vec![instance(two)]), seconds)
 }
 

@@ -1,6 +1,7 @@
 //! Virtual routers: `vrrp_instance`, `vrrp_sync_group` and what they track.
 
 use super::{Schedules, has_interface, means_command, remark};
+use crate::diagnostic::Problem;
 use crate::import::commands::Findings;
 use crate::import::keepalived::{
     Address, Configuration, Garp, Instance, Script, Track as Kind, TrackFile as File,
@@ -54,6 +55,12 @@ pub(super) fn configure(
 fn instance(i: &Instance, host: &HostConfig, findings: &mut Findings) -> Option<VrrpInstance> {
     let interface = i.interface.as_ref()?;
     if i.vrid == 0 || !has_interface(host, interface, &i.place, findings) {
+        return None;
+    }
+    if interface == "lo" {
+        let message = format!("{}: a virtual router on `lo` reaches nobody: not simulated", i.name);
+        let label = "expected an interface with a cable";
+        findings.problems.push(Problem::new(&i.place, message, label));
         return None;
     }
     let devices = i.addresses.iter().chain(&i.excluded).filter_map(|a| a.interface.as_ref());

@@ -50,6 +50,8 @@ pub struct Report {
     pub compared: usize,
     /// What differs, in words.
     pub differences: Vec<String>,
+    /// What was not compared, and why.
+    pub notes: Vec<String>,
 }
 
 impl Report {

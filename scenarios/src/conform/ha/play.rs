@@ -1,7 +1,7 @@
 //! A case played in the simulated network, and looked at as the experimenter looked at the real one:
 //! states are polled, frames captured, requests made.
 
-use super::lab::{INTERFACE, PROBE, ROUTER, VIP};
+use super::lab::{INTERFACE, LONG, PROBE, ROUTER, VIP};
 use super::observed::{Advert, Announcement, Answer, Observed, Pool, Request};
 use crate::conform::paths::pcap::{self, Captured};
 use sim_core::config::{CaptureConfig, WorldConfig};
@@ -40,7 +40,7 @@ pub fn play(config: &WorldConfig, directors: &[String], end: Time) -> Result<Pla
     let mut seen = Observed::default();
     let mut now = Time::ZERO;
     while now < end {
-        now = now + POLL;
+        now += POLL;
         world.run_until(now);
         poll(&mut world, &config, directors, &mut seen);
     }
@@ -57,7 +57,8 @@ pub fn play(config: &WorldConfig, directors: &[String], end: Time) -> Result<Pla
     seen.adverts.sort_by_key(|a| a.at);
     seen.announcements.sort_by_key(|a| a.at);
     let observations = world.finish();
-    seen.requests = requests(&observations);
+    seen.requests = requests(&observations, PROBE);
+    seen.long = requests(&observations, LONG).pop().map(|r| r.answer);
     Ok(Played { seen, timeline: observations.timeline })
 }
 
@@ -135,11 +136,11 @@ fn sent(frame: &Captured, host: &str, seen: &mut Observed) {
     }
 }
 
-/// The requests of the client and what came of them, in order of their starts.
-fn requests(observations: &Observations) -> Vec<Request> {
+/// The requests of an application and what came of them, in order of their starts.
+fn requests(observations: &Observations, name: &str) -> Vec<Request> {
     let rows = observations.connections.iter().filter(|row| {
         let client = observations.clients.get(row.client as usize);
-        client.is_some_and(|c| c.name == PROBE)
+        client.is_some_and(|c| c.name == name)
     });
     let answer = |row: &sim_core::observe::ConnectionRow| match row.failure {
         None => {

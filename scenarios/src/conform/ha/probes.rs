@@ -9,18 +9,23 @@ pub const PATIENCE: Span = Span::from_millis(400);
 /// Least time from request to request.
 const PACE: Span = Span::from_millis(100);
 
-/// When requests began, from the recorded ones until `end`, which take at least `pace` each.
-pub fn starts(recorded: &[Request], pace: Option<Span>, end: Time) -> Vec<Time> {
-    let pace = pace.unwrap_or(PACE);
+/// When requests began, from the recorded ones until `end`. With `odd` there is one more in the first time
+/// in which they were served.
+pub fn starts(recorded: &[Request], odd: bool, end: Time) -> Vec<Time> {
+    let pace = PACE;
+    let mut more = odd;
     let mut starts = Vec::new();
     for (n, request) in recorded.iter().enumerate() {
         let step = if request.answer == Answer::TimedOut { PATIENCE.max(pace) } else { pace };
         let until = recorded.get(n + 1).map_or(end, |next| next.at);
         let mut at = request.at;
         starts.push(at);
+        if request.answer.is_served() && core::mem::take(&mut more) {
+            starts.push(at + Span::from_nanos(pace.as_nanos() / 2));
+        }
         // the next recorded request began when the one before it had ended
         while at + step + step <= until {
-            at = at + step;
+            at += step;
             starts.push(at);
         }
     }
@@ -40,8 +45,10 @@ mod tests {
             request(1250, Answer::Served("rs1".into())),
             request(1470, Answer::Refused),
         ];
-        let all = starts(&recorded, None, ms(1800));
+        let all = starts(&recorded, false, ms(1800));
         let wanted = [0, 400, 800, 1250, 1350, 1470, 1570, 1670].map(ms);
         assert_eq!(all, wanted);
+        let odd = [0, 400, 800, 1250, 1300, 1350, 1470, 1570, 1670].map(ms);
+        assert_eq!(starts(&recorded, true, ms(1800)), odd);
     }
 }

@@ -290,7 +290,7 @@ impl Network {
                 let router = self.free(net, 1);
                 self.segments[index].router.push(Net::new(router, net.len));
                 for d in 0..all.len() {
-                    let own = self.own(all, d, net);
+                    let own = Self::own(all, d, net);
                     let ip = own.unwrap_or_else(|| self.free(net, 101 + d as u128));
                     if own.is_none() {
                         self.guess(format!("{} has {ip} in {net}", all[d].name));
@@ -303,7 +303,7 @@ impl Network {
     }
 
     /// The address of a director in a network as its file states it, or as the file of the other one does.
-    fn own(&self, all: &[Facts], director: usize, net: Net) -> Option<IpAddr> {
+    fn own(all: &[Facts], director: usize, net: Net) -> Option<IpAddr> {
         let stated = all[director].own.iter().map(|(ip, _)| *ip);
         let mut stated = stated.filter(|ip| net.contains(*ip));
         if let Some(ip) = stated.next() {

@@ -232,7 +232,8 @@ impl Checker {
             self.retries = 0;
             return (self.judge(true, !was_up || first), again);
         }
-        if !was_up && !first {
+        let told = was_up || first;
+        if !told && !self.retries_while_down() {
             return (Meaning::Same, again);
         }
         if self.retries < self.config.retry {
@@ -240,7 +241,13 @@ impl Checker {
             return (Meaning::Same, self.config.delay_before_retry);
         }
         self.retries = 0;
-        (self.judge(false, true), again)
+        (self.judge(false, told), again)
+    }
+
+    /// Whether retries go on while the server is down, so that pauses alternate (recorded with TCP checks of
+    /// keepalived 2.2.7: a server down for 11 s was asked after 2, 1, 2, 1... s).
+    const fn retries_while_down(&self) -> bool {
+        matches!(self.config.kind, CheckerKind::Tcp | CheckerKind::Udp { .. } | CheckerKind::Ping)
     }
 
     fn judge(&mut self, up: bool, told: bool) -> Meaning {

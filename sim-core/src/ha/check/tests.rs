@@ -257,6 +257,32 @@ fn one_success_brings_a_server_up_and_one_failure_after_a_success_is_retried() {
 }
 
 #[test]
+fn a_tcp_check_goes_on_with_its_retries_while_the_server_is_down() {
+    // recorded with keepalived 2.2.7, delay_loop 2 s, connect_timeout 3 s: with a cable that was cut and with
+    // a process that was killed, the check that succeeded again came at such a time
+    let mut lab = Lab::new(&config(web(1)));
+    lab.run(at(26.0), dying(at(3.0), false, secs(3.0)));
+    let times: Vec<_> = lab.asked.iter().map(|a| a.0).collect();
+    // 4 and 8 fail; then 13, 17, 22, 26
+    assert_eq!(times, [0.0, 2.0, 4.0, 8.0, 13.0, 17.0, 22.0, 26.0].map(at));
+    assert_eq!(lab.removed(), Some(at(11.0)));
+    let mut lab = Lab::new(&config(web(1)));
+    lab.run(at(14.0), dying(at(3.0), true, secs(3.0)));
+    let times: Vec<_> = lab.asked.iter().map(|a| a.0).collect();
+    assert_eq!(times, [0.0, 2.0, 4.0, 5.0, 7.0, 8.0, 10.0, 11.0, 13.0, 14.0].map(at));
+}
+
+#[test]
+fn a_dns_check_has_no_retries_while_the_server_is_down() {
+    let mut check = checker(CheckerKind::Dns { name: ".".into() }, 11);
+    (check.delay_loop, check.delay_before_retry) = (secs(4.0), secs(1.0));
+    let mut lab = Lab::new(&config(lone(check)));
+    lab.run(at(12.0), |_, _| (Finding::Name(3), Span::ZERO));
+    let times: Vec<_> = lab.asked.iter().map(|a| a.0).collect();
+    assert_eq!(times, [0.0, 4.0, 8.0, 12.0].map(at));
+}
+
+#[test]
 fn the_pause_counts_from_the_end_of_a_check() {
     let mut lab = Lab::new(&config(web(1)));
     lab.run(at(9.0), |_, _| (Finding::Connected, secs(0.5)));

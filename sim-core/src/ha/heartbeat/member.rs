@@ -156,6 +156,24 @@ impl Peer {
     }
 }
 
+/// A ping node.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ping {
+    pub(super) state: NodeState,
+    /// Its last answer.
+    pub(super) last: Time,
+}
+
+impl Ping {
+    /// When it counts as dead, if it does not answer before.
+    pub(super) fn silent_at(&self, start: Time, limit: Span) -> Time {
+        if self.state == NodeState::Dead {
+            return Time::NEVER;
+        }
+        tick_after(start, self.last.max(start) + limit)
+    }
+}
+
 /// The first look at the members after a point.
 fn tick_after(start: Time, point: Time) -> Time {
     if point == Time::NEVER {

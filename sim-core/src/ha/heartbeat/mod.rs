@@ -8,6 +8,7 @@
 //! Source: heartbeat `heartbeat.c`, `hb_resource.c`; the order of messages and the pauses were checked with
 //! recordings of heartbeat 3.0.6.
 
+mod action;
 mod fence;
 mod member;
 mod message;
@@ -18,9 +19,10 @@ mod tests;
 
 use crate::config::HeartbeatConfig;
 use crate::engine::{Span, Stream, Time, Uniform};
+pub use action::{Action, FencingState, GroupState};
 use fence::Fence;
 pub use member::NodeState;
-use member::{ACKNOWLEDGED, Peer};
+use member::{ACKNOWLEDGED, Peer, Ping};
 pub use message::Hold;
 use message::{History, Message};
 use resource::Resources;
@@ -36,133 +38,6 @@ const RESTART_ALLOWANCE: Span = Span::from_secs(30);
 const PARTITION_GRACE: Span = Span::from_secs(2);
 /// From the last message about resources to the end of the processes, in two steps.
 const FAREWELL: Span = Span::from_secs(1);
-
-/// State of a resource group at a node, as its scripts say.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum GroupState {
-    /// Its resources are being started.
-    Acquiring,
-    /// All were started.
-    Held,
-    /// Its resources are being stopped.
-    Releasing,
-    /// All were stopped.
-    Released,
-    /// One could not be started.
-    Failed,
-}
-
-impl GroupState {
-    /// The word in what is told.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Acquiring => "acquiring",
-            Self::Held => "held",
-            Self::Releasing => "releasing",
-            Self::Released => "released",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// Progress of fencing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FencingState {
-    /// The device is asked.
-    Begun,
-    /// It says that it is done.
-    Done,
-    /// It has failed.
-    Failed,
-}
-
-/// What a daemon wants.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Action {
-    /// This message goes out by every medium.
-    Send(Vec<u8>),
-    /// A resource has been started.
-    Start {
-        /// Number of the group in `haresources`.
-        group: usize,
-        /// Number in the group.
-        resource: usize,
-    },
-    /// A resource has been stopped.
-    Stop {
-        /// Number of the group in `haresources`.
-        group: usize,
-        /// Number in the group.
-        resource: usize,
-    },
-    /// An address is announced by gratuitous ARP.
-    Announce {
-        /// Number of the group in `haresources`.
-        group: usize,
-        /// Number in the group.
-        resource: usize,
-        /// A reply, not a request.
-        reply: bool,
-        /// The first frame of the burst.
-        first: bool,
-    },
-    /// Power is cut.
-    Cut {
-        /// The host that hangs on the outlet.
-        host: String,
-    },
-    /// A connection to the fencing device is tried, see [`Heartbeat::device_reached`].
-    Reach,
-    /// The daemon has begun to send.
-    Began,
-    /// The daemon has ended.
-    Ended {
-        /// It starts again by itself.
-        restart: bool,
-    },
-    /// A member has another state.
-    Node {
-        /// The member.
-        node: String,
-        /// Its state.
-        state: NodeState,
-    },
-    /// A member that was declared dead was alive.
-    Partition {
-        /// The member.
-        node: String,
-    },
-    /// A status message came later than `warntime`.
-    Late {
-        /// Who sent it.
-        node: String,
-        /// Since the one before.
-        interval: Span,
-    },
-    /// A link has another state.
-    Medium {
-        /// The member at its other end.
-        node: String,
-        /// Number of the medium in the configuration.
-        medium: usize,
-        /// Whether packets come by it.
-        up: bool,
-    },
-    /// A group has another state at this node.
-    Group {
-        /// Its number in `haresources`.
-        group: usize,
-        /// Its state.
-        state: GroupState,
-    },
-    /// Fencing goes on.
-    Fencing {
-        /// The member.
-        node: String,
-        /// How far it is.
-        state: FencingState,
-    },
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Life {
@@ -207,6 +82,7 @@ pub struct Heartbeat {
     announced: Span,
     change: Time,
     peers: Vec<Peer>,
+    pings: Vec<Ping>,
     /// Every other member was heard or declared dead.
     met: bool,
     resources: Resources,
@@ -239,6 +115,7 @@ impl Heartbeat {
             announced: config.deadtime,
             change: Time::NEVER,
             peers,
+            pings: vec![Ping::default(); config.pings.len()],
             met: false,
             resources: Resources::default(),
             scripts,
@@ -345,6 +222,20 @@ impl Heartbeat {
         self.fence.reached();
     }
 
+    /// A ping node has answered.
+    pub fn ping_answered(&mut self, now: Time, node: usize, out: &mut Vec<Action>) {
+        let Some(ping) = self.pings.get_mut(node) else { return };
+        if self.life != Life::Running {
+            return;
+        }
+        ping.last = now;
+        if core::mem::replace(&mut ping.state, NodeState::Up) != NodeState::Up {
+            let node = self.config.pings[node].name.clone();
+            out.push(Action::Node { node, state: NodeState::Up });
+            self.meet(now, out);
+        }
+    }
+
     /// The next point at which [`Heartbeat::wake`] has something to do.
     pub fn next_deadline(&self) -> Time {
         // send_arp does not need the daemon
@@ -362,8 +253,10 @@ impl Heartbeat {
                 let fence = self.fence.next_deadline();
                 let initial = (!self.met).then_some(self.config.initdead);
                 let silent = self.peers.iter().map(|p| p.silent_at(self.start, initial));
+                let limit = initial.unwrap_or(self.config.deadping);
+                let pings = self.pings.iter().map(|p| p.silent_at(self.start, limit));
                 let requests = self.peers.iter().map(|p| p.request);
-                let peers = silent.chain(requests).min().unwrap_or(Time::NEVER);
+                let peers = silent.chain(pings).chain(requests).min().unwrap_or(Time::NEVER);
                 first.min(fence).min(peers).min(self.resources.next_deadline())
             }
         }
@@ -393,6 +286,7 @@ impl Heartbeat {
             self.send_status(now, out);
         }
         self.look_for_silence(now, out);
+        self.look_for_silent_pings(now, out);
         self.resource_deadline(now, out);
         self.fence_deadline(now, out);
         self.shutdown_deadline(now, out);
@@ -405,6 +299,7 @@ impl Heartbeat {
             out.push(Action::Late { node: self.config.node.clone(), interval });
         }
         self.send_status(now, out);
+        out.extend((0..self.pings.len()).map(|node| Action::Ping { node }));
         self.next_status += self.config.keepalive;
         if self.next_status <= now {
             self.next_status = now + self.config.keepalive;
@@ -413,7 +308,7 @@ impl Heartbeat {
         for i in 0..self.peers.len() {
             let p = &self.peers[i];
             if !self.met && p.state.alive() && !p.answered {
-                self.send(now, &[("t", "reqnodes"), ("dest", &self.peers[i].name.clone())], out);
+                self.send(&[("t", "reqnodes"), ("dest", &self.peers[i].name.clone())], out);
             }
         }
     }
@@ -439,6 +334,7 @@ impl Heartbeat {
         for p in &mut self.peers {
             *p = Peer::new(&p.name, links, self.config.deadtime);
         }
+        self.pings.fill(Ping::default());
         out.push(Action::Began);
         self.state = NodeState::Init;
         self.send_status(now, out);
@@ -452,11 +348,11 @@ impl Heartbeat {
         self.last_status = now;
         let dt = format!("{:x}", self.announced.as_nanos() / 1_000_000);
         let fields = [("t", "status"), ("st", self.state.name()), ("dt", &dt), ("protocol", "1")];
-        self.send(now, &fields, out);
+        self.send(&fields, out);
     }
 
     /// Sends a numbered message.
-    fn send(&mut self, _now: Time, fields: &[(&str, &str)], out: &mut Vec<Action>) {
+    fn send(&mut self, fields: &[(&str, &str)], out: &mut Vec<Action>) {
         self.seq += 1;
         if self.seq % ACKNOWLEDGED == self.acknowledged {
             let own = self.config.node.clone();
@@ -484,8 +380,7 @@ impl Heartbeat {
         if self.life != Life::Running {
             return;
         }
-        let key = self.config.key.clone();
-        let Some(message) = Message::read(bytes, &key) else {
+        let Some(message) = Message::read(bytes, &self.config.key) else {
             self.rejected += 1;
             return;
         };
@@ -515,14 +410,13 @@ impl Heartbeat {
 
     /// A message of a start of a member: `false` if that start is over.
     fn known_generation(&mut self, from: usize, generation: u64) -> bool {
-        let fresh = self.stream.next_u64() % ACKNOWLEDGED;
         let peer = &mut self.peers[from];
         match peer.generation {
             Some(known) if known == generation => return true,
             Some(known) if known > generation => return false,
             _ => {}
         }
-        peer.acknowledged = fresh;
+        peer.acknowledged = self.stream.next_u64() % ACKNOWLEDGED;
         let restarted = peer.generation.replace(generation).is_some();
         peer.forget_numbers();
         if restarted {
@@ -543,7 +437,7 @@ impl Heartbeat {
                 let list = self.config.nodes.join(" ");
                 let dest = self.peers[from].name.clone();
                 let fields = [("t", "repnodes"), ("dest", dest.as_str()), ("nodelist", &list)];
-                self.send(now, &fields, out);
+                self.send(&fields, out);
             }
             "repnodes" => {
                 self.peers[from].answered = true;
@@ -563,28 +457,29 @@ impl Heartbeat {
     fn take_status(&mut self, now: Time, from: usize, message: Message<'_>, out: &mut Vec<Action>) {
         let Some(state) = message.get("st").and_then(NodeState::of) else { return };
         let peer = &mut self.peers[from];
-        let node = peer.name.clone();
         let before = peer.state;
         let interval = now.saturating_since(peer.last);
         if matches!(before, NodeState::Up | NodeState::Active | NodeState::Dead)
             && peer.last >= self.start
             && interval > self.config.warntime
         {
-            out.push(Action::Late { node: node.clone(), interval });
+            out.push(Action::Late { node: peer.name.clone(), interval });
         }
         peer.last = now;
         if let Some(dt) = message.number("dt") {
             peer.dead_after = Span::from_millis(dt.min(Span::MAX.as_nanos() / 1_000_000));
         }
         peer.state = state;
+        if before == state {
+            return;
+        }
         if before == NodeState::Dead {
             self.returned(now, from, out);
         }
-        if before != state {
-            out.push(Action::Node { node: node.clone(), state });
-        }
+        let node = self.peers[from].name.clone();
+        out.push(Action::Node { node: node.clone(), state });
         if before == NodeState::Unknown && !self.met {
-            self.send(now, &[("t", "reqnodes"), ("dest", &node)], out);
+            self.send(&[("t", "reqnodes"), ("dest", &node)], out);
         }
     }
 
@@ -594,7 +489,7 @@ impl Heartbeat {
         out.push(Action::Partition { node: node.clone() });
         if from == 0 {
             let fields = [("t", "stonith"), ("node", node.as_str()), ("result", "unneeded")];
-            self.send(now, &fields, out);
+            self.send(&fields, out);
             self.resources.peer_restarted();
         }
         if self.shutdown == Shutdown::None {
@@ -615,27 +510,41 @@ impl Heartbeat {
             }
             let initial = (!self.met).then_some(self.config.initdead);
             let silent = self.peers[i].is_silent(now, self.start, initial);
-            let node = self.peers[i].name.clone();
             if silent {
                 let peer = &mut self.peers[i];
                 peer.state = NodeState::Dead;
                 peer.forget_numbers();
-                out.push(Action::Node { node: node.clone(), state: NodeState::Dead });
+                let node = peer.name.clone();
+                out.push(Action::Node { node, state: NodeState::Dead });
                 self.meet(now, out);
                 if i == 0 {
                     self.peer_died(now, out);
                 }
             }
             for medium in self.peers[i].dead_links(now) {
-                out.push(Action::Medium { node: node.clone(), medium, up: false });
+                let node = self.peers[i].name.clone();
+                out.push(Action::Medium { node, medium, up: false });
             }
         }
+    }
+
+    /// Ping nodes that have not answered for too long.
+    fn look_for_silent_pings(&mut self, now: Time, out: &mut Vec<Action>) {
+        for (ping, config) in self.pings.iter_mut().zip(&self.config.pings) {
+            let limit = if self.met { self.config.deadping } else { self.config.initdead };
+            if ping.state != NodeState::Dead && ping.silent_at(self.start, limit) <= now {
+                ping.state = NodeState::Dead;
+                out.push(Action::Node { node: config.name.clone(), state: NodeState::Dead });
+            }
+        }
+        self.meet(now, out);
     }
 
     /// Takes part as soon as every other member was heard or declared dead.
     fn meet(&mut self, now: Time, out: &mut Vec<Action>) {
         let known = |p: &Peer| p.answered || p.state == NodeState::Dead;
-        if self.met || !self.peers.iter().all(known) {
+        let answered = |p: &Ping| p.state != NodeState::Unknown;
+        if self.met || !self.peers.iter().all(known) || !self.pings.iter().all(answered) {
             return;
         }
         self.met = true;
@@ -674,7 +583,7 @@ impl Heartbeat {
 
     /// Every resource was given up: the others are told.
     fn gave_up(&mut self, now: Time, out: &mut Vec<Action>) {
-        self.send(now, &[("t", "shutdone"), ("st", "dead")], out);
+        self.send(&[("t", "shutdone"), ("st", "dead")], out);
         self.shutdown = Shutdown::Farewell(now + FAREWELL);
     }
 }

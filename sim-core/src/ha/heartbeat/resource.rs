@@ -123,7 +123,7 @@ impl Heartbeat {
             }
             return;
         }
-        self.send(now, &[("t", "starting")], out);
+        self.send(&[("t", "starting")], out);
         if self.peers.is_empty() {
             self.take_own(now, out);
         } else if self.resources.peer_started {
@@ -133,7 +133,7 @@ impl Heartbeat {
 
     /// The other node has told that it starts.
     fn answer_start(&mut self, now: Time, out: &mut Vec<Action>) {
-        self.send_hold(now, "", out);
+        self.send_hold("", out);
         let r = &mut self.resources;
         if r.phase == Phase::Starting && r.timer == Time::NEVER {
             r.timer = now + REQUEST_DELAY;
@@ -141,20 +141,20 @@ impl Heartbeat {
     }
 
     /// Says what this node holds.
-    fn send_hold(&mut self, now: Time, info: &str, out: &mut Vec<Action>) {
+    fn send_hold(&mut self, info: &str, out: &mut Vec<Action>) {
         let stable = if self.resources.stable { "1" } else { "0" };
         let hold = self.resources.hold.name();
         let fields = [("t", "resource"), ("rsc_hold", hold), ("rtype", "full")];
         let fields = [fields[0], fields[1], fields[2], ("isstable", stable), ("info", info)];
         let count = if info.is_empty() { 4 } else { 5 };
-        self.send(now, &fields[..count], out);
+        self.send(&fields[..count], out);
     }
 
     /// The node takes what prefers it.
     fn take_own(&mut self, now: Time, out: &mut Vec<Action>) {
         let r = &mut self.resources;
         (r.phase, r.stable, r.hold.local, r.timer) = (Phase::Settled, true, true, Time::NEVER);
-        self.send_hold(now, "", out);
+        self.send_hold("", out);
         self.scripts.query(now, &self.config);
     }
 
@@ -208,13 +208,13 @@ impl Heartbeat {
             // the other node has what this one released
             r.stable = true;
         }
-        self.send_hold(now, "", out);
+        self.send_hold("", out);
         if starting && !said.foreign {
             self.take_own(now, out);
         } else if starting {
             let r = &mut self.resources;
             (r.phase, r.stable, r.timer) = (Phase::Settled, true, Time::NEVER);
-            self.send_hold(now, "", out);
+            self.send_hold("", out);
         } else {
             self.offer_failback(now, out);
         }
@@ -240,12 +240,12 @@ impl Heartbeat {
             return false;
         }
         r.standby = Standby::Asked(now + STANDBY_REPLY);
-        self.send_ask("foreign", "me", now, out);
+        self.send_ask("foreign", "me", out);
         true
     }
 
-    fn send_ask(&mut self, what: &str, info: &str, now: Time, out: &mut Vec<Action>) {
-        self.send(now, &[("t", "ask_resources"), ("rsc_hold", what), ("info", info)], out);
+    fn send_ask(&mut self, what: &str, info: &str, out: &mut Vec<Action>) {
+        self.send(&[("t", "ask_resources"), ("rsc_hold", what), ("info", info)], out);
     }
 
     /// A step of going standby.
@@ -257,13 +257,13 @@ impl Heartbeat {
         match (message.get("info"), r.standby) {
             (Some("me"), Standby::None) if r.stable => {
                 r.standby = Standby::Promised(now + STANDBY_MOVE);
-                self.send_ask("foreign", "other", now, out);
+                self.send_ask("foreign", "other", out);
             }
             (Some("other"), Standby::Asked(_)) => {
                 r.standby = Standby::Releasing;
                 (r.hold.local, r.hold.foreign) = (true, false);
                 (r.stable, r.peer_stable) = (false, false);
-                self.send_hold(now, "standby", out);
+                self.send_hold("standby", out);
                 let groups = foreign_groups(&self.config);
                 self.scripts.release(now, Purpose::StandbyRelease, groups);
             }
@@ -275,7 +275,7 @@ impl Heartbeat {
             (Some("done"), Standby::Waiting(_)) => {
                 r.standby = Standby::None;
                 r.stable = true;
-                self.send_hold(now, "", out);
+                self.send_hold("", out);
             }
             // heartbeat says "Ignored standby message"
             _ => {}
@@ -337,22 +337,22 @@ impl Heartbeat {
         r.standby = Standby::None;
         r.failback = Time::NEVER;
         if free {
-            self.send_stonith("unneeded", now, out);
+            self.send_stonith("unneeded", out);
             if !took {
                 self.take_over(now);
             }
         } else if self.config.stonith.is_some() {
             self.fence.begin(now);
         } else {
-            self.send_stonith("n_stnth", now, out);
+            self.send_stonith("n_stnth", out);
             self.take_over(now);
         }
     }
 
-    fn send_stonith(&mut self, result: &str, now: Time, out: &mut Vec<Action>) {
+    fn send_stonith(&mut self, result: &str, out: &mut Vec<Action>) {
         let Some(peer) = self.peers.first() else { return };
         let node = peer.name.clone();
-        self.send(now, &[("t", "stonith"), ("node", &node), ("result", result)], out);
+        self.send(&[("t", "stonith"), ("node", &node), ("result", result)], out);
     }
 
     /// Takes everything.
@@ -381,7 +381,7 @@ impl Heartbeat {
         let r = &mut self.resources;
         *r = Resources { phase: r.phase, ..Default::default() };
         if !legacy {
-            self.send_hold(now, "shutdown", out);
+            self.send_hold("shutdown", out);
         }
         self.scripts.release(now, Purpose::GiveUp, 0..self.config.groups.len());
     }
@@ -396,7 +396,7 @@ impl Heartbeat {
                 let own = if gave { "yes" } else { "no" };
                 let fields = [("t", "ip-request-resp"), ("dest", dest.as_str())];
                 let answer = [("ipaddr", text.as_str()), ("weown", own), ("ok", "OK")];
-                self.send(now, &[fields.as_slice(), &answer].concat(), out);
+                self.send(&[fields.as_slice(), &answer].concat(), out);
             }
             Said::Standby if !self.ending() => {
                 self.ask_standby(now, out);
@@ -415,13 +415,13 @@ impl Heartbeat {
     fn request(&mut self, now: Time, group: usize, out: &mut Vec<Action>) {
         let text = self.text(group);
         if self.legacy() && self.peer_alive() {
-            self.send(now, &[("t", "ip-request"), ("ipaddr", &text)], out);
+            self.send(&[("t", "ip-request"), ("ipaddr", &text)], out);
             return;
         }
         let own = self.config.node.clone();
         let fields = [("t", "ip-request-resp"), ("dest", own.as_str()), ("ipaddr", &text)];
         let fields = [fields[0], fields[1], fields[2], ("weown", "yes"), ("ok", "OK")];
-        self.send(now, &fields, out);
+        self.send(&fields, out);
         self.scripts.acquire(now, &self.config, Purpose::Acquire, core::iter::once(group));
     }
 
@@ -433,16 +433,16 @@ impl Heartbeat {
         }
         match purpose {
             Purpose::Query if !self.legacy() && !self.ending() => {
-                self.send_hold(now, "req_our_resources()", out);
+                self.send_hold("req_our_resources()", out);
             }
             Purpose::TakeOver if !self.legacy() => {
                 let fields = [("t", "resource"), ("rsc_hold", "foreign"), ("info", "mach_down")];
-                self.send(now, &fields, out);
+                self.send(&fields, out);
             }
             Purpose::StandbyAcquire(all) => self.acquired(now, all, out),
             Purpose::StandbyRelease => {
                 self.resources.standby = Standby::Waiting(now + STANDBY_MOVE);
-                self.send_ask("foreign", "done", now, out);
+                self.send_ask("foreign", "done", out);
             }
             Purpose::GiveUp => self.gave_up(now, out),
             Purpose::Query | Purpose::TakeOver | Purpose::Acquire | Purpose::Give(_) => {}
@@ -453,8 +453,8 @@ impl Heartbeat {
     fn acquired(&mut self, now: Time, all: bool, out: &mut Vec<Action>) {
         if all {
             if !self.legacy() {
-                self.send_hold(now, "", out);
-                self.send_ask("all", "done", now, out);
+                self.send_hold("", out);
+                self.send_ask("all", "done", out);
             }
             if !self.ending() {
                 self.mach_down(now);
@@ -464,8 +464,8 @@ impl Heartbeat {
         self.resources.standby = Standby::None;
         self.resources.hold.local = true;
         self.resources.stable = true;
-        self.send_hold(now, "", out);
-        self.send_ask("foreign", "done", now, out);
+        self.send_hold("", out);
+        self.send_ask("foreign", "done", out);
     }
 
     /// Pauses of the resource protocol that are over.
@@ -475,7 +475,7 @@ impl Heartbeat {
             if self.resources.phase == Phase::Starting {
                 self.take_own(now, out);
             } else if !self.ending() {
-                self.send_hold(now, "", out);
+                self.send_hold("", out);
             }
         }
         if self.resources.failback <= now {
@@ -490,7 +490,7 @@ impl Heartbeat {
             Standby::Waiting(at) if at <= now => {
                 self.resources.standby = Standby::None;
                 self.resources.stable = true;
-                self.send_hold(now, "", out);
+                self.send_hold("", out);
             }
             _ => {}
         }
@@ -527,12 +527,12 @@ impl Heartbeat {
             match state {
                 FencingState::Begun => {}
                 FencingState::Done => {
-                    self.send_stonith("OK", now, out);
+                    self.send_stonith("OK", out);
                     if !self.peer_alive() {
                         self.take_over(now);
                     }
                 }
-                FencingState::Failed => self.send_stonith("bad", now, out),
+                FencingState::Failed => self.send_stonith("bad", out),
             }
         }
     }

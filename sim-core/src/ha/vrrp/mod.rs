@@ -162,6 +162,10 @@ pub struct Vrrp {
     leads_sync: Option<usize>,
 }
 
+/// keepalived reads the clock when it has read an advert, so the timer that it sets then is a little later than
+/// one that another set when it sent. Of two masters that hear each other the sender stays ahead.
+const READ: Span = Span::from_micros(1);
+
 impl Vrrp {
     /// The machine of a configuration, not started.
     pub fn new(config: &VrrpConfig) -> Self {
@@ -410,7 +414,7 @@ impl Vrrp {
         let n = &mut self.instances[instance];
         // be it dropped or answered, what a master hears puts off its next advert (vrrp_dispatcher_read)
         if before == State::Master && n.state == State::Master && !n.config.lower_prio_no_advert {
-            n.timer = now + micros(n.interval_us);
+            n.timer = now + micros(n.interval_us) + READ;
         }
     }
 

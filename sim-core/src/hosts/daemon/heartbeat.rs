@@ -20,6 +20,9 @@ const FIRST_PORT: u16 = 32_768;
 const PORTS: u16 = 28_232;
 /// Messages that the sockets of a frozen process keep: 212,992 bytes (`net.core.rmem_default`) of 768 each.
 const SOCKET_KEEPS: usize = 277;
+/// Who asks: for the fencing device, and for the ping nodes in turn.
+const DEVICE: u32 = 0;
+const FIRST_PING: u32 = 1;
 /// The watchdog fires so long after the dead time.
 const WATCHDOG_MARGIN: Span = Span::from_millis(10);
 
@@ -243,13 +246,31 @@ impl Host {
         });
     }
 
-    /// What came of the connection to the fencing device.
-    pub(super) fn heartbeat_found(&mut self, fab: &mut Fabric, finding: Finding) {
-        self.with_heartbeat(fab, |d, _| {
-            if finding == Finding::Connected {
-                d.machine.device_reached();
+    /// What came of the connection to the fencing device, or of an echo request to a ping node.
+    pub(super) fn heartbeat_found(&mut self, fab: &mut Fabric, caller: u32, finding: Finding) {
+        self.with_heartbeat(fab, |d, fab| match finding {
+            Finding::Connected => d.machine.device_reached(),
+            Finding::Echo => {
+                let node = (caller as usize).wrapping_sub(FIRST_PING as usize);
+                d.machine.ping_answered(fab.now, node, &mut d.actions);
             }
+            _ => {}
         });
+    }
+
+    /// Sends an echo request to every address of a ping node.
+    fn ping(&mut self, fab: &mut Fabric, node: usize) {
+        let Some(daemon) = &self.daemons.heartbeat else { return };
+        let config = daemon.machine.config();
+        let timeout = config.deadping;
+        for target in config.pings[node].addresses.clone() {
+            let question = Question::Echo;
+            let target = (target, 0);
+            let inquiry = Inquiry { question, target, source: None, source_port: None, timeout };
+            // what fails at once is not answered
+            let caller = (Process::Heartbeat, FIRST_PING + node as u32);
+            let _ = self.ask_server(fab, caller, &inquiry);
+        }
     }
 
     /// A datagram to a port of heartbeat: `false` if nobody listens.
@@ -318,6 +339,7 @@ impl Host {
                 }
                 Action::Cut { host } => self.cut(fab, &host),
                 Action::Reach => self.reach_device(fab),
+                Action::Ping { node } => self.ping(fab, node),
                 told => self.heartbeat_tells(fab, told),
             }
         }
@@ -457,7 +479,7 @@ impl Host {
         let question = Question::Connect;
         let inquiry = Inquiry { question, target, source: None, source_port: None, timeout };
         // what fails at once is not reached
-        let _ = self.ask_server(fab, (Process::Heartbeat, 0), &inquiry);
+        let _ = self.ask_server(fab, (Process::Heartbeat, DEVICE), &inquiry);
         self.tcp_output(fab);
     }
 

@@ -158,6 +158,11 @@ impl Daemons {
         self.vrrp.as_deref()
     }
 
+    /// Whether datagrams may be for heartbeat.
+    pub(super) const fn has_heartbeat(&self) -> bool {
+        self.heartbeat.is_some()
+    }
+
     /// Whether a program takes what is sent to a group on an interface.
     pub(super) fn listen(&self, interface: u16, group: IpAddr) -> bool {
         self.heartbeat.as_ref().is_some_and(|h| h.listens(interface, group))
@@ -292,7 +297,7 @@ impl Host {
     fn probe_found(&mut self, fab: &mut Fabric, process: Process, caller: u32, finding: Finding) {
         match process {
             Process::Keepalived => self.checker_found(fab, caller, finding),
-            Process::Heartbeat => self.heartbeat_found(fab, finding),
+            Process::Heartbeat => self.heartbeat_found(fab, caller, finding),
             Process::Ldirectord => self.ldirectord_found(fab, caller, finding),
         }
     }

@@ -196,3 +196,22 @@ fn a_server_that_hangs_accepts_connections_but_answers_no_request() {
         harmed(&http(false), Health { factor: 4000.0, ..Health::default() }).expect("one");
     assert_eq!(what, "timed out");
 }
+
+#[test]
+fn with_ha_suspend_nobody_is_asked_while_the_address_is_elsewhere() {
+    let mut config = tcp();
+    pool(&mut config).ha_suspend = true;
+    config.hosts[DIRECTOR].interfaces[0].addresses.pop();
+    cut(&mut config, 1, 5.0, 100.0);
+    let mut world = build(&config);
+    run_to(&mut world, 60.0);
+    assert_eq!(members(&mut world), [(rip(1), 1), (rip(2), 1)]);
+    assert_eq!(world.hosts()[RS1 + 1].tcp.counters().passive_opens, 0);
+    world.at_host(DIRECTOR, |h, fab| {
+        h.ip.add_address(&mut fab.book, 0, address(VIP, 32), false);
+        h.checker_address(VIP, true);
+    });
+    run_to(&mut world, 70.0);
+    assert_eq!(members(&mut world), [(rip(2), 1)]);
+    assert!(world.hosts()[RS1 + 1].tcp.counters().passive_opens > 3);
+}

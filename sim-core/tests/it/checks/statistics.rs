@@ -76,7 +76,7 @@ fn a_lossy_link_takes_a_server_out_as_often_as_the_retries_let_it() {
     let (q, all) = (0.2_f64, 10_000.0);
     for retry in 0..3 {
         let count = flaps(retry);
-        let rounds = q.powi(1 + retry as i32);
+        let rounds: f64 = (0..=retry).map(|_| q).product();
         // checks that are retried and servers that are down take their time
         let expected = all * rounds / (1.0 + 0.25 * q + 1.25 * rounds);
         let spread = 4.0 * expected.sqrt() + 0.06 * expected;

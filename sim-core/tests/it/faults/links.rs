@@ -218,3 +218,17 @@ fn a_fault_without_an_end_lasts() {
     config.faults = vec![forever];
     assert_eq!(served(&run(&config)), all_but(5..9));
 }
+
+#[test]
+fn what_is_flooded_for_others_takes_no_room_in_the_ring_of_a_frozen_host() {
+    let mut config = two_switches();
+    // nothing is learned for long: every frame is flooded
+    config.switches.iter_mut().for_each(|s| s.ageing = Span::from_nanos(1));
+    let what = FaultKind::Freeze { hosts: names(&["c"]), ring: 8 };
+    config.faults = vec![fault("freeze", what, 450, 400)];
+    let o = run(&config);
+    assert_eq!(dropped(&o, "c", "ring_full"), 0);
+    assert!(dropped(&o, "c", "other_host") > 30);
+    // the last of those that waited is answered in time
+    assert_eq!(answered(&config), [20, 17, 20]);
+}

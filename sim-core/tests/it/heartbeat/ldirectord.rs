@@ -52,7 +52,7 @@ fn killed(host: &str, from: u64, lasts: u64) -> FaultConfig {
 /// What became of real servers, after a point: milliseconds since it, server, weight.
 fn pool(o: &Observations, from: u64) -> Vec<(u64, &str, &str)> {
     let all = told(o, Kind::Pool).into_iter().filter(|p| p.0 >= from);
-    all.map(|p| (p.0 - from, p.2.rsplit(' ').next().unwrap(), p.3)).collect()
+    all.map(|p| (p.0 - from, p.2.rsplit(' ').next().unwrap_or(p.2), p.3)).collect()
 }
 
 const FIRST: &str = "192.168.10.11:80";

@@ -6,9 +6,9 @@ use crate::conform::ha::course::{
     PoolChange, Reign, bursts_of, pool_changes, reigns, without_short,
 };
 use crate::conform::ha::interval::{Interval, JITTER, PERIODIC, Report};
-use crate::conform::ha::observed::{Burst, Observed, Outage};
+use crate::conform::ha::observed::{Answer, Burst, Observed, Outage, Request};
 use sim_core::engine::{Span, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Adverts by which a reign may be longer or shorter: a clock that drifts by the jitter of each advert.
 const ADVERTS: usize = 1;
@@ -16,6 +16,14 @@ const ADVERTS: usize = 1;
 const CALM: Span = Span::from_millis(150);
 /// Time between two requests of the client, in seconds.
 const REQUEST: f64 = 0.1;
+/// Longest time that the client waits for an answer, in seconds: an outage in which it waited ends with the
+/// request that was under way.
+const PATIENCE: f64 = 0.4;
+/// Timers of a second and more run up to so much late on a kernel with 100 ticks a second, in seconds: those
+/// of neighbours and of TCP, by which a host that is back is found.
+const TICKS: f64 = 0.08;
+/// Time-outs for which a recording shows no reason last no longer than this.
+const STUMBLE: Span = Span::from_secs(1);
 /// Differences at the end of a recording that are no longer than this are not looked at.
 const END: Span = Span::from_millis(150);
 
@@ -92,6 +100,7 @@ pub fn compare(case: &Case, recorded: &Side, simulated: &Side, interval: Span) -
     c.announcements();
     c.pools();
     c.outages();
+    c.long_connection();
     report
 }
 
@@ -160,7 +169,64 @@ impl Comparison<'_> {
         recorded.into_iter().zip(simulated).collect()
     }
 
+    /// Two masters that hear each other and obey neither put each other's adverts off: whose timer runs out
+    /// first is decided by less than a millisecond, again and again. Then all their adverts together are
+    /// those of one master.
+    fn silencing(&self) -> bool {
+        let pause = Span::from_nanos(self.interval.as_nanos() * 5 / 2);
+        let holds = |side: &Side, host: &str| {
+            side.seen.holders.iter().rfind(|h| h.1 == host).is_some_and(|h| h.2)
+        };
+        let routers = self.recorded.routers();
+        let silent = |side: &Side, host: &String| {
+            let last = side.reigns_of(host).last().map(|r| (r.priority, r.last()));
+            holds(side, host)
+                && last.is_some_and(|(priority, at)| {
+                    priority > 0 && self.case.end.saturating_since(at) > pause
+                })
+        };
+        let all = |side: &Side| routers.iter().all(|h| holds(side, h));
+        let one = |side: &Side| routers.iter().any(|h| silent(side, h));
+        all(self.recorded) && all(self.simulated) && one(self.recorded) && one(self.simulated)
+    }
+
+    /// The adverts of all hosts as those of one.
+    fn together(&mut self) {
+        let merged = |side: &Side| {
+            let mut all: Vec<Time> = side.reigns.iter().flat_map(|r| r.adverts.clone()).collect();
+            all.sort();
+            all.retain(|at| *at <= self.case.end);
+            all
+        };
+        let (theirs, ours) = (merged(self.recorded), merged(self.simulated));
+        self.report.compared += theirs.len();
+        if theirs.len().abs_diff(ours.len()) > ADVERTS {
+            let text =
+                format!("recorded {} adverts of both, simulated {}", theirs.len(), ours.len());
+            self.report.differences.push(text);
+        }
+        let average = |all: &[Time]| {
+            // the first adverts of both are what they begin with
+            let all = all.get(1..).unwrap_or_default();
+            let span = all.last()?.saturating_since(*all.first()?).as_secs_f64();
+            Some(span / (all.len().max(2) - 1) as f64)
+        };
+        if let (Some(r), Some(s)) = (average(&theirs), average(&ours)) {
+            let name = "from advert to advert of both, on average";
+            self.report.interval(Interval::new(name, r, s).within(PERIODIC));
+        }
+        self.report.notes.push(
+            "two masters hear each other and obey neither: which of them is silent is chance, so their \
+             adverts are compared together"
+                .to_owned(),
+        );
+    }
+
     fn adverts(&mut self) {
+        if self.silencing() {
+            self.together();
+            return;
+        }
         for host in self.recorded.routers() {
             let of = |side: &Side| side.reigns_of(&host).into_iter().cloned().collect::<Vec<_>>();
             let both = (of(self.recorded), of(self.simulated));
@@ -232,12 +298,17 @@ impl Comparison<'_> {
                 && r.router == reign.router
                 && (r.priority == 0 || r.priority >= reign.priority)
         };
+        // whoever obeys an advert waits for three more; one that is nearer was not obeyed
+        let wait = Span::from_nanos(self.interval.as_nanos() * 2);
         let last = side
             .reigns
             .iter()
             .filter(obeyed)
             .filter_map(|r| {
                 let at = r.adverts.iter().rfind(|a| **a < heard_until)?;
+                if r.priority > 0 && begin.saturating_since(*at) < wait {
+                    return None;
+                }
                 Some((format!("last advert of {}, priority {},", r.host, r.priority), *at))
             })
             .max_by_key(|(_, at)| *at);
@@ -305,9 +376,9 @@ impl Comparison<'_> {
     }
 
     fn pools(&mut self) {
-        let hosts: BTreeMap<(String, Option<String>), ()> =
-            self.recorded.pools.iter().map(|c| ((c.host.clone(), c.server.clone()), ())).collect();
-        for (host, server) in hosts.into_keys() {
+        let hosts: BTreeSet<(String, Option<String>)> =
+            self.recorded.pools.iter().map(|c| (c.host.clone(), c.server.clone())).collect();
+        for (host, server) in hosts {
             let of = |side: &Side| {
                 let same = |c: &&PoolChange| c.host == host && c.server == server;
                 side.pools.iter().filter(same).cloned().collect::<Vec<_>>()
@@ -344,21 +415,74 @@ impl Comparison<'_> {
         let Some(event) = event else { return };
         let server = theirs.server.as_deref().unwrap_or_default();
         let name = format!("{}: \"{}\" to {server} {word}", theirs.host, short(&event.what));
-        self.interval(&name, (event.at, theirs.at), (event.at, ours.at));
+        let [r, s] = [theirs, ours].map(|c| seconds(c.at) - seconds(event.at));
+        let found_again = super::plan::heals(&event.what);
+        let limit = if found_again { JITTER + TICKS } else { JITTER };
+        self.report.interval(Interval::new(name, r, s).within(limit));
     }
 
     fn outages(&mut self) {
-        let both = (self.recorded.outages.clone(), self.simulated.outages.clone());
+        let mut theirs = self.recorded.outages.clone();
+        if theirs.len() > self.simulated.outages.len() {
+            theirs.retain(|o| !self.is_stumble(o));
+        }
+        let both = (theirs, self.simulated.outages.clone());
         let word = |_: &Outage| "an outage".to_owned();
         let pairs = self.pairs("the client", both, |o| o.begin, word);
         for (n, (theirs, ours)) in pairs.into_iter().enumerate() {
             let edges = [("begins", theirs.begin, ours.begin), ("ends", theirs.end, ours.end)];
             for (word, r, s) in edges {
                 let name = format!("client: outage {} {word}", n + 1);
-                let edge = Interval::new(name, seconds(r), seconds(s)).within(JITTER + REQUEST);
-                self.report.interval(edge);
+                let waited = word == "ends" && self.waits(&theirs);
+                let limit = JITTER + if waited { PATIENCE } else { REQUEST };
+                self.report.interval(Interval::new(name, seconds(r), seconds(s)).within(limit));
             }
         }
+    }
+
+    /// A connection that was open when the director changed.
+    fn long_connection(&mut self) {
+        let word = |side: &Side| {
+            let end = side.seen.long.as_ref().map(|a| a.name().to_owned());
+            end.into_iter().collect::<Vec<_>>()
+        };
+        self.report.sequence("the long connection", &word(self.recorded), &word(self.simulated));
+    }
+
+    /// The requests of a recorded outage.
+    fn requests(&self, outage: &Outage) -> impl Iterator<Item = &Request> {
+        let (from, until) = (outage.begin, outage.end);
+        self.recorded.seen.requests.iter().filter(move |r| r.at >= from && r.at < until)
+    }
+
+    /// Whether the last failure of an outage is a time-out.
+    fn waits(&self, outage: &Outage) -> bool {
+        self.requests(outage)
+            .filter(|r| !r.answer.is_served())
+            .last()
+            .is_some_and(|r| r.answer == Answer::TimedOut)
+    }
+
+    /// Whether a recorded outage is short, of time-outs, and nothing happened before it that could be its
+    /// reason: a note tells of it.
+    fn is_stumble(&mut self, outage: &Outage) -> bool {
+        let near = |at: Time| at <= outage.end && outage.begin.saturating_since(at) < STUMBLE;
+        let seen = &self.recorded.seen;
+        let reason = self.case.events.iter().any(|e| near(e.at))
+            || seen.holders.iter().any(|h| near(h.0))
+            || seen.pools.iter().any(|p| near(p.0))
+            || seen.owners.iter().any(|o| near(o.0));
+        let short = outage.end.saturating_since(outage.begin) < STUMBLE;
+        let timed_out = self.requests(outage).all(|r| r.answer == Answer::TimedOut);
+        let stumble = short && timed_out && !reason;
+        if stumble {
+            let (from, until) = (seconds(outage.begin), seconds(outage.end));
+            let note = format!(
+                "requests from {from:.3} s to {until:.3} s were not served; the recording shows no reason"
+            );
+            self.report.notes.push(note);
+        }
+        stumble
     }
 }
 

@@ -1,7 +1,7 @@
 //! A case of keepalived as a scenario: its network, its configurations, what the experimenter did.
 
 use crate::conform::ha::case::{Case, Event};
-use crate::conform::ha::lab::{Lab, PROBE, Texts, VIP, link_of};
+use crate::conform::ha::lab::{LONG, Lab, PROBE, Texts, VIP, link_of};
 use crate::conform::ha::probes;
 use crate::diagnostic::{Sources, render};
 use crate::import::keepalived::{self, Instance, Options};
@@ -13,9 +13,17 @@ use sim_core::config::{
 use sim_core::engine::{Span, Time};
 use std::fmt::Write as _;
 
-/// An event on two hosts was stamped when the second command had ended; the first one took effect about so
-/// much earlier.
-const COMMAND: Span = Span::from_millis(50);
+/// An event was stamped when its command had ended: it took effect about so much earlier.
+const EFFECT: Span = Span::from_millis(20);
+/// Of an event on two hosts the first command took effect about so much earlier than the second one: a process
+/// needs 80 ms and more to start there, and adverts drift by as much until then.
+const COMMAND: Span = Span::from_millis(150);
+/// A server listens about so long after its start was stamped: it is a process, too.
+const LISTENS: Span = Span::from_millis(200);
+/// A line of a log was read this much after it was written, at most.
+const LATE_LINE: Span = Span::from_millis(100);
+/// The pause between the messages of a long connection.
+const LONG_PAUSE: Span = Span::from_millis(800);
 /// How long after the end of a recording it is played on.
 const BEYOND: Span = Span::from_millis(300);
 
@@ -30,6 +38,8 @@ pub struct Plan {
     pub end: Time,
     /// The interval of adverts.
     pub interval: Span,
+    /// Hosts whose link was down, so that nobody saw what they sent, from when and until when.
+    pub silent: Vec<(String, Time, Time)>,
 }
 
 /// Whether an event cuts the directors off from each other.
@@ -43,11 +53,12 @@ pub(super) fn heals(what: &str) -> bool {
 }
 
 impl Plan {
-    /// The plan of a case.
+    /// The plan of a case. How many requests were made between two of which the recording tells is not
+    /// known, so neither is whose turn it was in a round robin of two: `odd` is the other possibility.
     ///
     /// # Errors
     /// What of it is not understood.
-    pub fn new(case: &Case) -> Result<Self, String> {
+    pub fn new(case: &Case, odd: bool) -> Result<Self, String> {
         let configs = case.configs.as_object().ok_or("no `configs`")?;
         let mut directors: Vec<String> = configs.keys().cloned().collect();
         directors.sort();
@@ -71,7 +82,7 @@ impl Plan {
             keys: [key(&pair[0]), key(&pair[1])],
             directors: pair,
             crossover: false,
-            tables: tables(case)?,
+            tables: tables(case, odd)?,
         };
         let end = case.end + BEYOND;
         let text = lab.scenario(end.as_nanos() as f64 / 1e9);
@@ -85,7 +96,8 @@ impl Plan {
         config.faults = faults(case, &starts)?;
         let interval = instance_of(&texts, &directors[0])?;
         let interval = Span::from_micros(resolved(&interval).interval_us());
-        Ok(Self { config, directors, end, interval })
+        let silent = silent(case);
+        Ok(Self { config, directors, end, interval, silent })
     }
 }
 
@@ -95,8 +107,8 @@ fn seconds(at: Time) -> String {
 }
 
 /// The requests of the client, and what the experimenter started before anything else.
-fn tables(case: &Case) -> Result<String, String> {
-    let starts = probes::starts(&case.seen.requests, None, case.end);
+fn tables(case: &Case, odd: bool) -> Result<String, String> {
+    let starts = probes::starts(&case.seen.requests, odd, case.end);
     let starts: Vec<String> = starts.into_iter().map(seconds).collect();
     let mut text = format!(
         "\n[[client]]\nname = \"{PROBE}\"\nhosts = \"client\"\ntarget = \"{VIP}:80\"\n\
@@ -104,6 +116,19 @@ fn tables(case: &Case) -> Result<String, String> {
         probes::PATIENCE.as_nanos() / 1_000_000,
         starts.join(", ")
     );
+    if let Some((replies, _)) = case.long_connection()
+        && let (Some(first), Some(last)) = (replies.first(), replies.last())
+    {
+        // its pauses are not told: it asks again and again until the end
+        let count = last.saturating_since(*first).as_nanos() / LONG_PAUSE.as_nanos() + 1;
+        let _infallible = write!(
+            text,
+            "\n[[client]]\nname = \"{LONG}\"\nhosts = \"client\"\ntarget = \"{VIP}:80\"\n\
+             request = \"20B\"\nrequests = {count}\nthink = \"{}ms\"\nload = \"at({})\"\n",
+            LONG_PAUSE.as_nanos() / 1_000_000,
+            seconds(*first),
+        );
+    }
     for event in case.events_with("sync daemons started") {
         let roles = event.what.split(['(', ')']).nth(1).unwrap_or_default();
         for role in roles.split(", ") {
@@ -163,10 +188,13 @@ impl Start {
             let mut all = case.seen.adverts.iter().filter(between);
             all.any(|a| a.from != host && obeyed(a.priority))
         };
-        let at = first.filter(|a| !others(a.at)).and_then(|a| {
-            let wait = master_down(&resolved(&instance));
-            a.at.as_nanos().checked_sub(wait.as_nanos()).map(Time::from_nanos)
-        });
+        let wait = master_down(&resolved(&instance));
+        // what it heard and did not obey has not put its timer off
+        let due =
+            |a: &Time| a.saturating_since(logged + wait).max((logged + wait).saturating_since(*a));
+        let at = first
+            .filter(|a| !others(a.at) || due(&a.at) <= LATE_LINE)
+            .and_then(|a| a.at.as_nanos().checked_sub(wait.as_nanos()).map(Time::from_nanos));
         Ok(Self { host, at: at.unwrap_or(logged) })
     }
 }
@@ -201,7 +229,11 @@ fn first_checks(case: &Case, start: &Start, config: &mut WorldConfig) {
 /// What the experimenter did, as faults.
 fn faults(case: &Case, starts: &[Start]) -> Result<Vec<FaultConfig>, String> {
     let mut faults = Vec::new();
+    let early = |t: Time, by: Span| Time::from_nanos(t.as_nanos().saturating_sub(by.as_nanos()));
     let mut add = |n: usize, what: FaultKind, at: Time, end: Option<Time>| {
+        let starts = matches!(what, FaultKind::Program { harm: ProgramHarm::Start, .. });
+        let effect = if starts { Span::ZERO } else { EFFECT };
+        let (at, end) = (early(at, effect), end.map(|t| early(t, effect)));
         faults.push(FaultConfig {
             name: format!("event {n}.{}", faults.len()),
             what,
@@ -244,7 +276,8 @@ fn faults(case: &Case, starts: &[Start]) -> Result<Vec<FaultConfig>, String> {
             "server process killed (port closed)" => {
                 let harm = ApplicationHarm::Kill;
                 let what = FaultKind::Application { hosts: vec![here.clone()], port: None, harm };
-                add(n, what, event.at, until(n, event.host.as_ref(), &["server process started"]));
+                let end = until(n, event.host.as_ref(), &["server process started"]);
+                add(n, what, event.at, end.map(|t| t + LISTENS + EFFECT));
             }
             what if what.contains("cut off") => {
                 let links = vec![(link_of(&here), None)];
@@ -260,9 +293,8 @@ fn faults(case: &Case, starts: &[Start]) -> Result<Vec<FaultConfig>, String> {
             }
             "VRRP dropped between d1 and d2" => {
                 let ends = until(n, None, &["healed"]);
-                let early = |t: Time| t.as_nanos().saturating_sub(COMMAND.as_nanos());
                 for (deaf, heard, first) in [("d1", "d2", true), ("d2", "d1", false)] {
-                    let at = |t: Time| if first { Time::from_nanos(early(t)) } else { t };
+                    let at = |t: Time| if first { early(t, COMMAND) } else { t };
                     let what = FaultKind::Partition {
                         from: vec![heard.to_owned()],
                         to: vec![deaf.to_owned()],
@@ -280,4 +312,22 @@ fn faults(case: &Case, starts: &[Start]) -> Result<Vec<FaultConfig>, String> {
         }
     }
     Ok(faults)
+}
+
+/// When nobody saw what a host sent, because its own link was down.
+fn silent(case: &Case) -> Vec<(String, Time, Time)> {
+    let downs = case.events.iter().filter(|e| e.what.ends_with("link down"));
+    let interval = |down: &Event| {
+        let host = down.what.split(' ').next()?;
+        let up = format!("{host} link up");
+        let end = case.events.iter().find(|e| e.at > down.at && e.what == up);
+        let from = Time::from_nanos(down.at.as_nanos().saturating_sub(EFFECT.as_nanos()));
+        let until = end.map_or(case.end, |e| e.at.min(case.end));
+        Some((
+            host.to_owned(),
+            from,
+            Time::from_nanos(until.as_nanos().saturating_sub(EFFECT.as_nanos())),
+        ))
+    };
+    downs.filter_map(interval).collect()
 }

@@ -3,6 +3,7 @@
 mod elections;
 mod groups;
 mod owners;
+mod random;
 mod tracking;
 
 use super::*;
