@@ -352,3 +352,19 @@ impl Network {
         }
     }
 }
+
+/// The address of a director in a network as its file states it, or as the file of the other one does.
+fn own(all: &[Facts], director: usize, net: Net) -> Option<IpAddr> {
+    let stated = all[director].own.iter().map(|(ip, _)| *ip);
+    let mut stated = stated.filter(|ip| net.contains(*ip));
+    if let Some(ip) = stated.next() {
+        return Some(ip);
+    }
+    let used = |ip: &IpAddr| all.iter().any(|f| f.own.iter().any(|(own, _)| own == ip));
+    let mut others = all.iter().enumerate().filter(|(o, _)| *o != director);
+    let found = others.find_map(|(_, f)| {
+        let mut peers = f.peers.iter().map(|(ip, _)| *ip);
+        peers.find(|ip| net.contains(*ip) && !used(ip))
+    });
+    found.filter(|_| all.len() == 2)
+}
