@@ -58,9 +58,15 @@ impl Configuration {
             for target in &server.targets {
                 let key = server.service(*target).key;
                 let Some(sorry) = &server.sorry else { continue };
+                let rule = sorry.rule(target.port());
+                let Some(service) = rules.config.services.iter_mut().find(|s| s.key == key) else {
+                    continue;
+                };
                 // one that is a real server too is there already
-                let add = Command::AddServer(key, sorry.rule(target.port()));
-                let _known = rules.play(&Action::Change(add), &server.place);
+                let known = |s: &ServerRule| (s.rip, s.port) == (rule.rip, rule.port);
+                if !service.servers.iter().any(known) {
+                    service.servers.push(rule);
+                }
             }
         }
         rules

@@ -10,6 +10,7 @@ use super::letters::{Token, Word};
 use super::{entries, values};
 use crate::diagnostic::{Place, Problem};
 use crate::format::words::nearest;
+use schedulers::Algorithm;
 use sim_core::engine::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -313,7 +314,7 @@ fn joined<'w>(
     let value = |keyword: &str| {
         let value = word.strip_prefix(keyword)?;
         let known = match keyword {
-            "lb_algo" | "lvs_sched" => value.parse::<Algorithm>().is_ok(),
+            "lb_algo" | "lvs_sched" => Algorithm::ALL.iter().any(|a| a.name() == value),
             "lb_kind" | "lvs_method" => matches!(value, "NAT" | "DR" | "TUN"),
             _ => false,
         };
