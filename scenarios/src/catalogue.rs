@@ -39,6 +39,9 @@ catalogue! {
     "nat-capacity" ["nat-capacity.ipvsadm"],
     "w1" [],
     "year-of-faults" ["year-of-faults-d1.conf", "year-of-faults-d2.conf"],
+    "check-delay" ["check-delay-defaults.conf", "check-delay-howto.conf", "check-delay-http.conf"],
+    "flapping-sorry" ["flapping-sorry.conf"],
+    "cascade" ["cascade.conf", "cascade-6.conf", "cascade-tcp.conf"],
     "mm1" [],
     "mm16" [],
     "md1" [],
@@ -54,6 +57,15 @@ catalogue! {
     "path-nat-udp" [],
     "path-dr-no-arp-suppression" [],
     "path-nat-bad-gateway" [],
+    "failover-clean" ["failover-v2.conf", "failover-v3.conf", "failover.conf", "failover-service.conf"],
+    "failover-crash" ["failover-v2.conf", "failover-v3.conf", "failover.conf", "failover-service.conf"],
+    "failback" ["failback.conf", "failover-service.conf"],
+    "failover-sync" ["failover-sync.conf"],
+    "failover-sync-idle" ["failover-sync.conf"],
+    "split-brain-link" ["split-brain.conf"],
+    "split-brain-one-way" ["split-brain.conf"],
+    "split-brain-multicast" ["split-brain.conf"],
+    "split-brain-frozen" ["split-brain.conf"],
 }
 
 /// The scenario called `name`.

@@ -42,8 +42,7 @@ fn parts(what: &str) -> (usize, &'static [&'static str]) {
 const CONDITION: &str = "expected \"FAULT begins\", \"FAULT ends\", \"HOST becomes VALUE\", \"SUBJECT of HOST becomes VALUE\" or \"N frames of TRAFFIC on LINK towards END\"";
 
 /// What traffic looks like.
-const TRAFFIC: &str =
-    "expected all, arp, vrrp, icmp, tcp, udp, \"udp PORT\", \"tcp PORT\" or \"protocol NUMBER\"";
+const TRAFFIC: &str = "expected all, arp, multicast, vrrp, icmp, tcp, udp, \"udp PORT\", \"tcp PORT\" or \"protocol NUMBER\"";
 
 impl Builder<'_> {
     /// The faults of all tables.
@@ -453,6 +452,7 @@ fn traffic(text: &str) -> Option<Traffic> {
     let protocol = match (name, number) {
         ("all", None) => return Some(Traffic::All),
         ("arp", None) => return Some(Traffic::Neighbours),
+        ("multicast", None) => return Some(Traffic::Multicast),
         ("vrrp", None) => VRRP,
         ("icmp", None) => proto::ICMP,
         ("tcp", _) => proto::TCP,

@@ -93,9 +93,13 @@ fn put_into_list(
         None if single => (0, keys),
         None => {
             let names: Vec<&str> = items.iter().filter_map(label).collect();
-            let known = format!("{} or a number below {}", words::list(names), items.len());
+            let known = if items.is_empty() {
+                "there are none".to_owned()
+            } else {
+                format!("known are {} or a number below {}", words::list(names), items.len())
+            };
             let message = format!("`{name}.{}` names none of the [[{name}]] tables", keys[0]);
-            return Err(Problem::new(at, message, format!("known are {known}")));
+            return Err(Problem::new(at, message, known));
         }
     };
     match &mut items[index].value {

@@ -43,7 +43,7 @@ pub(super) fn read(
         };
         let kept = if given { None } else { keepalived.iter().find(mine) };
         given |= kept.is_some();
-        let of_file = |f: &KeepalivedFile| f.configuration.rules(&mut Default::default());
+        let of_file = |f: &KeepalivedFile| f.configuration.destinations();
         let mut rules = rules.or_else(|| kept.map(of_file)).unwrap_or_default();
         if let Some(sysctl) = table.table("sysctl") {
             rules.config.sysctl = patched(IpvsSysctl::default(), sysctl);
@@ -90,6 +90,10 @@ pub(super) fn patched(mut sysctl: IpvsSysctl, table: &Record) -> IpvsSysctl {
     take!(drop_entry, drop_packet, secure_tcp, expire_nodest_conn, expire_quiescent_template);
     take!(ignore_tunneled, lblc_expiration, lblcr_expiration, nat_icmp_send, pmtu_disc);
     take!(run_estimation, schedule_icmp, sloppy_tcp, sloppy_sctp, snat_reroute);
+    take!(sync_persist_mode, sync_refresh_period, sync_retries);
+    let mut threshold = table.list::<u32>("sync_threshold").into_iter().map(|n| n.value);
+    sysctl.sync_threshold.0 = threshold.next().unwrap_or(sysctl.sync_threshold.0);
+    sysctl.sync_threshold.1 = threshold.next().unwrap_or(sysctl.sync_threshold.1);
     sysctl
 }
 

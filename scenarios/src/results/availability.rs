@@ -133,15 +133,20 @@ fn outage(o: &Observations, outage: &Outage) -> Value {
 
 /// The parts `availability`, `outage`, `vip` and `failover` of a summary.
 pub(super) fn summary(outcome: &Outcome) -> Vec<(&'static str, Value)> {
-    parts(&outcome.observations, observed_s(outcome))
+    parts(&outcome.observations, warm(outcome), observed_s(outcome))
 }
 
 /// The same without anything observed.
 pub(super) fn fixed() -> Vec<(&'static str, Value)> {
-    parts(&Observations::default(), 0.0)
+    parts(&Observations::default(), Time::ZERO, 0.0)
 }
 
-fn parts(o: &Observations, observed: f64) -> Vec<(&'static str, Value)> {
+/// The end of the warm-up, before which nothing counts.
+pub(super) fn warm(outcome: &Outcome) -> Time {
+    Time::ZERO + outcome.variant.config.warmup
+}
+
+fn parts(o: &Observations, warm: Time, observed: f64) -> Vec<(&'static str, Value)> {
     let all = overall(o);
     let named = |all: &[Availability]| -> Map<String, Value> {
         all.iter().map(|a| (a.name.clone(), Value::Object(share(a, observed)))).collect()
@@ -157,8 +162,8 @@ fn parts(o: &Observations, observed: f64) -> Vec<(&'static str, Value)> {
     vec![
         ("availability", Value::Object(available)),
         ("outage", outages),
-        ("vip", vips(o)),
-        ("failover", failover(o, &all)),
+        ("vip", vips(o, warm)),
+        ("failover", failover(o, warm, &all)),
     ]
 }
 
@@ -167,7 +172,6 @@ fn holders(all: &[&VipObservation], end: Time) -> Value {
     let time = |index: usize| {
         all.iter().map(|v| v.times(end)[index]).max().unwrap_or(Span::ZERO).as_secs_f64()
     };
-    let caches = all.iter().flat_map(|v| &v.caches);
     json!({
         "holders": {
             "min": extremes().map(|e| e.0).min().unwrap_or(0),
@@ -176,14 +180,15 @@ fn holders(all: &[&VipObservation], end: Time) -> Value {
         "time_with_none": time(0),
         "time_with_one": time(1),
         "time_with_more": time(2),
-        "cache_changes": caches.map(sim_core::observe::CacheObservation::changes).sum::<u64>(),
+        "cache_changes": all.iter().map(|v| v.moves()).sum::<u64>(),
     })
 }
 
 /// All virtual addresses together (times: of the one with the most) and each by itself.
-fn vips(o: &Observations) -> Value {
-    let mut value = holders(&o.vips.iter().collect::<Vec<_>>(), o.end);
-    let each = o.vips.iter().map(|v| (v.address.to_string(), holders(&[v], o.end)));
+fn vips(o: &Observations, warm: Time) -> Value {
+    let vips: Vec<VipObservation> = o.vips.iter().map(|v| v.since(warm)).collect();
+    let mut value = holders(&vips.iter().collect::<Vec<_>>(), o.end);
+    let each = vips.iter().map(|v| (v.address.to_string(), holders(&[v], o.end)));
     value["addresses"] = Value::Object(each.collect());
     value
 }
@@ -212,8 +217,12 @@ impl Takeover<'_> {
 }
 
 /// What took over: a virtual router that became master, a resource group that is held, each after
-/// a fault, a loss of power or a change of a process.
-pub(super) fn takeovers<'o>(o: &'o Observations, all: &Availability) -> Vec<Takeover<'o>> {
+/// a fault, a loss of power or a change of a process. Those before the end of the warm-up do not count.
+pub(super) fn takeovers<'o>(
+    o: &'o Observations,
+    warm: Time,
+    all: &Availability,
+) -> Vec<Takeover<'o>> {
     let mut blow: Option<&TimelineEntry> = None;
     let mut found = Vec::new();
     for entry in &o.timeline {
@@ -226,7 +235,7 @@ pub(super) fn takeovers<'o>(o: &'o Observations, all: &Availability) -> Vec<Take
             Kind::Resource => entry.value == "held",
             _ => false,
         };
-        let Some(blow) = blow.filter(|_| takes) else { continue };
+        let Some(blow) = blow.filter(|_| takes && entry.time >= warm) else { continue };
         let near = |outage: &&Outage| outage.end >= blow.time && outage.begin <= entry.time;
         let served = all.outages.iter().rfind(near).filter(|o| !o.lasting).map(|o| o.end);
         found.push(Takeover { entry, blow, served });
@@ -234,8 +243,8 @@ pub(super) fn takeovers<'o>(o: &'o Observations, all: &Availability) -> Vec<Take
     found
 }
 
-fn failover(o: &Observations, all: &Availability) -> Value {
-    let all = takeovers(o, all);
+fn failover(o: &Observations, warm: Time, all: &Availability) -> Value {
+    let all = takeovers(o, warm, all);
     let statistics = |spans: Vec<Span>| {
         let seconds: Vec<f64> = spans.iter().map(|s| s.as_secs_f64()).collect();
         let mean = seconds.iter().sum::<f64>() / seconds.len().max(1) as f64;
@@ -325,7 +334,7 @@ mod tests {
         let availability = vec![Availability { outages: vec![outage], ..lost(97, 3) }];
         let o = Observations { timeline, availability, ..Observations::default() };
         let parts: Map<String, Value> =
-            parts(&o, 100.0).into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+            parts(&o, Time::ZERO, 100.0).into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         let failover = &parts["failover"];
         assert_eq!((&failover["count"], &failover["list"][0]["host"]), (&json!(1), &json!("b")));
         assert_eq!(failover["takeover"]["mean"], json!(3.0));
@@ -334,5 +343,14 @@ mod tests {
         assert_eq!(parts["outage"]["between"], json!(97.0));
         assert_eq!(parts["availability"]["share"], json!(0.97));
         assert_eq!(parts["availability"]["uptime"], json!(0.97));
+    }
+
+    #[test]
+    fn what_happens_in_the_warm_up_is_no_takeover() {
+        let timeline =
+            vec![entry(0, "a", Kind::Process, "started"), entry(3, "a", Kind::State, "MASTER")];
+        let o = Observations { timeline, ..Observations::default() };
+        let count = |s| takeovers(&o, Time::ZERO + Span::from_secs(s), &overall(&o)).len();
+        assert_eq!((count(0), count(4)), (1, 0));
     }
 }

@@ -1,7 +1,9 @@
 //! Tables of what happened: the timeline, outages, availability, takeovers.
 
 use super::Study;
-use super::availability::{cause, downtime_a_year, longest, nines, overall, takeovers, words};
+use super::availability::{
+    cause, downtime_a_year, longest, nines, overall, takeovers, warm, words,
+};
 use super::operator::changes;
 use super::tables::{count, seconds, table};
 use crate::study::Outcome;
@@ -164,6 +166,6 @@ pub(super) fn failovers(study: &Study<'_>) -> Table {
                 t.served_after().map(sim_core::engine::Span::as_secs_f64).into(),
             ]
         };
-        takeovers(&o.observations, &all).iter().map(row).collect::<Vec<_>>()
+        takeovers(&o.observations, warm(o), &all).iter().map(row).collect::<Vec<_>>()
     })
 }

@@ -123,6 +123,10 @@ impl Filling {
 
     fn done(mut self, end: f64) -> Vec<Lane> {
         self.end(end, |_| true);
+        // who was first gets the first colour
+        for lane in &mut self.lanes {
+            lane.stretches.sort_by(|a, b| a.from.total_cmp(&b.from));
+        }
         self.lanes
     }
 }
@@ -207,7 +211,9 @@ fn pools(o: &Observations, end: f64) -> Vec<Lane> {
             _ => continue,
         }
         let known = filling.lanes.len();
-        let lane = filling.lane(format!("Pool of {host}"), &entry.subject);
+        // `TCP 10.0.0.9:80 10.0.0.1:80`: a service and its real server
+        let (service, server) = entry.subject.rsplit_once(' ').unwrap_or(("", &entry.subject));
+        let lane = filling.lane(format!("Pool of {host}: {service}"), server);
         changes.resize(filling.lanes.len(), 0);
         if let Some(changes) = changes.get_mut(lane) {
             *changes += 1;
@@ -336,8 +342,7 @@ mod tests {
             entry(8, "b", Kind::Process, "keepalived", "killed"),
         ]);
         let a = [(1.0, 3.0, "a", false), (3.0, 6.0, "a", true), (6.0, 7.0, "a", false)];
-        let mut all = a.to_vec();
-        all.push((5.0, 8.0, "b", false));
+        let all = vec![a[0], a[1], (5.0, 8.0, "b", false), a[2]];
         assert_eq!(shown(&states(&o, 10.0)), [("VI", all)]);
     }
 
@@ -351,7 +356,9 @@ mod tests {
         ]);
         let expected =
             vec![(0.0, 4.0, "lb", false), (6.0, 7.0, "lb", true), (7.0, 8.0, "lb", false)];
-        assert_eq!(shown(&pools(&o, 10.0)), [("S 10.0.0.1:80", expected)]);
+        let lanes = pools(&o, 10.0);
+        assert_eq!(shown(&lanes), [("10.0.0.1:80", expected)]);
+        assert_eq!(lanes[0].group, "Pool of lb: S");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The table a person reads: a metric a row, a variant a column.
 
 use super::Study;
-use super::availability::{downtime_a_year, is_tested, longest, nines, overall, takeovers};
+use super::availability::{downtime_a_year, is_tested, longest, nines, overall, takeovers, warm};
 use super::summary::{busiest, director_load, observed_s, server_ports, server_shares, total};
 use super::tables::measured;
 use crate::study::Outcome;
@@ -124,7 +124,11 @@ fn throughput(t: &mut Comparison, outcomes: &[Outcome]) {
     row(t, outcomes, "requests", Unit::other("/s"), more, |o| per_s(all(o).requests_served, o));
     let payload = |o: &Outcome| per_s(all(o).bytes_received, o);
     row(t, outcomes, "payload", Unit::BytesPerSecond, more, payload);
-    let dropped = |o: &Outcome| o.observations.drops.iter().map(|d| d.packets).sum::<u64>();
+    // a frame that a switch floods to those whom it does not concern is no loss
+    let dropped = |o: &Outcome| {
+        let lost = o.observations.drops.iter().filter(|d| d.reason != "other_host");
+        lost.map(|d| d.packets).sum::<u64>()
+    };
     row(t, outcomes, "packets dropped", Unit::None, Sense::ZeroIsGood, |o| dropped(o).into());
 }
 
@@ -146,15 +150,19 @@ fn available(t: &mut Comparison, outcomes: &[Outcome]) {
     row(t, outcomes, "isolated failures", Unit::None, ZeroIsGood, |o| all(o).isolated.into());
     row(t, outcomes, "connections reset", Unit::None, ZeroIsGood, |o| all(o).reset.into());
     row(t, outcomes, "takeovers", Unit::None, Neutral, |o| {
-        takeovers(&o.observations, &all(o)).len().into()
+        takeovers(&o.observations, warm(o), &all(o)).len().into()
     });
     let vips = |o: &Outcome, index: usize| {
-        let times = o.observations.vips.iter().map(|v| v.times(o.observations.end)[index]);
+        let vips = o.observations.vips.iter();
+        let times = vips.map(|v| v.since(warm(o)).times(o.observations.end)[index]);
         times.max().map(Span::as_secs_f64)
     };
     if outcomes.iter().any(|o| !o.observations.vips.is_empty()) {
         row(t, outcomes, "VIP held by nobody", Unit::Seconds, LowerIsBetter, |o| vips(o, 0).into());
         row(t, outcomes, "VIP held by several", Unit::Seconds, ZeroIsGood, |o| vips(o, 2).into());
+        let moves =
+            |o: &Outcome| o.observations.vips.iter().map(|v| v.since(warm(o)).moves()).sum::<u64>();
+        row(t, outcomes, "moves in ARP caches", Unit::None, Neutral, |o| moves(o).into());
     }
 }
 

@@ -160,6 +160,8 @@ pub enum Traffic {
     All,
     /// ARP and neighbour discovery.
     Neighbours,
+    /// IP to groups (multicast), as a switch loses it that takes its members for gone (IGMP snooping).
+    Multicast,
     /// IP of a protocol, to a port if the protocol has ports and one is named.
     Ip {
         /// Protocol number: 17 UDP, 112 VRRP.

@@ -188,7 +188,10 @@ impl Host {
         let p = &fab.packets[packet];
         match p.proto {
             proto::TCP => {
-                self.ip.heard_from(&fab.book, fab.now, p.src);
+                // what acknowledges shows that packets get there; a SYN or a reset does not
+                if p.flags.has(Flags::ACK) && !p.flags.has(Flags::RST) {
+                    self.ip.heard_from(&fab.book, fab.now, p.src);
+                }
                 // only who opens a connection asks what the way back takes
                 let opens = p.flags.has(Flags::SYN);
                 let mtu = if opens { self.ip.mtu_towards(&fab.book, p.src) } else { 0 };

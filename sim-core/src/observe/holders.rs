@@ -58,7 +58,35 @@ impl CacheObservation {
     }
 }
 
+/// What was the case at a time and after it.
+fn since<T: Clone>(all: &[(Time, T)], from: Time) -> Vec<(Time, T)> {
+    let first = all.iter().rposition(|(time, _)| *time <= from).unwrap_or(0);
+    all[first..].iter().map(|(time, what)| ((*time).max(from), what.clone())).collect()
+}
+
 impl VipObservation {
+    /// The same from a time on.
+    #[must_use]
+    pub fn since(&self, from: Time) -> Self {
+        let held: Vec<(Time, Vec<String>)> =
+            self.holders.iter().map(|h| (h.time, h.hosts.clone())).collect();
+        let holding = |(time, hosts)| Holding { time, hosts };
+        let cache = |c: &CacheObservation| CacheObservation {
+            host: c.host.clone(),
+            owners: since(&c.owners, from),
+        };
+        Self {
+            address: self.address,
+            holders: since(&held, from).into_iter().map(holding).collect(),
+            caches: self.caches.iter().map(cache).collect(),
+        }
+    }
+
+    /// How often neighbour caches went over from one owner to another one.
+    pub fn moves(&self) -> u64 {
+        self.caches.iter().map(CacheObservation::changes).sum()
+    }
+
     /// Least and largest number of holders at a time.
     pub fn extremes(&self) -> (usize, usize) {
         let counts = || self.holders.iter().map(|h| h.hosts.len());
@@ -220,6 +248,11 @@ mod tests {
         assert_eq!(steps(&vip), expected.map(|(s, h)| (at(s), h.to_owned())));
         assert_eq!(vip.extremes(), (0, 1));
         assert_eq!(vip.times(at(20)), [5, 15, 0].map(Span::from_secs));
+        let late = vip.since(at(6));
+        assert_eq!(steps(&late), [(6, ""), (9, "b")].map(|(s, h)| (at(s), h.to_owned())));
+        assert_eq!(late.times(at(20)), [3, 11, 0].map(Span::from_secs));
+        assert_eq!(vip.since(at(9)).extremes(), (1, 1));
+        assert_eq!(vip.since(Time::ZERO), vip);
     }
 
     #[test]

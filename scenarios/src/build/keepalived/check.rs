@@ -9,7 +9,7 @@ use sim_core::config::{
 };
 use std::net::IpAddr;
 
-/// Bytes of a `UDP_CHECK` that states none (`UDP_BUFSIZE` of keepalived's check_udp.c).
+/// Bytes of a `UDP_CHECK` that states none (`UDP_BUFSIZE` of keepalived's `check_udp.c`).
 const UDP_BYTES: u16 = 32;
 /// The port of SMTP.
 const SMTP: u16 = 25;

@@ -9,6 +9,7 @@ use core::net::IpAddr;
 use sim_core::config::{
     HostConfig, IpvsConfig, KeepalivedConfig, Net, VirtualAddress, VrrpInstance, WorldConfig,
 };
+use sim_core::ipvs::rules::ServiceKey;
 
 impl Builder<'_> {
     /// The host of a file, if the cluster has been made.
@@ -68,6 +69,13 @@ pub fn settled(config: &WorldConfig) -> WorldConfig {
         let instances: Vec<VrrpInstance> =
             keepalived.vrrp.instances.iter().filter(mine).cloned().collect();
         if instances.is_empty() && !keepalived.vrrp.instances.is_empty() {
+            // rules that wait for an address that it may get
+            let all = keepalived.vrrp.instances.iter().flat_map(|i| &i.addresses);
+            let awaited: Vec<IpAddr> = all.map(|a| a.net.addr).collect();
+            let waits = |key: ServiceKey| matches!(key, ServiceKey::Address { vip, .. } if awaited.contains(&vip));
+            if let Some(ipvs) = &mut host.ipvs {
+                ipvs.services.retain(|s| !waits(s.key));
+            }
             continue;
         }
         let services = services(keepalived);

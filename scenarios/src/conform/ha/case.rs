@@ -117,6 +117,7 @@ impl Case {
             case.record(&record).ok_or_else(|| wrong(format!("not understood: {line}")))?;
         }
         case.events.sort_by_key(|e| e.at);
+        case.seen.long = case.long_connection().map(|(_, end)| end);
         Ok(case)
     }
 
@@ -144,7 +145,8 @@ impl Case {
         let host = host.to_owned();
         match what {
             "has_vip" => self.seen.holders.push((at, host, value.as_bool()?)),
-            "ipvs" => self.seen.pools.push((at, host, pool(value)?)),
+            "ipvs" if value.is_null() => self.seen.pools.push((at, host, None)),
+            "ipvs" => self.seen.pools.push((at, host, Some(pool(value)?))),
             "arp_vip" => self.seen.owners.push((at, value.as_str().map(str::to_owned))),
             "heartbeat_running" => self.seen.running.push((at, host, value.as_bool()?)),
             _ => return None,
@@ -183,6 +185,15 @@ impl Case {
         Some(())
     }
 
+    /// The long connection that was noted: when its messages were answered, and what became of it.
+    pub fn long_connection(&self) -> Option<(Vec<Time>, Answer)> {
+        let replies = self.notes["long_connection"]["replies"].as_array()?;
+        let times = replies.iter().filter_map(|r| seconds(&r[0])).collect();
+        let mut ends = replies.iter().filter_map(|r| r[1].as_str());
+        let error = ends.find_map(|text| answer(text, None));
+        Some((times, error.unwrap_or(Answer::Served(String::new()))))
+    }
+
     /// The events in whose text a word stands.
     pub fn events_with<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a Event> {
         self.events.iter().filter(move |e| e.what.contains(word))
@@ -200,17 +211,15 @@ fn seconds(value: &Value) -> Option<Time> {
     Some(Time::from_nanos((t * 1e9 + 0.5) as u64))
 }
 
-fn pool(value: &Value) -> Option<Option<Pool>> {
-    if value.is_null() {
-        return Some(None);
-    }
+/// The pool of a director; no pool is `null`.
+fn pool(value: &Value) -> Option<Pool> {
     let entry = |e: &Value| {
         let weight = u32::try_from(e[1].as_u64()?).ok()?;
         Some((e[0].as_str()?.to_owned(), weight))
     };
     let mut pool = value.as_array()?.iter().map(entry).collect::<Option<Pool>>()?;
     pool.sort();
-    Some(Some(pool))
+    Some(pool)
 }
 
 fn answer(result: &str, server: Option<String>) -> Option<Answer> {
@@ -233,4 +242,55 @@ fn log_line(line: &str) -> Option<LogLine> {
     let dated = if rest.starts_with('[') { None } else { rest.split_once(": ") };
     let text = dated.map_or(rest, |(_, text)| text);
     Some(LogLine { at, host: host.to_owned(), text: text.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUMMARY: &str = r#"{"case":"x","what":"w","keepalived":"2.2.7","configs":{"d1":""},
+        "notes":{"long_connection":{"replies":[[1.5,"rs1"],[9.0,"error: [Errno 104] Connection reset by peer"]]}}}"#;
+
+    fn ms(n: u64) -> Time {
+        Time::from_nanos(n * 1_000_000)
+    }
+
+    #[test]
+    fn records_become_what_was_done_and_seen() {
+        let timeline = r#"{"t":0.5,"event":"start keepalived","host":"d1"}
+{"t":0.7,"state":"d1.ipvs","value":[["192.168.10.12:80",1],["192.168.10.11:80",0]]}
+{"t":0.8,"state":"router.arp_vip","value":null}
+{"t":1.25,"sw":"vrrp","frm":"d1","dst":"224.0.0.18","prio":100,"vrid":51}
+{"t":1.3,"sw":"arp","frm":"d1","op":"request","gratuitous":true}
+{"t":1.4,"sw":"arp","frm":"d1","op":"request","gratuitous":false}
+{"t":2,"probe":"[Errno 111] Connection refused","server":null}
+"#;
+        let log = "0.989 d1 Fri Nov 20 09:50:01 2026: Starting Keepalived\n";
+        let case = Case::parse(SUMMARY, timeline, log).unwrap();
+        assert_eq!((case.subject, case.end), (Subject::Keepalived, ms(2000)));
+        assert_eq!(case.events[0].host.as_deref(), Some("d1"));
+        let pool = vec![("192.168.10.11:80".to_owned(), 0), ("192.168.10.12:80".to_owned(), 1)];
+        assert_eq!(case.seen.pools, [(ms(700), "d1".to_owned(), Some(pool))]);
+        assert_eq!(case.seen.owners, [(ms(800), None)]);
+        assert_eq!((case.seen.adverts[0].at, case.seen.adverts[0].priority), (ms(1250), 100));
+        assert_eq!(case.seen.announcements.len(), 1);
+        assert_eq!(case.seen.requests[0].answer, Answer::Refused);
+        assert_eq!(case.seen.long, Some(Answer::Reset));
+        let line = case.logged("d1", ms(500), "Starting").unwrap();
+        assert_eq!((line.at, line.text.as_str()), (ms(989), "Starting Keepalived"));
+        assert!(case.logged("d1", ms(990), "Starting").is_none());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told_with_its_line() {
+        let error = |timeline: &str| Case::parse(SUMMARY, timeline, "").unwrap_err();
+        let good = "{\"t\":1,\"event\":\"x\"}\n";
+        assert!(error("{").starts_with("timeline.jsonl:1: EOF"));
+        assert!(
+            error(&format!("{good}{{\"t\":-1,\"event\":\"x\"}}"))
+                .starts_with("timeline.jsonl:2: not")
+        );
+        assert!(error("{\"t\":1,\"probe\":\"maybe\"}").contains("not understood"));
+        assert!(Case::parse("{}", "", "").unwrap_err().contains("neither"));
+    }
 }

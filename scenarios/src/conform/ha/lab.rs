@@ -15,6 +15,9 @@ pub const INTERFACE: &str = "eth0";
 /// The name of the application that makes the requests.
 pub const PROBE: &str = "probe";
 
+/// The name of the application with one long connection.
+pub const LONG: &str = "long";
+
 /// The network of a case.
 #[derive(Clone, Debug)]
 pub struct Lab {

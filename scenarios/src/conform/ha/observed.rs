@@ -64,6 +64,17 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// The word of tables.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Served(_) => "served",
+            Self::TimedOut => "timed out",
+            Self::Refused => "refused",
+            Self::Reset => "reset",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
     /// Whether it was served.
     pub const fn is_served(&self) -> bool {
         matches!(self, Self::Served(_))
@@ -120,6 +131,8 @@ pub struct Observed {
     pub messages: Vec<Message>,
     /// Requests of the client: all, or those whose result differs from that before.
     pub requests: Vec<Request>,
+    /// What became of a long connection, if there was one: served to its end, or how it failed.
+    pub long: Option<Answer>,
 }
 
 /// Frames of a burst that are further apart belong to two.
@@ -137,7 +150,7 @@ impl Observed {
                     burst.count += 1;
                 }
                 None => {
-                    bursts.push(Burst { from: a.from.clone(), first: a.at, last: a.at, count: 1 })
+                    bursts.push(Burst { from: a.from.clone(), first: a.at, last: a.at, count: 1 });
                 }
             }
         }

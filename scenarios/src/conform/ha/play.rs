@@ -1,7 +1,7 @@
 //! A case played in the simulated network, and looked at as the experimenter looked at the real one:
 //! states are polled, frames captured, requests made.
 
-use super::lab::{INTERFACE, PROBE, ROUTER, VIP};
+use super::lab::{INTERFACE, LONG, PROBE, ROUTER, VIP};
 use super::observed::{Advert, Announcement, Answer, Message, Observed, Pool, Request};
 use crate::conform::paths::pcap::{self, Captured};
 use serde_json::{Map, Value};
@@ -41,7 +41,7 @@ pub fn play(config: &WorldConfig, directors: &[String], end: Time) -> Result<Pla
     let mut seen = Observed::default();
     let mut now = Time::ZERO;
     while now < end {
-        now = now + POLL;
+        now += POLL;
         world.run_until(now);
         poll(&mut world, &config, directors, &mut seen);
     }
@@ -59,7 +59,8 @@ pub fn play(config: &WorldConfig, directors: &[String], end: Time) -> Result<Pla
     seen.messages.sort_by_key(|m| m.at);
     seen.announcements.sort_by_key(|a| a.at);
     let observations = world.finish();
-    seen.requests = requests(&observations);
+    seen.requests = requests(&observations, PROBE);
+    seen.long = requests(&observations, LONG).pop().map(|r| r.answer);
     Ok(Played { seen, timeline: observations.timeline })
 }
 
@@ -158,11 +159,11 @@ fn message(text: &str, at: Time, from: String) -> Option<Message> {
     Some(Message { at, from, link: INTERFACE.to_owned(), kind, fields: Value::Object(fields) })
 }
 
-/// The requests of the client and what came of them, in order of their starts.
-fn requests(observations: &Observations) -> Vec<Request> {
+/// The requests of an application and what came of them, in order of their starts.
+fn requests(observations: &Observations, name: &str) -> Vec<Request> {
     let rows = observations.connections.iter().filter(|row| {
         let client = observations.clients.get(row.client as usize);
-        client.is_some_and(|c| c.name == PROBE)
+        client.is_some_and(|c| c.name == name)
     });
     let answer = |row: &sim_core::observe::ConnectionRow| match row.failure {
         None => {

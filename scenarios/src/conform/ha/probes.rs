@@ -29,7 +29,7 @@ pub fn paced(recorded: &[Request], pace: Span, odd: bool, end: Time) -> Vec<Time
         }
         // the next recorded request began when the one before it had ended
         while at + step + step <= until {
-            at = at + step;
+            at += step;
             starts.push(at);
         }
     }

@@ -164,6 +164,30 @@ pub static IPVS_SYSCTL: Section = Section {
             Default("true"),
             "Route answers of NAT servers again by their new source.",
         ),
+        field(
+            "sync_persist_mode",
+            Kind::Bool,
+            Default("false"),
+            "Only templates are synchronised, not the connections that belong to them.",
+        ),
+        field(
+            "sync_refresh_period",
+            Kind::Span,
+            Default("0s"),
+            "A connection is synchronised again only if its timer has moved by this much (or by half its timeout); with a second number of `sync_threshold` other than 0 only at its packets.",
+        ),
+        field(
+            "sync_retries",
+            Kind::Integer(0, 3),
+            Default("0"),
+            "Messages that follow one of `sync_refresh_period` at an eighth of it.",
+        ),
+        field(
+            "sync_threshold",
+            Kind::List(&AMOUNT),
+            Means("[3, 50]"),
+            "Of every 50 packets from a client the 3rd is a reason to synchronise its connection; with [3, 0] the 3rd alone, or what `sync_refresh_period` says.",
+        ),
     ],
 };
 

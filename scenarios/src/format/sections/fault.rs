@@ -68,7 +68,7 @@ pub static FAULT: Section = Section {
             "traffic",
             Kind::Text,
             Default("all"),
-            "link impaired, partition: which packets. \"vrrp\", \"arp\", \"icmp\", \"tcp\", \"udp\", \"udp 694\" (destination port), \"protocol 47\".",
+            "link impaired, partition: which packets. \"vrrp\", \"multicast\", \"arp\", \"icmp\", \"tcp\", \"udp\", \"udp 694\" (destination port), \"protocol 47\".",
         ),
         field(
             "loss",

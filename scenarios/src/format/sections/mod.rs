@@ -126,7 +126,7 @@ pub static SCENARIO: Section = Section {
             "warmup",
             Kind::Span,
             Default("0s"),
-            "Connections started before this point are left out of the statistics.",
+            "Connections started before this point are left out of the statistics, and so is what happened to virtual addresses before it.",
         ),
         field(
             "series",

@@ -86,7 +86,7 @@ impl Facts {
             facts.wait = facts.wait.max(Span::from_nanos(wait));
         }
         let global = &all.global;
-        facts.wait = facts.wait + global.startup_delay.max(global.delay_after_boot);
+        facts.wait += global.startup_delay.max(global.delay_after_boot);
         if let Some(daemon) = &global.sync_daemon {
             facts.interface(&daemon.interface);
         }

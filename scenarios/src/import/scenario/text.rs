@@ -90,7 +90,9 @@ impl Writer<'_> {
         let guesses = self.network.guesses.clone();
         if !guesses.is_empty() {
             self.line("");
-            guesses.into_iter().for_each(|g| self.guess(g));
+            for guess in guesses {
+                self.guess(guess);
+            }
         }
     }
 
@@ -160,8 +162,7 @@ impl Writer<'_> {
             let vips: Vec<IpAddr> = self.directors.iter().flat_map(Facts::vips).collect();
             s.nets.iter().any(|n| vips.iter().any(|v| n.contains(*v)))
         };
-        let (first, rest): (Vec<_>, Vec<_>) =
-            self.network.segments.iter().partition(|s| of_vips(&s));
+        let (first, rest): (Vec<_>, Vec<_>) = self.network.segments.iter().partition(of_vips);
         first.into_iter().chain(rest).flat_map(|s| &s.router).map(|n| n.addr).collect()
     }
 

@@ -82,6 +82,7 @@ fn concerns(traffic: Traffic, p: &Packet) -> bool {
             !p.kind.is_ip()
                 || (p.kind == Kind::Ipv6 && p.proto == proto::ICMPV6 && solicits.contains(&p.sport))
         }
+        Traffic::Multicast => p.kind.is_ip() && p.dst_mac.is_group(),
         Traffic::Ip { protocol, port } => {
             p.kind.is_ip() && p.proto == protocol && port.is_none_or(|port| p.dport == port)
         }
@@ -178,5 +179,15 @@ mod tests {
         assert!(!concerns(Traffic::Ip { protocol: 0, port: None }, &arp));
         assert!(!concerns(Traffic::Neighbours, &frame(proto::ICMP, 0, 1)));
         assert!(concerns(Traffic::All, &arp));
+    }
+
+    #[test]
+    fn what_is_for_a_group_is_a_traffic_of_its_own() {
+        let mut advert = frame(112, 0, 1);
+        assert!(!concerns(Traffic::Multicast, &advert), "to one host");
+        advert.dst_mac = MacId::of_group_v4(Ip::new(224, 0, 0, 18));
+        assert!(concerns(Traffic::Multicast, &advert));
+        advert.dst_mac = MacId::BROADCAST;
+        assert!(!concerns(Traffic::Multicast, &advert), "to all");
     }
 }

@@ -8,7 +8,7 @@ use crate::conform::ha::course::{
 use crate::conform::ha::interval::{Interval, JITTER, PERIODIC, Report};
 use crate::conform::ha::observed::{Answer, Burst, Observed, Outage, Request};
 use sim_core::engine::{Span, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Adverts by which a reign may be longer or shorter: a clock that drifts by the jitter of each advert.
 const ADVERTS: usize = 1;
@@ -100,6 +100,7 @@ pub fn compare(case: &Case, recorded: &Side, simulated: &Side, interval: Span) -
     c.announcements();
     c.pools();
     c.outages();
+    c.long_connection();
     report
 }
 
@@ -375,9 +376,9 @@ impl Comparison<'_> {
     }
 
     fn pools(&mut self) {
-        let hosts: BTreeMap<(String, Option<String>), ()> =
-            self.recorded.pools.iter().map(|c| ((c.host.clone(), c.server.clone()), ())).collect();
-        for (host, server) in hosts.into_keys() {
+        let hosts: BTreeSet<(String, Option<String>)> =
+            self.recorded.pools.iter().map(|c| (c.host.clone(), c.server.clone())).collect();
+        for (host, server) in hosts {
             let of = |side: &Side| {
                 let same = |c: &&PoolChange| c.host == host && c.server == server;
                 side.pools.iter().filter(same).cloned().collect::<Vec<_>>()
@@ -437,6 +438,15 @@ impl Comparison<'_> {
                 self.report.interval(Interval::new(name, seconds(r), seconds(s)).within(limit));
             }
         }
+    }
+
+    /// A connection that was open when the director changed.
+    fn long_connection(&mut self) {
+        let word = |side: &Side| {
+            let end = side.seen.long.as_ref().map(|a| a.name().to_owned());
+            end.into_iter().collect::<Vec<_>>()
+        };
+        self.report.sequence("the long connection", &word(self.recorded), &word(self.simulated));
     }
 
     /// The requests of a recorded outage.

@@ -1,7 +1,7 @@
 //! A case of keepalived as a scenario: its network, its configurations, what the experimenter did.
 
 use crate::conform::ha::case::{Case, Event};
-use crate::conform::ha::lab::{Lab, PROBE, Texts, VIP, link_of};
+use crate::conform::ha::lab::{LONG, Lab, PROBE, Texts, VIP, link_of};
 use crate::conform::ha::probes;
 use crate::diagnostic::{Sources, render};
 use crate::import::keepalived::{self, Instance, Options};
@@ -22,6 +22,8 @@ const COMMAND: Span = Span::from_millis(150);
 const LISTENS: Span = Span::from_millis(200);
 /// A line of a log was read this much after it was written, at most.
 const LATE_LINE: Span = Span::from_millis(100);
+/// The pause between the messages of a long connection.
+const LONG_PAUSE: Span = Span::from_millis(800);
 /// How long after the end of a recording it is played on.
 const BEYOND: Span = Span::from_millis(300);
 
@@ -114,6 +116,19 @@ fn tables(case: &Case, odd: bool) -> Result<String, String> {
         probes::PATIENCE.as_nanos() / 1_000_000,
         starts.join(", ")
     );
+    if let Some((replies, _)) = case.long_connection()
+        && let (Some(first), Some(last)) = (replies.first(), replies.last())
+    {
+        // its pauses are not told: it asks again and again until the end
+        let count = last.saturating_since(*first).as_nanos() / LONG_PAUSE.as_nanos() + 1;
+        let _infallible = write!(
+            text,
+            "\n[[client]]\nname = \"{LONG}\"\nhosts = \"client\"\ntarget = \"{VIP}:80\"\n\
+             request = \"20B\"\nrequests = {count}\nthink = \"{}ms\"\nload = \"at({})\"\n",
+            LONG_PAUSE.as_nanos() / 1_000_000,
+            seconds(*first),
+        );
+    }
     for event in case.events_with("sync daemons started") {
         let roles = event.what.split(['(', ')']).nth(1).unwrap_or_default();
         for role in roles.split(", ") {
