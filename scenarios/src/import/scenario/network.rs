@@ -302,18 +302,53 @@ impl Network {
         }
     }
 
-/// The address of a director in a network as its file states it, or as the file of the other one does.
-fn own(all: &[Facts], director: usize, net: Net) -> Option<IpAddr> {
-    let stated = all[director].own.iter().map(|(ip, _)| *ip);
-    let mut stated = stated.filter(|ip| net.contains(*ip));
-    if let Some(ip) = stated.next() {
-        return Some(ip);
+    /// The address of a director in a network as its file states it, or as the file of the other one does.
+    fn own(all: &[Facts], director: usize, net: Net) -> Option<IpAddr> {
+        let stated = all[director].own.iter().map(|(ip, _)| *ip);
+        let mut stated = stated.filter(|ip| net.contains(*ip));
+        if let Some(ip) = stated.next() {
+            return Some(ip);
+        }
+        let used = |ip: &IpAddr| all.iter().any(|f| f.own.iter().any(|(own, _)| own == ip));
+        let mut others = all.iter().enumerate().filter(|(o, _)| *o != director);
+        let found = others.find_map(|(_, f)| {
+            let peers = f.peers.iter().map(|(ip, _)| *ip);
+            peers.filter(|ip| net.contains(*ip) && !used(ip)).nth(0)
+        });
+        found.filter(|_| all.len() == 2)
     }
-    let used = |ip: &IpAddr| all.iter().any(|f| f.own.iter().any(|(own, _)| own == ip));
-    let mut others = all.iter().enumerate().filter(|(o, _)| *o != director);
-    let found = others.find_map(|(_, f)| {
-        let mut peers = f.peers.iter().map(|(ip, _)| *ip);
-        peers.find(|ip| net.contains(*ip) && !used(ip))
-    });
-    found.filter(|_| all.len() == 2)
+
+    /// A free address of a network, the `wanted`th if it is.
+    fn free(&mut self, net: Net, wanted: u128) -> IpAddr {
+        let base = net.network().addr;
+        let bits = u32::from(Net::host(base).len - net.len);
+        let size = 1_u128.checked_shl(bits).unwrap_or(u128::MAX).min(4096);
+        let start = if wanted + 1 < size { wanted } else { 1 };
+        let candidates = (start..size.saturating_sub(1)).chain(1..start);
+        let candidates = candidates.map(|n| later(base, n));
+        let taken = &self.taken;
+        let found = candidates.into_iter().find(|ip| !taken.contains(ip));
+        let ip = found.unwrap_or_else(|| later(base, 1));
+        self.taken.push(ip);
+        ip
+    }
+
+    fn choose_clients(&mut self, all: &[Facts]) {
+        let vips: Vec<IpAddr> = all.iter().flat_map(Facts::vips).collect();
+        for (v6, candidates) in [(false, &CLIENTS[..]), (true, &CLIENTS_V6[..])] {
+            if !vips.iter().any(|ip| ip.is_ipv6() == v6) {
+                continue;
+            }
+            let nets = candidates.iter().filter_map(|c| {
+                let (ip, len) = c.split_once('/')?;
+                Some(Net::new(ip.parse().ok()?, len.parse().ok()?))
+            });
+            let free = |net: &Net| {
+                let used = self.segments.iter().flat_map(|s| &s.nets);
+                !used.into_iter().any(|n| n.contains(net.addr) || net.contains(n.addr))
+            };
+            let chosen = nets.into_iter().find(free);
+            self.clients.extend(chosen);
+        }
+    }
 }
