@@ -7,9 +7,7 @@ use super::tables::measured;
 use crate::study::Outcome;
 use reports::{Cell, Comparison, Sense, Unit};
 use sim_core::engine::Span;
-use sim_core::observe::{
-    ClientObservation, Failure, Histogram, LinkObservation, VipObservation,
-};
+use sim_core::observe::{ClientObservation, Failure, Histogram, LinkObservation, VipObservation};
 
 /// `director>switch`: a link direction without its interfaces.
 fn short_name(link: &LinkObservation) -> String {

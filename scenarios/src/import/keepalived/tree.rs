@@ -10,6 +10,7 @@ use super::letters::{Token, Word};
 use super::{entries, values};
 use crate::diagnostic::{Place, Problem};
 use crate::format::words::nearest;
+use schedulers::Algorithm;
 use sim_core::engine::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
