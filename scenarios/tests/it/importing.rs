@@ -50,9 +50,12 @@ fn service(vip: &str, method: &str, servers: &[&str]) -> String {
         "virtual_server {vip} {{\n  delay_loop 3\n  lvs_sched rr\n  lvs_method {method}\n  protocol TCP\n"
     );
     for server in servers {
-        text += &format!(
-            "  real_server {server} {{\n    TCP_CHECK {{\n      connect_timeout 2\n    }}\n  }}\n"
-        );
+        let lines = [
+            "  real_server ",
+            server,
+            " {\n    TCP_CHECK {\n      connect_timeout 2\n    }\n  }\n",
+        ];
+        text.extend(lines);
     }
     text + "}\n"
 }

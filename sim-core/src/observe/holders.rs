@@ -66,6 +66,7 @@ fn since<T: Clone>(all: &[(Time, T)], from: Time) -> Vec<(Time, T)> {
 
 impl VipObservation {
     /// The same from a time on.
+    #[must_use]
     pub fn since(&self, from: Time) -> Self {
         let held: Vec<(Time, Vec<String>)> =
             self.holders.iter().map(|h| (h.time, h.hosts.clone())).collect();

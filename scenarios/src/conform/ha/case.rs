@@ -217,8 +217,7 @@ fn pool(value: &Value) -> Option<Pool> {
         let weight = u32::try_from(e[1].as_u64()?).ok()?;
         Some((e[0].as_str()?.to_owned(), weight))
     };
-    let entries = value.as_array().ok_or(NoPool)?;
-    let mut pool = entries.iter().map(entry).collect::<Option<Pool>>().ok_or(NoPool)?;
+    let mut pool = value.as_array()?.iter().map(entry).collect::<Option<Pool>>()?;
     pool.sort();
     Some(pool)
 }
