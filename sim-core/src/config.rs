@@ -8,20 +8,16 @@ mod check;
 mod fault;
 mod filter;
 mod heartbeat;
+mod ipvs;
 mod keepalived;
 mod ldirectord;
 mod net;
 mod outage;
 mod process;
+mod trace;
 mod vrrp;
 
 pub use bfd::BfdConfig;
-pub use vrrp::{
-    GROUP_V4, GROUP_V6, GarpConfig, GarpPacing, LinkDelay, ScriptResult, SyncDaemon, SyncGroup,
-    Track, TrackFile, TrackProcess, Tracked, UnicastPeer, VirtualAddress, VmacConfig, VrrpAuth,
-    VrrpConfig, VrrpInstance, VrrpScript, VrrpVersion,
-};
-
 pub use check::{
     AnswerConfig, CheckConfig, CheckerConfig, CheckerKind, FileConfig, FlushOnStop, HttpConfig,
     PageConfig, RealServerConfig, RegexConfig, ScriptConfig, ScriptRun, SorryConfig, UrlConfig,
@@ -38,21 +34,23 @@ pub use heartbeat::{
     Announce, AuthKey, AuthMethod, Failback, HEARTBEAT_PORT, HeartbeatConfig, Medium, PingNode,
     ResetFailure, Resource, ResourceGroup, ResourceKind, Runs, ScriptTimes, StonithConfig,
 };
+pub use ipvs::{IpvsConfig, IpvsSysctl};
 pub use keepalived::KeepalivedConfig;
 pub use ldirectord::{CheckKind, Exchange, LdirectordConfig, RealConfig, VirtualConfig};
 pub use net::{Net, v4};
 pub use outage::OutageRule;
 pub use process::Process;
+pub use trace::{FlowEnd, TraceConfig};
+pub use vrrp::{
+    GROUP_V4, GROUP_V6, GarpConfig, GarpPacing, LinkDelay, ScriptResult, SyncDaemon, SyncGroup,
+    Track, TrackFile, TrackProcess, Tracked, UnicastPeer, VirtualAddress, VmacConfig, VrrpAuth,
+    VrrpConfig, VrrpInstance, VrrpScript, VrrpVersion,
+};
 
 use crate::engine::{Dist, Span};
 use crate::ipvs::Command;
-use crate::ipvs::rules::{Daemon, ServerRule, ServiceRule, TimeoutRule};
 use crate::wire::Mac;
 use core::net::IpAddr;
-
-mod trace;
-
-pub use trace::{FlowEnd, TraceConfig};
 
 /// One run. The default is an empty network that runs for no time.
 #[derive(Clone, Debug, Default)]
@@ -533,175 +531,6 @@ impl Default for TcpConfig {
             rto_max: Span::from_secs(120),
             time_wait: Span::from_secs(60),
             keepalive: None,
-        }
-    }
-}
-
-/// The director's IPVS: rules, in the order they were typed.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct IpvsConfig {
-    /// Virtual services with their real servers.
-    pub services: Vec<ServiceRule>,
-    /// `ipvsadm --set`.
-    pub timeouts: TimeoutRule,
-    /// `net.ipv4.vs.*`.
-    pub sysctl: IpvsSysctl,
-    /// `ipvsadm --start-daemon`: which ends of connection synchronisation run.
-    pub daemons: Vec<Daemon>,
-}
-
-impl IpvsConfig {
-    /// The rules after a command that the kernel has accepted.
-    pub fn accept(&mut self, command: &Command) {
-        let services = &mut self.services;
-        let find = |key| services.iter().position(|s| s.key == key);
-        let at = |servers: &[ServerRule], rip: IpAddr, port: u16| {
-            servers.iter().position(|s| (s.rip, s.port) == (rip, port))
-        };
-        match command {
-            Command::AddService(rule) => services.push(rule.clone()),
-            Command::EditService(rule) => {
-                let Some(index) = find(rule.key) else { return };
-                let old = &mut services[index];
-                let servers = core::mem::take(&mut old.servers);
-                let local_addresses = core::mem::take(&mut old.local_addresses);
-                *old = ServiceRule { local_addresses, servers, ..rule.clone() };
-            }
-            Command::DeleteService(key) => services.retain(|s| s.key != *key),
-            Command::Clear => services.clear(),
-            Command::AddServer(key, rule) => {
-                let Some(index) = find(*key) else { return };
-                services[index].servers.push(*rule);
-            }
-            Command::EditServer(key, rule) => {
-                let Some(index) = find(*key) else { return };
-                let servers = &mut services[index].servers;
-                if let Some(at) = at(servers, rule.rip, rule.port) {
-                    servers[at] = *rule;
-                }
-            }
-            Command::DeleteServer(key, rip, port) => {
-                let Some(index) = find(*key) else { return };
-                let servers = &mut services[index].servers;
-                if let Some(at) = at(servers, *rip, *port) {
-                    servers.remove(at);
-                }
-            }
-            Command::AddLocalAddress(key, address) => {
-                let Some(index) = find(*key) else { return };
-                services[index].local_addresses.push(*address);
-            }
-            Command::DeleteLocalAddress(key, address) => {
-                let Some(index) = find(*key) else { return };
-                services[index].local_addresses.retain(|a| a != address);
-            }
-            Command::SetTimeouts(new) => {
-                let TimeoutRule { tcp, tcp_fin, udp } = &mut self.timeouts;
-                *tcp = new.tcp.or(*tcp);
-                *tcp_fin = new.tcp_fin.or(*tcp_fin);
-                *udp = new.udp.or(*udp);
-            }
-            Command::SetSysctl(sysctl) => self.sysctl = *sysctl,
-            // counters are no rules
-            Command::Zero(_) => {}
-            Command::StartDaemon(daemon) => self.daemons.push(daemon.clone()),
-            Command::StopDaemon(role) => self.daemons.retain(|d| d.role != *role),
-        }
-    }
-}
-
-/// `net.ipv4.vs.*`. The default is the kernel's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct IpvsSysctl {
-    /// Pages of free memory below which the automatic defences begin. Memory is never short here.
-    pub amemthresh: u32,
-    /// `drop_packet` 3 drops one of this many new connections.
-    pub am_droprate: u32,
-    /// A director whose sync daemon is only a backup leaves all packets alone.
-    pub backup_only: bool,
-    /// A fwmark service without a destination sends packets to where they were going.
-    pub cache_bypass: bool,
-    /// Connections take part in connection tracking.
-    pub conntrack: bool,
-    /// Drop old entries: 0 never, 1 and 2 when memory is short, 3 always.
-    pub drop_entry: u8,
-    /// Drop new connections: 0 never, 1 and 2 when memory is short, 3 always.
-    pub drop_packet: u8,
-    /// TCP state tables of the defence: 0 never, 1 and 2 when memory is short, 3 always.
-    pub secure_tcp: u8,
-    /// A template whose real server has weight 0 is not used.
-    pub expire_quiescent_template: bool,
-    /// Leave packets alone that came out of a tunnel.
-    pub ignore_tunneled: bool,
-    /// Entries of lblc live this long without use.
-    pub lblc_expiration: Span,
-    /// Entries of lblcr live this long without use.
-    pub lblcr_expiration: Span,
-    /// A real server that answers for a NAT service without a connection is told so by ICMP.
-    pub nat_icmp_send: bool,
-    /// The rate estimator runs.
-    pub run_estimation: bool,
-    /// Schedule ICMP errors that belong to no connection.
-    pub schedule_icmp: bool,
-    /// Schedule SCTP packets that are not an INIT.
-    pub sloppy_sctp: bool,
-    /// Route un-translated replies again.
-    pub snat_reroute: bool,
-    /// 0: a SYN for an entry goes where the entry points; 1: a closed entry is scheduled anew;
-    /// bit 2: also `FIN_WAIT` entries of DR and TUN.
-    pub conn_reuse_mode: u8,
-    /// Drop entries of a deleted real server at once.
-    pub expire_nodest_conn: bool,
-    /// Schedule TCP packets that are not a SYN.
-    pub sloppy_tcp: bool,
-    /// Tunnels copy DF and learn the path MTU.
-    pub pmtu_disc: bool,
-    /// Only templates are synchronised, not the connections that belong to them.
-    pub sync_persist_mode: bool,
-    /// Messages that may wait for the master daemon. By default a 32nd of the free pages; here those of a
-    /// gibibyte.
-    pub sync_qlen_max: u32,
-    /// A connection is synchronised again if its timer has moved by this much; 0: not for that reason.
-    pub sync_refresh_period: Span,
-    /// Messages of such a refresh that follow at an eighth of the period, 0 to 3.
-    pub sync_retries: u8,
-    /// `T P`: the `T`th packet of every `P` from the client is a reason to synchronise a connection; with `P`
-    /// 0 only the `T`th.
-    pub sync_threshold: (u32, u32),
-    /// Format of the messages sent, 0 or 1.
-    pub sync_version: u8,
-}
-
-impl Default for IpvsSysctl {
-    fn default() -> Self {
-        Self {
-            amemthresh: 1024,
-            am_droprate: 10,
-            backup_only: false,
-            cache_bypass: false,
-            conn_reuse_mode: 1,
-            conntrack: false,
-            drop_entry: 0,
-            drop_packet: 0,
-            secure_tcp: 0,
-            expire_nodest_conn: false,
-            expire_quiescent_template: false,
-            ignore_tunneled: false,
-            lblc_expiration: Span::from_secs(86_400),
-            lblcr_expiration: Span::from_secs(86_400),
-            nat_icmp_send: false,
-            pmtu_disc: true,
-            run_estimation: true,
-            schedule_icmp: false,
-            sloppy_tcp: false,
-            sloppy_sctp: false,
-            snat_reroute: true,
-            sync_persist_mode: false,
-            sync_qlen_max: 8_192,
-            sync_refresh_period: Span::ZERO,
-            sync_retries: 0,
-            sync_threshold: (3, 50),
-            sync_version: 1,
         }
     }
 }

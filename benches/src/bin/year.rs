@@ -15,7 +15,7 @@ use scenarios::model::{Embedded, Settings, load};
 use sim_core::config::WorldConfig;
 use sim_core::observe::{Availability, Observations};
 use sim_core::world::World;
-use std::io;
+use std::io::{self, Write};
 use std::process::Command;
 
 /// Pieces of the year.
@@ -85,7 +85,7 @@ struct Piece {
 }
 
 /// Plays the year.
-fn play(out: &mut impl io::Write, config: &WorldConfig) -> io::Result<(Vec<Piece>, Observations)> {
+fn play(out: &mut impl Write, config: &WorldConfig) -> io::Result<(Vec<Piece>, Observations)> {
     writeln!(out, "piece     M events   year ns/event   W1 ns/event   ratio   memory MB")?;
     let mut pieces: Vec<Piece> = Vec::new();
     let mut world = build(config);
@@ -105,7 +105,7 @@ fn play(out: &mut impl io::Write, config: &WorldConfig) -> io::Result<(Vec<Piece
     Ok((pieces, world.finish()))
 }
 
-fn write(out: &mut impl io::Write, name: &str, piece: Piece) -> io::Result<()> {
+fn write(out: &mut impl Write, name: &str, piece: Piece) -> io::Result<()> {
     let Piece { year, w1, memory } = piece;
     writeln!(
         out,

@@ -28,7 +28,7 @@ const ALL_SHOWN: usize = 16;
 #[derive(Debug)]
 pub struct Bars {
     all: MultiProgress,
-    bars: Vec<ProgressBar>,
+    variants: Vec<ProgressBar>,
     /// Whether a variant gets its line when it starts.
     late: bool,
 }
@@ -42,7 +42,7 @@ impl Bars {
         let style = ProgressStyle::with_template("{prefix} {bar:24} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
-        let bars = variants
+        let variants = variants
             .iter()
             .map(|(name, end)| {
                 let bar = ProgressBar::new(end.as_nanos().max(1));
@@ -53,7 +53,7 @@ impl Bars {
                 bar
             })
             .collect();
-        Self { all, bars, late }
+        Self { all, variants, late }
     }
 
     /// Takes the lines away.
@@ -65,7 +65,7 @@ impl Bars {
 
 impl Progress for Bars {
     fn at(&self, variant: usize, now: Time, events: u64) {
-        let Some(bar) = self.bars.get(variant) else { return };
+        let Some(bar) = self.variants.get(variant) else { return };
         if bar.position() == 0 {
             if self.late {
                 let _same = self.all.add(bar.clone());
@@ -84,7 +84,7 @@ impl Progress for Bars {
     }
 
     fn done(&self, variant: usize) {
-        if let Some(bar) = self.bars.get(variant) {
+        if let Some(bar) = self.variants.get(variant) {
             bar.finish_and_clear();
         }
     }

@@ -13,7 +13,7 @@ fn recorded_clusters_do_as_they_did() {
     let scratch = Scratch::new("ha-conform");
     let (code, out, err) = scratch.lvsim(&["conform", &golden("").display().to_string()]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    assert!(out.ends_with("\nconform: 12 of 12 agree, 0 skipped\n"), "{out}");
+    assert!(out.ends_with("\nconform: 13 of 13 agree, 0 skipped\n"), "{out}");
     // both sides of an interval stand in one line
     let line = out.lines().find(|l| l.contains("last advert of d1, priority 100,"));
     assert!(line.is_some_and(|l| l.ends_with(" ms")), "{out}");
@@ -98,6 +98,13 @@ fn another_pool_or_outage_is_a_difference() {
     let (from, to) = moved("g-all-rs-die-sorry", "\"probe\":\"ok\"", 0.6);
     let told = altered("g-all-rs-die-sorry", "timeline.jsonl", &from, &to);
     assert!(told[0].starts_with("client: outage 2 ends"), "{told:?}");
+}
+
+#[test]
+fn an_open_connection_survives_only_with_synchronisation() {
+    let error = "error: [Errno 104] Connection reset by peer";
+    let told = altered("h-failover-no-sync", "summary.json", error, "rs1");
+    assert_eq!(told, ["the long connection: recorded served, simulated reset"]);
 }
 
 #[test]

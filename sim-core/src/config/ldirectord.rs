@@ -36,7 +36,7 @@ impl Default for LdirectordConfig {
     }
 }
 
-/// A virtual service. What the file states for all (`quiescent=yes`) stands resolved in each.
+/// A virtual service. What the file states for all (`checkinterval=3`) stands resolved in each.
 #[derive(Clone, PartialEq, Debug)]
 pub struct VirtualConfig {
     /// The service, without its real servers: `virtual`, `protocol`, `scheduler` (wrr by default),
@@ -49,7 +49,7 @@ pub struct VirtualConfig {
     pub start_order: Vec<usize>,
     /// `fallback`: takes the place of the real servers when all have failed.
     pub fallback: Option<ServerRule>,
-    /// `quiescent`: a failed real server gets the weight 0; else it is removed.
+    /// `quiescent`: a failed real server gets the weight 0; else, which is the default, it is removed.
     pub quiescent: bool,
     /// `checktype` and what belongs to it.
     pub check: CheckKind,
@@ -69,14 +69,15 @@ pub struct VirtualConfig {
 
 impl VirtualConfig {
     /// A service without real servers and with the defaults of ldirectord 4.12: `checktype=negotiate` (of the
-    /// page `/`), `quiescent=yes`, `checktimeout=5`, `negotiatetimeout=30`, `checkinterval=10`.
+    /// page `/`), `quiescent=no` (so its `set_defaults`; the manual says `yes`), `checktimeout=5`,
+    /// `negotiatetimeout=30`, `checkinterval=10`.
     pub fn new(service: ServiceRule) -> Self {
         Self {
             service,
             servers: Vec::new(),
             start_order: Vec::new(),
             fallback: None,
-            quiescent: true,
+            quiescent: false,
             check: CheckKind::Negotiate(Exchange::page("/")),
             check_port: None,
             check_timeout: Span::from_secs(5),

@@ -132,12 +132,12 @@ pub struct IpStack {
     /// Something is in `loopback` or `undeliverable`.
     pub unsettled: bool,
     /// Whether the host is a director.
-    pub balances: bool,
+    pub(super) balances: bool,
     /// Whether packets pass netfilter.
-    pub filters: bool,
+    pub(super) filters: bool,
     /// Whether it forwards packets, and neither IPVS nor netfilter looks at them. Follows from
     /// `sysctl.ip_forward`, `balances` and `filters`.
-    pub forwards_plainly: bool,
+    pub(super) forwards_plainly: bool,
     /// Counters.
     pub counters: IpCounters,
     /// Neighbours.
@@ -211,7 +211,13 @@ impl IpStack {
         }
     }
 
-    /// Whether the host forwards, is a director or has rules for packets has been decided anew.
+    /// From now on IPVS looks at the packets.
+    pub(super) fn set_balances(&mut self) {
+        self.balances = true;
+        self.settle_forwarding();
+    }
+
+    /// To be called whenever `sysctl.ip_forward`, `balances` or `filters` has changed.
     pub(super) fn settle_forwarding(&mut self) {
         self.forwards_plainly = self.sysctl.ip_forward && !self.balances && !self.filters;
     }

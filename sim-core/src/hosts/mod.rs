@@ -118,8 +118,7 @@ impl Host {
     /// Makes the host a director.
     pub fn set_director(&mut self, director: Director) {
         self.director = Some(Box::new(director));
-        self.ip.balances = true;
-        self.ip.settle_forwarding();
+        self.ip.set_balances();
     }
 
     /// Puts the first events of the applications into the queue.

@@ -215,10 +215,11 @@ const MANGLE: &[FilterTable] = &[FilterTable::Mangle];
 const FILTER: &[FilterTable] = &[FilterTable::Filter];
 
 impl IpStack {
-    /// Lets all packets pass these rules from now on.
-    pub fn set_netfilter(&mut self, netfilter: Netfilter) {
-        self.netfilter = Some(Box::new(Netfilter { host: self.host, ..netfilter }));
-        self.filters = true;
+    /// Lets all packets pass these rules from now on, or none any more.
+    pub fn set_netfilter(&mut self, netfilter: Option<Netfilter>) {
+        let host = self.host;
+        self.netfilter = netfilter.map(|n| Box::new(Netfilter { host, ..n }));
+        self.filters = self.netfilter.is_some();
         self.settle_forwarding();
     }
 

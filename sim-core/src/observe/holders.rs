@@ -66,6 +66,7 @@ fn since<T: Clone>(all: &[(Time, T)], from: Time) -> Vec<(Time, T)> {
 
 impl VipObservation {
     /// The same from a time on.
+    #[must_use]
     pub fn since(&self, from: Time) -> Self {
         let held: Vec<(Time, Vec<String>)> =
             self.holders.iter().map(|h| (h.time, h.hosts.clone())).collect();
@@ -79,6 +80,11 @@ impl VipObservation {
             holders: since(&held, from).into_iter().map(holding).collect(),
             caches: self.caches.iter().map(cache).collect(),
         }
+    }
+
+    /// How often neighbour caches went over from one owner to another one.
+    pub fn moves(&self) -> u64 {
+        self.caches.iter().map(CacheObservation::changes).sum()
     }
 
     /// Least and largest number of holders at a time.

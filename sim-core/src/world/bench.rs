@@ -83,9 +83,7 @@ impl World {
     /// connections is forgotten.
     pub fn change_filters(&mut self, host: usize, config: &HostConfig) {
         let Some(h) = self.hosts.get_mut(host) else { return };
-        if let Some(netfilter) = super::build::netfilter(config, &mut self.fabric.book) {
-            h.ip.set_netfilter(netfilter);
-        }
+        h.ip.set_netfilter(super::build::netfilter(config, &mut self.fabric.book));
     }
 
     /// What a host has dropped so far for a reason.

@@ -414,9 +414,7 @@ impl<'a> Builder<'a> {
     }
 
     fn netfilter(&mut self, config: &HostConfig, ip: &mut IpStack) {
-        if let Some(netfilter) = netfilter(config, &mut self.fabric.book) {
-            ip.set_netfilter(netfilter);
-        }
+        ip.set_netfilter(netfilter(config, &mut self.fabric.book));
     }
 
     fn policy(&mut self, place: &str, config: &HostConfig, ip: &mut IpStack) {

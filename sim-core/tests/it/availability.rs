@@ -16,7 +16,7 @@ fn s(n: f64) -> Time {
 /// One request a second for 30 s, and a cable that is down for a while.
 fn probed(transport: Transport, down: u64, up: u64) -> WorldConfig {
     let mut config = cluster(Forwarding::Nat, transport, 53);
-    let link = config.links.iter().find(|l| l.name.contains("director")).unwrap();
+    let link = config.links.iter().find(|l| l.name.contains("director")).expect("a cable");
     let name = link.name.clone();
     config.link_events = vec![event(down, &name, false), event(up, &name, true)];
     config.duration = Span::from_secs(30);

@@ -5,7 +5,7 @@ use crate::frames::{Frame, texts, watch};
 use crate::network::*;
 use core::net::IpAddr;
 use sim_core::config::*;
-use sim_core::engine::{Dist, Span};
+use sim_core::engine::{Dist, Span, Time};
 use sim_core::ipvs::rules::{Forwarding, ServiceKey};
 use sim_core::wire::proto;
 use sim_core::world::World;
@@ -478,4 +478,23 @@ fn a_transparent_cache_takes_what_is_for_others_by_its_mark() {
     let sent = packets(&frames, true, " tcp ");
     assert!(!sent.is_empty());
     assert!(sent.iter().all(|t| t.starts_with("172.16.0.10 > 198.51.100.")), "{sent:?}");
+}
+
+#[test]
+fn a_router_that_forwards_follows_its_rules_from_when_they_come_until_they_go() {
+    let mut config = cluster(Forwarding::Nat, Transport::Udp, 53);
+    let probe = &mut config.hosts[0].clients[0];
+    probe.load = Load::At([0, 1000, 2000].map(Span::from_millis).to_vec());
+    probe.timeout = Some(Span::from_millis(500));
+    let free = config.hosts[1].clone();
+    let mut closed = free.clone();
+    let (table, chain) = (FilterTable::Filter, FilterChain::Forward);
+    closed.filters = vec![rule(table, chain, &[ports(53, 53)], FilterTarget::Drop)];
+    let mut world = World::build(&config).expect("a good configuration");
+    for (at, router) in [(900, &closed), (1900, &free)] {
+        world.run_until(Time::ZERO + Span::from_millis(at));
+        world.change_filters(1, router);
+    }
+    while world.run(10_000) {}
+    assert_eq!(answers(&world.finish()), ["rs2", "timed_out", "rs1"]);
 }

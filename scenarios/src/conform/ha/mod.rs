@@ -3,6 +3,7 @@
 
 pub mod case;
 pub mod course;
+pub mod heartbeat;
 pub mod interval;
 pub mod keepalived;
 pub mod lab;
@@ -20,6 +21,6 @@ pub use interval::{Interval, Report};
 pub fn judge(case: &Case) -> Result<Report, String> {
     match case.subject {
         case::Subject::Keepalived => keepalived::judge(case),
-        case::Subject::Heartbeat => Err("cases of heartbeat are not played".to_owned()),
+        case::Subject::Heartbeat => heartbeat::judge(case),
     }
 }

@@ -28,7 +28,7 @@ mod words;
 pub use action::{Action, Listing, View, flags_text, key_text};
 pub use names::{Names, port_of, service_of};
 pub use rules::{
-    PortMapping, Rules, force_forwarding, force_scheduler, set_forwarding, set_scheduler,
+    Player, PortMapping, Rules, force_forwarding, force_scheduler, set_forwarding, set_scheduler,
 };
 pub(crate) use service::is_v6;
 

@@ -8,6 +8,7 @@ use schedulers::Algorithm;
 use sim_core::config::IpvsConfig;
 use sim_core::ipvs::Command;
 use sim_core::ipvs::rules::{Forwarding, ServerRule, ServiceKey, ServiceRule};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// Rules with the places they were written at.
@@ -21,8 +22,6 @@ pub struct Rules {
     pub servers: Vec<Vec<Place>>,
     /// Ports that were asked for and not taken.
     pub mapped: Vec<PortMapping>,
-    /// Services whose line was wrong: what follows about them is no further mistake.
-    broken: Vec<ServiceKey>,
 }
 
 /// A port asked of a real server by a method that cannot map ports: ipvsadm took that of the service.
@@ -66,23 +65,43 @@ pub(super) fn read(
     names: &Names,
     problems: &mut Vec<Problem>,
 ) -> Rules {
-    let mut rules = Rules::default();
+    let mut player = Player::default();
     lines(file, base, text, |place, raw| match line(file, place.span.start, raw, names) {
         Ok(Some(action)) => {
-            rules.mapped.extend(PortMapping::of(file, raw, &action, names));
-            problems.extend(rules.play(&action, &place).err());
+            player.rules.mapped.extend(PortMapping::of(file, raw, &action, names));
+            problems.extend(player.play(&action, &place).err());
         }
         Ok(None) => {}
         Err(mut found) => {
             let words = words::words(file, 0, raw);
-            rules.broken.extend(line::service_of(&words, names));
+            player.broken.extend(line::service_of(&words, names));
             problems.append(&mut found);
         }
     });
-    rules
+    player.rules
 }
 
-impl Rules {
+/// Services or real servers named in a message; of more only the number is told.
+const NAMED: usize = 20;
+
+/// Plays lines one after the other, and knows by an index where services and real servers stand.
+#[derive(Debug, Default)]
+pub struct Player {
+    rules: Rules,
+    /// Services by key.
+    services: BTreeMap<ServiceKey, usize>,
+    /// Real servers by service, address and port: where they stand among those of the service.
+    servers: BTreeMap<(ServiceKey, IpAddr, u16), usize>,
+    /// Services whose line was wrong: what follows about them is no further mistake.
+    broken: BTreeSet<ServiceKey>,
+}
+
+impl Player {
+    /// The rules that all lines left.
+    pub fn finish(self) -> Rules {
+        self.rules
+    }
+
     /// Does what a line of a rules file asks for. What only shows or counts changes nothing.
     ///
     /// # Errors
@@ -100,81 +119,85 @@ impl Rules {
 
     fn change(&mut self, change: &Command, place: &Place) -> Result<(), Problem> {
         let missing = "No such service";
+        let (mut service, mut server) = (None, None);
         match change {
             Command::AddService(rule) => self.add_service(rule, place)?,
             Command::EditService(rule) => {
-                if let Some(index) = self.service(rule.key, place, missing)? {
-                    self.services[index] = place.clone();
+                service = self.service(rule.key, place, missing)?;
+                if let Some(index) = service {
+                    self.rules.services[index] = place.clone();
                 }
             }
             Command::DeleteService(key) => {
-                if let Some(index) = self.service(*key, place, missing)? {
-                    self.services.remove(index);
-                    self.servers.remove(index);
+                service = self.service(*key, place, missing)?;
+                if let Some(index) = service {
+                    self.delete_service(*key, index);
                 }
             }
             Command::Clear => {
+                self.rules.services.clear();
+                self.rules.servers.clear();
                 self.services.clear();
                 self.servers.clear();
             }
-            Command::AddServer(key, rule) => self.add_server(*key, rule, place)?,
+            Command::AddServer(key, rule) => service = self.add_server(*key, rule, place)?,
             Command::EditServer(key, rule) => {
-                if let Some((index, at)) = self.server(*key, (rule.rip, rule.port), place)? {
-                    self.servers[index][at] = place.clone();
+                (service, server) = self.server(*key, (rule.rip, rule.port), place)?;
+                if let (Some(index), Some(at)) = (service, server) {
+                    self.rules.servers[index][at] = place.clone();
                 }
             }
             Command::DeleteServer(key, rip, port) => {
-                if let Some((index, at)) = self.server(*key, (*rip, *port), place)? {
-                    self.servers[index].remove(at);
+                (service, server) = self.server(*key, (*rip, *port), place)?;
+                if let (Some(index), Some(at)) = (service, server) {
+                    self.delete_server(*key, index, at);
                 }
             }
             Command::AddLocalAddress(key, address) => {
-                let Some(index) = self.service(*key, place, "Service not defined")? else {
-                    return Ok(());
-                };
-                let service = &self.config.services[index];
-                if address.is_ipv6() != is_v6(*key) {
-                    let label = "a local address is of the family of the service";
-                    return Err(Problem::new(place, "illegal local address specified", label));
-                }
-                if service.local_addresses.contains(address) {
-                    let label = "this local address was added to the service before";
-                    return Err(Problem::new(place, "Local address already exists", label));
-                }
+                service = self.service(*key, place, "Service not defined")?;
+                self.check_new_local(*key, service, *address, place)?;
             }
             Command::DeleteLocalAddress(key, address) => {
-                let Some(index) = self.service(*key, place, "Service not defined")? else {
-                    return Ok(());
-                };
-                let local = &self.config.services[index].local_addresses;
-                if !local.contains(address) {
-                    let known = list(local.iter().map(ToString::to_string));
-                    let known = if known.is_empty() { "none".to_owned() } else { known };
-                    let label = format!("local addresses of the service: {known}");
-                    return Err(Problem::new(place, "No such local address", label));
-                }
+                service = self.service(*key, place, "Service not defined")?;
+                self.check_known_local(service, *address, place)?;
             }
-            Command::Zero(Some(key)) => {
-                self.service(*key, place, missing)?;
-            }
+            Command::Zero(Some(key)) => service = self.service(*key, place, missing)?,
             Command::SetTimeouts(_)
             | Command::SetSysctl(_)
             | Command::Zero(None)
             | Command::StartDaemon(_)
             | Command::StopDaemon(_) => {}
         }
-        self.config.accept(change);
+        self.rules.config.accept(change, service, server);
         Ok(())
     }
 
     fn add_service(&mut self, rule: &ServiceRule, place: &Place) -> Result<(), Problem> {
-        if self.config.services.iter().any(|s| s.key == rule.key) {
+        if self.services.contains_key(&rule.key) {
             let label = "this service was added before";
             return Err(Problem::new(place, "Service already exists", label));
         }
-        self.services.push(place.clone());
-        self.servers.push(vec![place.clone(); rule.servers.len()]);
+        self.services.insert(rule.key, self.rules.services.len());
+        for (at, server) in rule.servers.iter().enumerate() {
+            self.servers.insert((rule.key, server.rip, server.port), at);
+        }
+        self.rules.services.push(place.clone());
+        self.rules.servers.push(vec![place.clone(); rule.servers.len()]);
         Ok(())
+    }
+
+    /// Takes a service out of the index and of the places; the services behind it move up.
+    fn delete_service(&mut self, key: ServiceKey, index: usize) {
+        self.rules.services.remove(index);
+        self.rules.servers.remove(index);
+        self.services.remove(&key);
+        let services = &self.rules.config.services[index..];
+        for server in &services[0].servers {
+            self.servers.remove(&(key, server.rip, server.port));
+        }
+        for (moved, service) in services[1..].iter().enumerate() {
+            self.services.insert(service.key, index + moved);
+        }
     }
 
     fn add_server(
@@ -182,15 +205,62 @@ impl Rules {
         key: ServiceKey,
         rule: &ServerRule,
         place: &Place,
-    ) -> Result<(), Problem> {
-        let Some(index) = self.service(key, place, "Service not defined")? else { return Ok(()) };
-        let servers = &self.config.services[index].servers;
-        if servers.iter().any(|s| (s.rip, s.port) == (rule.rip, rule.port)) {
+    ) -> Result<Option<usize>, Problem> {
+        let Some(index) = self.service(key, place, "Service not defined")? else { return Ok(None) };
+        if self.servers.contains_key(&(key, rule.rip, rule.port)) {
             let label = "this real server was added to the service before";
             return Err(Problem::new(place, "Destination already exists", label));
         }
-        self.servers[index].push(place.clone());
+        let places = &mut self.rules.servers[index];
+        self.servers.insert((key, rule.rip, rule.port), places.len());
+        places.push(place.clone());
+        Ok(Some(index))
+    }
+
+    /// Takes a real server out of the index and of the places; those behind it move up.
+    fn delete_server(&mut self, key: ServiceKey, index: usize, at: usize) {
+        self.rules.servers[index].remove(at);
+        let servers = &self.rules.config.services[index].servers[at..];
+        self.servers.remove(&(key, servers[0].rip, servers[0].port));
+        for (moved, server) in servers[1..].iter().enumerate() {
+            self.servers.insert((key, server.rip, server.port), at + moved);
+        }
+    }
+
+    fn check_new_local(
+        &self,
+        key: ServiceKey,
+        service: Option<usize>,
+        address: IpAddr,
+        place: &Place,
+    ) -> Result<(), Problem> {
+        let Some(index) = service else { return Ok(()) };
+        if address.is_ipv6() != is_v6(key) {
+            let label = "a local address is of the family of the service";
+            return Err(Problem::new(place, "illegal local address specified", label));
+        }
+        if self.rules.config.services[index].local_addresses.contains(&address) {
+            let label = "this local address was added to the service before";
+            return Err(Problem::new(place, "Local address already exists", label));
+        }
         Ok(())
+    }
+
+    fn check_known_local(
+        &self,
+        service: Option<usize>,
+        address: IpAddr,
+        place: &Place,
+    ) -> Result<(), Problem> {
+        let Some(index) = service else { return Ok(()) };
+        let local = &self.rules.config.services[index].local_addresses;
+        if local.contains(&address) {
+            return Ok(());
+        }
+        let known = some_of(local.iter().map(ToString::to_string));
+        let known = if known.is_empty() { "none".to_owned() } else { known };
+        let label = format!("local addresses of the service: {known}");
+        Err(Problem::new(place, "No such local address", label))
     }
 
     /// A service that must be there; `None` if its own line was wrong.
@@ -200,31 +270,31 @@ impl Rules {
         place: &Place,
         message: &str,
     ) -> Result<Option<usize>, Problem> {
-        let found = self.config.services.iter().position(|s| s.key == key);
+        let found = self.services.get(&key).copied();
         if found.is_some() || self.broken.contains(&key) {
             return Ok(found);
         }
-        let known = list(self.config.services.iter().map(|s| key_text(s.key)));
+        let known = some_of(self.rules.config.services.iter().map(|s| key_text(s.key)));
         let known = if known.is_empty() { "none".to_owned() } else { known };
         let problem = Problem::new(place, message, format!("services so far: {known}"));
         Err(problem.help(format!("a line `-A {}` must come before", key_text(key))))
     }
 
-    /// A real server that must be there; `None` if the line of its service was wrong.
+    /// A service and its real server that must be there; nothing if the line of the service was wrong.
     fn server(
         &self,
         key: ServiceKey,
         (rip, port): (IpAddr, u16),
         place: &Place,
-    ) -> Result<Option<(usize, usize)>, Problem> {
+    ) -> Result<(Option<usize>, Option<usize>), Problem> {
         let Some(index) = self.service(key, place, "Service not defined")? else {
-            return Ok(None);
+            return Ok((None, None));
         };
-        let servers = &self.config.services[index].servers;
-        if let Some(at) = servers.iter().position(|s| (s.rip, s.port) == (rip, port)) {
-            return Ok(Some((index, at)));
+        if let Some(at) = self.servers.get(&(key, rip, port)) {
+            return Ok((Some(index), Some(*at)));
         }
-        let known = list(servers.iter().map(|s| SocketAddr::new(s.rip, s.port).to_string()));
+        let servers = &self.rules.config.services[index].servers;
+        let known = some_of(servers.iter().map(|s| SocketAddr::new(s.rip, s.port).to_string()));
         let label = if known.is_empty() {
             "the service has no real servers".to_owned()
         } else {
@@ -232,6 +302,13 @@ impl Rules {
         };
         Err(Problem::new(place, "No such destination", label))
     }
+}
+
+/// `a, b, c`; of very many `a, b, c and 500 more`.
+fn some_of(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let named = list(names.take(NAMED));
+    if more == 0 { named } else { format!("{named} and {more} more") }
 }
 
 /// Gives every destination one forwarding method. DR and TUN leave the port alone, so the port of

@@ -6,7 +6,7 @@ use super::*;
 use schedulers::Algorithm;
 use sim_core::engine::Span;
 use sim_core::ipvs::rules::DaemonRole;
-use sim_core::ipvs::rules::Forwarding;
+use sim_core::ipvs::rules::{Forwarding, ServiceRule};
 
 fn rules(text: &str) -> (Rules, Vec<Problem>) {
     let mut sources = Sources::default();
@@ -200,4 +200,30 @@ proptest::proptest! {
             proptest::prop_assert!(!p.message.is_empty());
         }
     }
+}
+
+#[test]
+fn after_a_deletion_what_stood_behind_it_is_found_where_it_stands_now() {
+    let (rules, problems) = rules(
+        "-A -t 10.0.0.1:80\n-A -t 10.0.0.2:80\n-a -t 10.0.0.1:80 -r 192.168.0.1\n\
+         -a -t 10.0.0.2:80 -r 192.168.0.1\n-a -t 10.0.0.2:80 -r 192.168.0.2\n-a -t 10.0.0.2:80 -r 192.168.0.3\n\
+         -d -t 10.0.0.2:80 -r 192.168.0.1\n-e -t 10.0.0.2:80 -r 192.168.0.3 -w 7\n\
+         -D -t 10.0.0.1:80\n-e -t 10.0.0.2:80 -r 192.168.0.2 -w 3\n-E -t 10.0.0.2:80 -s rr\n\
+         -A -t 10.0.0.1:80\n-a -t 10.0.0.1:80 -r 192.168.0.1 -w 9\n",
+    );
+    assert_eq!(problems, []);
+    let [second, first] = &rules.config.services[..] else { unreachable!("two services") };
+    let weights = |s: &ServiceRule| s.servers.iter().map(|s| s.weight).collect::<Vec<_>>();
+    assert_eq!(second.scheduler, Algorithm::Rr);
+    assert_eq!((weights(second), weights(first)), (vec![3, 7], vec![9]));
+    assert_eq!(rules.servers.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[test]
+fn of_very_many_services_a_message_names_some() {
+    let mut many: Vec<_> = (1..=50).map(|n| format!("-A -t 10.0.0.1:{n}")).collect();
+    many.push("-E -t 10.0.0.9:80 -s rr".to_owned());
+    let (_, problems) = rules(&many.join("\n"));
+    let label = &problems[0].label;
+    assert!(label.ends_with(":20 and 30 more"), "{label}");
 }

@@ -1,7 +1,7 @@
 //! Virtual servers as rules of a director, as they are while every real server is up.
 
 use super::{Configuration, Findings, RealServer, SyncDaemon, Target, VirtualServer};
-use crate::import::ipvsadm::{Action, Rules};
+use crate::import::ipvsadm::{Action, Player, Rules};
 use sim_core::ipvs::Command;
 use sim_core::ipvs::rules::{
     Daemon, DaemonRole, Engine, Forwarding, ServerRule, ServiceKey, ServiceRule,
@@ -13,22 +13,23 @@ impl Configuration {
     ///
     /// Remarks tell what of the configuration has no effect on them.
     pub fn rules(&self, findings: &mut Findings) -> Rules {
-        let mut rules = Rules::default();
+        let mut player = Player::default();
         for server in &self.servers {
             for target in &server.targets {
                 let service = server.service(*target);
                 let add = Action::Change(Command::AddService(service.clone()));
-                if let Err(problem) = rules.play(&add, &server.place) {
+                if let Err(problem) = player.play(&add, &server.place) {
                     findings.problems.push(problem);
                     continue;
                 }
                 for (rule, real) in real_servers(server, *target).into_iter().zip(&server.servers) {
                     let add = Action::Change(Command::AddServer(service.key, rule));
-                    findings.problems.extend(rules.play(&add, &real.place).err());
+                    findings.problems.extend(player.play(&add, &real.place).err());
                 }
             }
             note(server, findings);
         }
+        let mut rules = player.finish();
         rules.config.timeouts = self.global.timeouts;
         if let Some(daemon) = &self.global.sync_daemon {
             let daemons = self.daemons(daemon);
@@ -57,9 +58,15 @@ impl Configuration {
             for target in &server.targets {
                 let key = server.service(*target).key;
                 let Some(sorry) = &server.sorry else { continue };
+                let rule = sorry.rule(target.port());
+                let Some(service) = rules.config.services.iter_mut().find(|s| s.key == key) else {
+                    continue;
+                };
                 // one that is a real server too is there already
-                let add = Command::AddServer(key, sorry.rule(target.port()));
-                let _known = rules.play(&Action::Change(add), &server.place);
+                let known = |s: &ServerRule| (s.rip, s.port) == (rule.rip, rule.port);
+                if !service.servers.iter().any(known) {
+                    service.servers.push(rule);
+                }
             }
         }
         rules

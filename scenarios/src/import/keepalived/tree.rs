@@ -314,7 +314,7 @@ fn joined<'w>(
     let value = |keyword: &str| {
         let value = word.strip_prefix(keyword)?;
         let known = match keyword {
-            "lb_algo" | "lvs_sched" => value.parse::<Algorithm>().is_ok(),
+            "lb_algo" | "lvs_sched" => Algorithm::ALL.iter().any(|a| a.name() == value),
             "lb_kind" | "lvs_method" => matches!(value, "NAT" | "DR" | "TUN"),
             _ => false,
         };

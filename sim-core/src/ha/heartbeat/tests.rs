@@ -39,6 +39,7 @@ fn node(name: &str) -> HeartbeatConfig {
 }
 
 /// Two nodes, what is on the way between them, and what happened.
+#[derive(Debug)]
 struct Pair {
     now: Time,
     nodes: [Heartbeat; 2],
@@ -52,8 +53,12 @@ struct Pair {
 
 impl Pair {
     fn new(configs: [HeartbeatConfig; 2]) -> Self {
+        Self::seeded(configs, 1)
+    }
+
+    fn seeded(configs: [HeartbeatConfig; 2], seed: u64) -> Self {
         let nodes = configs.map(|c| {
-            let stream = Stream::new(1, &c.node, "heartbeat");
+            let stream = Stream::new(seed, &c.node, "heartbeat");
             Heartbeat::new(c, stream)
         });
         Self {
@@ -356,6 +361,20 @@ fn with_auto_failback_off_the_address_stays_and_the_start_costs_no_pause() {
 }
 
 #[test]
+fn whichever_messages_it_acknowledges_a_node_that_restarts_is_no_partition() {
+    for seed in 0..40 {
+        let mut pair = Pair::seeded([node("lvs1"), node("lvs2")], seed).settled();
+        pair.power_off(0);
+        pair.run(15.0);
+        pair.cut[0][0] = false;
+        pair.start(0);
+        pair.run(10.0);
+        assert!(!pair.did(1, "Partition"), "seed {seed}");
+        assert_eq!(pair.holders(), [false, true]);
+    }
+}
+
+#[test]
 fn with_auto_failback_on_the_address_goes_back_by_request_and_answer() {
     let pair = returned(Failback::On);
     assert_eq!(pair.holders(), [true, false]);
@@ -589,7 +608,10 @@ fn returned_lossy() -> Pair {
     pair.run(15.0);
     pair.cut[0][0] = false;
     pair.start(0);
-    while !pair.did(1, "ask foreign me") {
+    for _ in 0..200_000 {
+        if pair.did(1, "ask foreign me") {
+            break;
+        }
         pair.run(0.000_05);
     }
     // the question is on the way

@@ -23,6 +23,7 @@ fn virtual_service() -> VirtualConfig {
         check_timeout: Span::from_secs(3),
         negotiate_timeout: Span::from_secs(3),
         check_interval: Span::from_secs(2),
+        quiescent: true,
         ..VirtualConfig::new(ServiceRule::new(key))
     }
 }
@@ -144,8 +145,10 @@ fn at_the_start_each_server_comes_with_weight_1_is_quiesced_and_then_restored() 
 }
 
 #[test]
-fn without_quiescent_servers_are_removed_and_added_again() {
-    let config = VirtualConfig { quiescent: false, ..virtual_service() };
+fn servers_are_removed_and_added_again_unless_quiescent_is_stated() {
+    let given = virtual_service();
+    let quiescent = VirtualConfig::new(given.service.clone()).quiescent;
+    let config = VirtualConfig { quiescent, ..given };
     let mut bench = Bench::new(vec![config]);
     bench.run(1.0);
     let start = [(0, "added", 0), (11, "weight", 1), (11, "removed", 0), (12, "weight", 1)];

@@ -19,6 +19,7 @@ fn ldirectord() -> LdirectordConfig {
             check_timeout: Span::from_secs(3),
             negotiate_timeout: Span::from_secs(3),
             check_interval: Span::from_secs(2),
+            quiescent: true,
             ..VirtualConfig::new(rule)
         }],
         ..LdirectordConfig::default()
