@@ -1,5 +1,6 @@
-//! Recorded cases of clusters that stay up: real keepalived on real kernels, whose configurations are run
-//! as scenarios and whose every state, advert, announcement, pool and interval must come out.
+//! Recorded cases of clusters that stay up: real keepalived and real heartbeat on real kernels, whose
+//! configurations are run as scenarios and whose every state, message, announcement, pool and interval must
+//! come out.
 
 pub mod case;
 pub mod course;
