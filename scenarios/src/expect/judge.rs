@@ -260,23 +260,42 @@ fn rounded(value: f64) -> String {
 enum Measure {
     Time,
     Plain,
+    /// A share of requests served, which people count in nines.
+    Available,
 }
 
 /// Latencies are times, all but their counts; so are the lengths of outages and takeovers.
 fn unit_of(metric: &str) -> Measure {
+    if is_available(metric) {
+        return Measure::Available;
+    }
     let mut parts = metric.rsplit('.');
     let last = parts.next().unwrap_or("");
     let kind = |p: &str| matches!(p, "latency" | "sojourn" | "failover");
     let length = last.starts_with("time_with_")
+        || last == "downtime_a_year"
         || matches!(last, "longest" | "total" | "mean" | "between")
             && parts.clone().next().is_some_and(|p| matches!(p, "outage" | "outages"));
     let time = length || last != "count" && parts.any(kind);
     if time { Measure::Time } else { Measure::Plain }
 }
 
+/// Whether a metric is a share of requests served: of all, of a client or of a service.
+fn is_available(metric: &str) -> bool {
+    let Some(rest) = metric.strip_prefix("availability") else { return false };
+    let named = ["clients", "services"]
+        .into_iter()
+        .find_map(|group| rest.strip_prefix('.')?.strip_prefix(group)?.strip_prefix('.'));
+    let Some(name) = named else { return rest.is_empty() || rest == ".share" };
+    // names may have dots: the longest end that is a metric is one
+    let mut ends = name.match_indices('.').map(|(at, _)| &name[at + 1..]);
+    let end = ends.find(|end| metric::check(&format!("availability.{end}")).is_ok());
+    end.is_none_or(|end| end == "share")
+}
+
 /// Six significant digits of a number beside others in its unit: `15.2836ms`.
 fn written(value: f64, scale: f64, measure: Measure) -> String {
-    if measure == Measure::Plain {
+    if measure != Measure::Time {
         return rounded(value);
     }
     if value.abs() <= 0.0 && scale.abs() <= 0.0 {
@@ -291,11 +310,23 @@ fn written(value: f64, scale: f64, measure: Measure) -> String {
 
 fn shown(i: Interval, measure: Measure) -> String {
     let mean = written(i.mean, i.mean, measure);
+    let nines = if measure == Measure::Available { nines(i) } else { String::new() };
     if i.count < 2 {
-        mean
+        format!("{mean}{nines}")
     } else {
         let half = written(i.half, i.mean, measure);
-        format!("{mean} +- {half} (99 %, {} runs)", i.count)
+        format!("{mean} +- {half} (99 %, {} runs){nines}", i.count)
+    }
+}
+
+/// The nines that a share, or the ends of its interval, mean: `, 3.98 to 4.32 nines`.
+fn nines(i: Interval) -> String {
+    let of = |share: f64| (share < 1.0).then(|| -libm::log10(1.0 - share.max(0.0)));
+    match (of(i.mean - i.half), of(i.mean + i.half)) {
+        (None, _) => String::new(),
+        (Some(low), None) => format!(", at least {low:.2} nines"),
+        (Some(low), Some(_)) if i.half <= 0.0 => format!(", {low:.2} nines"),
+        (Some(low), Some(high)) => format!(", {low:.2} to {high:.2} nines"),
     }
 }
 
@@ -427,6 +458,23 @@ mod tests {
         assert!(twice[0].measured.starts_with("13ms +- 63.6"), "{}", twice[0].measured);
         assert_eq!(written(0.0, 0.0, Measure::Time), "0s");
         assert_eq!(unit_of("latency.complete.count"), Measure::Plain);
+    }
+
+    #[test]
+    fn shares_of_requests_served_are_told_in_nines_as_well() {
+        let nines = |mean, half| shown(Interval { mean, half, count: 5 }, Measure::Available);
+        assert_eq!(nines(0.9999, 0.0), "0.9999 +- 0 (99 %, 5 runs), 4.00 nines");
+        assert_eq!(nines(0.9945, 0.0045), "0.9945 +- 0.0045 (99 %, 5 runs), 2.00 to 3.00 nines");
+        assert!(nines(0.999, 0.002).ends_with("runs), at least 2.52 nines"));
+        assert_eq!(nines(1.0, 0.0), "1 +- 0 (99 %, 5 runs)");
+        for path in ["availability", "availability.share", "availability.services.10.0.0.1:53/udp"]
+        {
+            assert_eq!(unit_of(path), Measure::Available, "{path}");
+        }
+        for path in ["availability.nines", "availability.clients.probe.outages.count"] {
+            assert_eq!(unit_of(path), Measure::Plain, "{path}");
+        }
+        assert_eq!(unit_of("availability.clients.probe.downtime_a_year"), Measure::Time);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sim_core::observe::SeriesPoint;
 
 /// The first words of paths.
-pub const ROOTS: [&str; 20] = [
+pub const ROOTS: [&str; 21] = [
     "connections",
     "requests",
     "throughput",
@@ -26,6 +26,7 @@ pub const ROOTS: [&str; 20] = [
     "outage",
     "vip",
     "failover",
+    "pools",
     "series",
 ];
 
@@ -159,6 +160,7 @@ mod tests {
             "vip.time_with_more",
             "vip.addresses.10.0.0.1.holders.max",
             "failover.takeover.mean",
+            "pools.quorum_lost",
             "series.vip.10.0.0.1.holders",
         ] {
             assert_eq!(check(path), Ok(()), "{path}");
@@ -171,6 +173,7 @@ mod tests {
             ("outages.longest", "did you mean `outage`?"),
             ("vip.holder", "did you mean `holders`?"),
             ("failover.takeovers.mean", "did you mean `takeover`?"),
+            ("pools.quorum_losst", "did you mean `quorum_lost`?"),
         ];
         for (path, hint) in wrong {
             assert!(check(path).is_err_and(|e| e.contains(hint)), "{path}: {:?}", check(path));

@@ -43,8 +43,7 @@ pub(super) fn read(
         };
         let kept = if given { None } else { keepalived.iter().find(mine) };
         given |= kept.is_some();
-        let of_file =
-            |f: &KeepalivedFile| f.configuration.rules(&mut keepalived::Findings::default());
+        let of_file = |f: &KeepalivedFile| f.configuration.destinations();
         let mut rules = rules.or_else(|| kept.map(of_file)).unwrap_or_default();
         if let Some(sysctl) = table.table("sysctl") {
             rules.config.sysctl = patched(IpvsSysctl::default(), sysctl);

@@ -172,7 +172,6 @@ fn holders(all: &[&VipObservation], end: Time) -> Value {
     let time = |index: usize| {
         all.iter().map(|v| v.times(end)[index]).max().unwrap_or(Span::ZERO).as_secs_f64()
     };
-    let caches = all.iter().flat_map(|v| &v.caches);
     json!({
         "holders": {
             "min": extremes().map(|e| e.0).min().unwrap_or(0),
@@ -181,7 +180,7 @@ fn holders(all: &[&VipObservation], end: Time) -> Value {
         "time_with_none": time(0),
         "time_with_one": time(1),
         "time_with_more": time(2),
-        "cache_changes": caches.map(sim_core::observe::CacheObservation::changes).sum::<u64>(),
+        "cache_changes": all.iter().map(|v| v.moves()).sum::<u64>(),
     })
 }
 

@@ -7,6 +7,7 @@ pub mod inputs;
 mod lanes;
 mod operator;
 mod pictures;
+mod pools;
 mod report;
 pub mod summary;
 mod tables;

@@ -2,10 +2,11 @@
 
 use super::availability;
 use super::operator::{changes, refusals};
+use super::pools;
 use crate::study::Outcome;
 use serde_json::{Map, Value, json};
 use sim_core::config::{ServerConfig, Transport};
-use sim_core::engine::Span;
+use sim_core::engine::{Span, Time};
 use sim_core::ipvs::rules::ServiceKey;
 use sim_core::observe::{
     ClientObservation, DirectorObservation, Failure, Histogram, LinkObservation, Observations,
@@ -97,6 +98,8 @@ pub fn variant(outcome: &Outcome) -> Value {
     for (key, value) in availability::summary(outcome) {
         put(key, value);
     }
+    let warm = Time::ZERO + outcome.variant.config.warmup;
+    put("pools", pools::summary(&o.timeline, warm));
     let changes = changes(outcome).len();
     if changes > 0 {
         put("rule_changes", json!({ "tried": changes, "refused": refusals(outcome) }));
@@ -110,6 +113,7 @@ pub fn variant(outcome: &Outcome) -> Value {
 /// The parts whose keys are the same in every run, without anything measured.
 pub fn fixed() -> Value {
     let mut parts = client(&ClientObservation::default(), 0.0);
+    parts.insert("pools".to_owned(), pools::summary(&[], Time::ZERO));
     parts.extend(availability::fixed().into_iter().map(|(key, value)| (key.to_owned(), value)));
     Value::Object(parts)
 }

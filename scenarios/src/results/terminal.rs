@@ -7,9 +7,7 @@ use super::tables::measured;
 use crate::study::Outcome;
 use reports::{Cell, Comparison, Sense, Unit};
 use sim_core::engine::Span;
-use sim_core::observe::{
-    CacheObservation, ClientObservation, Failure, Histogram, LinkObservation, VipObservation,
-};
+use sim_core::observe::{ClientObservation, Failure, Histogram, LinkObservation};
 
 /// `director>switch`: a link direction without its interfaces.
 fn short_name(link: &LinkObservation) -> String {
@@ -162,12 +160,8 @@ fn available(t: &mut Comparison, outcomes: &[Outcome]) {
     if outcomes.iter().any(|o| !o.observations.vips.is_empty()) {
         row(t, outcomes, "VIP held by nobody", Unit::Seconds, LowerIsBetter, |o| vips(o, 0).into());
         row(t, outcomes, "VIP held by several", Unit::Seconds, ZeroIsGood, |o| vips(o, 2).into());
-        let moves = |o: &Outcome| {
-            let vips = o.observations.vips.iter().map(|v| v.since(warm(o)));
-            let changes =
-                |v: VipObservation| v.caches.iter().map(CacheObservation::changes).sum::<u64>();
-            vips.map(changes).sum::<u64>()
-        };
+        let moves =
+            |o: &Outcome| o.observations.vips.iter().map(|v| v.since(warm(o)).moves()).sum::<u64>();
         row(t, outcomes, "moves in ARP caches", Unit::None, Neutral, |o| moves(o).into());
     }
 }

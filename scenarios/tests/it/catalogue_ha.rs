@@ -100,3 +100,31 @@ fn who_stood_still_gets_the_address_back_but_not_the_traffic() {
     let silent = format!("director.d2.keepalived=\"{options}include split-brain.conf\"");
     tells("split-brain-frozen", &[never, (silent.as_str(), "last-word: outage.longest")]);
 }
+
+#[test]
+fn rules_that_wait_for_an_address_are_no_mistake() {
+    let s = Scratch::new("rules-that-wait");
+    let router = |n: u8| {
+        format!(
+            "[[host]]\nname = \"d{n}\"\nkeepalived = \"vrrp_instance A {{\\n interface eth0\\n virtual_router_id 1\\n\
+             priority 10{n}\\n virtual_ipaddress {{\\n 10.0.0.ADDRESS/24\\n}}\\n}}\"\n"
+        )
+    };
+    let text = format!(
+        "duration = \"5s\"\n[cluster]\nvip = \"10.0.0.9:80\"\n[cluster.director]\ncount = 2\n{}{}[server]\n\
+         [client]\nload = \"constant(5/s)\"\n",
+        router(1),
+        router(2)
+    );
+    // the rules are on both directors, the address on the one that is master
+    s.write("a.toml", &text.replace("ADDRESS", "9"));
+    let (code, out, err) = s.lvsim(&["check", "a.toml"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    // with another address nobody will ever hold that of the rules on the second one
+    s.write("a.toml", &text.replace("ADDRESS", "8"));
+    let (code, out, _) = s.lvsim(&["check", "a.toml"]);
+    assert!(
+        code == 1 && out.contains("d2 has a service on this address but does not hold it"),
+        "{out}"
+    );
+}

@@ -370,7 +370,8 @@ fn every_setting_of_ipvs_can_be_written_and_changed_while_the_run_goes_on() {
                conntrack = true\ndrop_entry = 1\ndrop_packet = 3\nsecure_tcp = 3\nexpire_nodest_conn = true\n\
                expire_quiescent_template = true\nignore_tunneled = true\nlblc_expiration = \"1min\"\n\
                lblcr_expiration = \"2min\"\nnat_icmp_send = true\npmtu_disc = false\nrun_estimation = false\n\
-               schedule_icmp = true\nsloppy_tcp = true\nsloppy_sctp = true\nsnat_reroute = false";
+               schedule_icmp = true\nsloppy_tcp = true\nsloppy_sctp = true\nsnat_reroute = false\n\
+               sync_persist_mode = true\nsync_refresh_period = \"1min\"\nsync_retries = 1\nsync_threshold = [3, 0]";
     s.write("vs.toml", &text(all));
     let (code, out, err) = s.lvsim(&["run", "vs.toml", "--out", "o", "--check-determinism"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");

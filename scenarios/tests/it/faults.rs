@@ -209,6 +209,10 @@ fn every_sort_of_fault_can_be_stated() {
             impaired(None, vrrp, 0.0, Some(exp)),
         ),
         (
+            "\"link impaired\"\nlinks = \"crossover\"\nloss = 1\ntraffic = \"multicast\"",
+            impaired(None, Traffic::Multicast, 1.0, None),
+        ),
+        (
             "\"partition\"\nfrom = \"d1\"\nto = [\"d2\", \"rs1\"]\none_way = true\ntraffic = \"arp\"",
             FaultKind::Partition {
                 from: d1(),

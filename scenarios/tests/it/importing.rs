@@ -46,18 +46,12 @@ const VRRP: &str = "vrrp_instance VI_1 {
 ";
 
 fn service(vip: &str, method: &str, servers: &[&str]) -> String {
-    let mut text = format!(
-        "virtual_server {vip} {{\n  delay_loop 3\n  lvs_sched rr\n  lvs_method {method}\n  protocol TCP\n"
-    );
-    for server in servers {
-        let lines = [
-            "  real_server ",
-            server,
-            " {\n    TCP_CHECK {\n      connect_timeout 2\n    }\n  }\n",
-        ];
-        text.extend(lines);
-    }
-    text + "}\n"
+    let check = "TCP_CHECK {\n      connect_timeout 2\n    }";
+    let server = |s: &&str| format!("  real_server {s} {{\n    {check}\n  }}\n");
+    let servers: String = servers.iter().map(server).collect();
+    format!(
+        "virtual_server {vip} {{\n  delay_loop 3\n  lvs_sched rr\n  lvs_method {method}\n  protocol TCP\n{servers}}}\n"
+    )
 }
 
 #[test]

@@ -43,6 +43,28 @@ fn queues_are_those_of_the_formulas() {
 }
 
 #[test]
+fn days_of_the_year_of_faults_are_the_same_however_many_run_at_a_time() {
+    let s = Scratch::new("shipped-year");
+    // a day each, with most faults a hundred times as often
+    let often = ["d1-power", "d1-freeze", "d2-keepalived", "rs1-power", "rs2-dead", "rs3-hung"];
+    let often: Vec<String> = often.iter().map(|f| format!("fault.{f}.mtbf=8h")).collect();
+    let mut arguments = vec!["test", "year-of-faults", "--set", "duration=1d", "--seeds", "3"];
+    arguments.extend(often.iter().flat_map(|set| ["--set", set.as_str()]));
+    let played = |threads: &str| s.lvsim(&[&arguments[..], &["--threads", threads]].concat());
+    let (code, alone, err) = played("1");
+    assert_eq!((code, err.as_str()), (1, ""), "{alone}");
+    let line = alone.lines().find(|l| l.contains(": availability: ")).unwrap();
+    assert!(line.contains("FAIL") && line.contains("(99 %, 3 runs)"), "{line}");
+    assert!(line.ends_with(" nines"), "{line}");
+    assert_eq!(played("3").1, alone);
+}
+
+#[test]
+fn a_quiet_day_of_the_year_of_faults_loses_nothing_that_is_not_expected() {
+    holds(&["year-of-faults", "--set", "duration=1d"]);
+}
+
+#[test]
 fn captures_are_read_back_with_nanoseconds_and_names() {
     let s = Scratch::new("shipped-captures");
     let (code, _, err) = s.lvsim(&["run", "path-tun-basic", "--capture", "director", "--out", "o"]);

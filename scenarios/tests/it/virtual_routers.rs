@@ -103,12 +103,13 @@ fn run(scratch: &Scratch) {
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
 }
 
-fn master(states: &[(f64, String, String)], at: f64) -> Vec<&str> {
-    let before = |h: &&str| {
+fn master(states: &[(f64, String, String)], at: f64) -> Vec<&'static str> {
+    let mut hosts = vec!["lb1", "lb2"];
+    hosts.retain(|h| {
         let last = states.iter().rfind(|s| s.1 == *h && s.0 <= at);
         last.is_some_and(|s| s.2 == "MASTER")
-    };
-    ["lb1", "lb2"].into_iter().filter(before).collect()
+    });
+    hosts
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn mistakes_are_shown_where_they_stand() {
     let (code, _, err) = scratch.lvsim(&["run", "a.toml", "--out", "results"]);
     assert_eq!(code, 2);
     for text in [
-        "this is no time for keepalived to start",
+        "this is no time for keepalived to begin",
         "no `vrrp_script` or MISC_CHECK is called `chekc`",
         "keepalived does not run on `rs1`",
     ] {

@@ -82,6 +82,11 @@ impl VipObservation {
         }
     }
 
+    /// How often neighbour caches went over from one owner to another one.
+    pub fn moves(&self) -> u64 {
+        self.caches.iter().map(CacheObservation::changes).sum()
+    }
+
     /// Least and largest number of holders at a time.
     pub fn extremes(&self) -> (usize, usize) {
         let counts = || self.holders.iter().map(|h| h.hosts.len());

@@ -51,6 +51,27 @@ impl Configuration {
         rules
     }
 
+    /// The same with the sorry servers beside the real servers: all destinations that there can be.
+    pub fn destinations(&self) -> Rules {
+        let mut rules = self.rules(&mut Findings::default());
+        for server in &self.servers {
+            for target in &server.targets {
+                let key = server.service(*target).key;
+                let Some(sorry) = &server.sorry else { continue };
+                let rule = sorry.rule(target.port());
+                let Some(service) = rules.config.services.iter_mut().find(|s| s.key == key) else {
+                    continue;
+                };
+                // one that is a real server too is there already
+                let known = |s: &ServerRule| (s.rip, s.port) == (rule.rip, rule.port);
+                if !service.servers.iter().any(known) {
+                    service.servers.push(rule);
+                }
+            }
+        }
+        rules
+    }
+
     /// The sync daemons: the one that the instance's state asks for, without an instance both.
     fn daemons(&self, stated: &SyncDaemon) -> Vec<Daemon> {
         let instance = self.instances.iter().find(|i| Some(&i.name) == stated.instance.as_ref());

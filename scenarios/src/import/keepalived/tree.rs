@@ -10,6 +10,7 @@ use super::letters::{Token, Word};
 use super::{entries, values};
 use crate::diagnostic::{Place, Problem};
 use crate::format::words::nearest;
+use schedulers::Algorithm;
 use sim_core::engine::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -305,6 +306,23 @@ impl<'a> Blocks<'a> {
     }
 }
 
+/// A keyword and its value without a blank between them: `lb_algorr`.
+fn joined<'w>(
+    word: &'w str,
+    mut keywords: impl Iterator<Item = &'static str>,
+) -> Option<(&'static str, &'w str)> {
+    let value = |keyword: &str| {
+        let value = word.strip_prefix(keyword)?;
+        let known = match keyword {
+            "lb_algo" | "lvs_sched" => Algorithm::ALL.iter().any(|a| a.name() == value),
+            "lb_kind" | "lvs_method" => matches!(value, "NAT" | "DR" | "TUN"),
+            _ => false,
+        };
+        known.then_some(value)
+    };
+    keywords.find_map(|k| value(k).map(|v| (k, v)))
+}
+
 fn unknown(tables: &[&'static [Keyword]], of: Option<&Word>, word: &Word, hint: bool) -> Problem {
     let here = tables.iter().copied().flatten().map(|k| k.name);
     let block = of.map_or("outside blocks".to_owned(), |o| format!("in `{}`", o.text));
@@ -316,6 +334,9 @@ fn unknown(tables: &[&'static [Keyword]], of: Option<&Word>, word: &Word, hint: 
     if word.text == "nb_get_retry" {
         return problem
             .help("`retry` is meant: `nb_get_retry` is known in HTTP_GET and SSL_GET only");
+    }
+    if let Some((keyword, value)) = joined(&word.text, here.clone()) {
+        return problem.help(format!("did you mean `{keyword} {value}`?"));
     }
     if let Some(near) = nearest(&word.text, here) {
         return problem.help(format!("did you mean `{near}`?"));

@@ -290,7 +290,7 @@ impl Network {
                 let router = self.free(net, 1);
                 self.segments[index].router.push(Net::new(router, net.len));
                 for d in 0..all.len() {
-                    let own = own(all, d, net);
+                    let own = Self::own(all, d, net);
                     let ip = own.unwrap_or_else(|| self.free(net, 101 + d as u128));
                     if own.is_none() {
                         self.guess(format!("{} has {ip} in {net}", all[d].name));
@@ -300,6 +300,22 @@ impl Network {
                 self.guess(format!("the router has {router} in {net}"));
             }
         }
+    }
+
+    /// The address of a director in a network as its file states it, or as the file of the other one does.
+    fn own(all: &[Facts], director: usize, net: Net) -> Option<IpAddr> {
+        let stated = all[director].own.iter().map(|(ip, _)| *ip);
+        let mut stated = stated.filter(|ip| net.contains(*ip));
+        if let Some(ip) = stated.next() {
+            return Some(ip);
+        }
+        let used = |ip: &IpAddr| all.iter().any(|f| f.own.iter().any(|(own, _)| own == ip));
+        let mut others = all.iter().enumerate().filter(|(o, _)| *o != director);
+        let found = others.find_map(|(_, f)| {
+            let peers = f.peers.iter().map(|(ip, _)| *ip);
+            peers.filter(|ip| net.contains(*ip) && !used(ip)).nth(0)
+        });
+        found.filter(|_| all.len() == 2)
     }
 
     /// A free address of a network, the `wanted`th if it is.
@@ -335,20 +351,4 @@ impl Network {
             self.clients.extend(chosen);
         }
     }
-}
-
-/// The address of a director in a network as its file states it, or as the file of the other one does.
-fn own(all: &[Facts], director: usize, net: Net) -> Option<IpAddr> {
-    let stated = all[director].own.iter().map(|(ip, _)| *ip);
-    let mut stated = stated.filter(|ip| net.contains(*ip));
-    if let Some(ip) = stated.next() {
-        return Some(ip);
-    }
-    let used = |ip: &IpAddr| all.iter().any(|f| f.own.iter().any(|(own, _)| own == ip));
-    let mut others = all.iter().enumerate().filter(|(o, _)| *o != director);
-    let found = others.find_map(|(_, f)| {
-        let mut peers = f.peers.iter().map(|(ip, _)| *ip);
-        peers.find(|ip| net.contains(*ip) && !used(ip))
-    });
-    found.filter(|_| all.len() == 2)
 }

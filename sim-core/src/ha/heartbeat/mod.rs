@@ -393,7 +393,7 @@ impl Heartbeat {
         if self.peers[from].heard_by(now, medium) {
             out.push(Action::Medium { node: source.to_owned(), medium, up: true });
         }
-        if !self.known_generation(from, generation) {
+        if !self.known_generation(now, from, generation) {
             return;
         }
         if let Some(seq) = message.number("seq") {
@@ -409,7 +409,7 @@ impl Heartbeat {
     }
 
     /// A message of a start of a member: `false` if that start is over.
-    fn known_generation(&mut self, from: usize, generation: u64) -> bool {
+    fn known_generation(&mut self, now: Time, from: usize, generation: u64) -> bool {
         let peer = &mut self.peers[from];
         match peer.generation {
             Some(known) if known == generation => return true,
@@ -419,8 +419,10 @@ impl Heartbeat {
         peer.acknowledged = self.stream.next_u64() % ACKNOWLEDGED;
         let restarted = peer.generation.replace(generation).is_some();
         peer.forget_numbers();
-        if restarted {
-            peer.state = NodeState::Unknown;
+        // one that was only taken for dead, as nothing had ever been heard of it, has started late
+        if restarted || peer.state == NodeState::Dead {
+            // whatever its first message is, it lives
+            (peer.state, peer.last) = (NodeState::Unknown, now);
             self.resources.peer_restarted();
         }
         true

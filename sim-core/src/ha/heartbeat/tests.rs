@@ -39,6 +39,7 @@ fn node(name: &str) -> HeartbeatConfig {
 }
 
 /// Two nodes, what is on the way between them, and what happened.
+#[derive(Debug)]
 struct Pair {
     now: Time,
     nodes: [Heartbeat; 2],
@@ -52,8 +53,12 @@ struct Pair {
 
 impl Pair {
     fn new(configs: [HeartbeatConfig; 2]) -> Self {
+        Self::seeded(configs, 1)
+    }
+
+    fn seeded(configs: [HeartbeatConfig; 2], seed: u64) -> Self {
         let nodes = configs.map(|c| {
-            let stream = Stream::new(1, &c.node, "heartbeat");
+            let stream = Stream::new(seed, &c.node, "heartbeat");
             Heartbeat::new(c, stream)
         });
         Self {
@@ -272,6 +277,22 @@ fn a_node_alone_takes_everything_after_initdead() {
 }
 
 #[test]
+fn a_node_that_starts_late_was_never_parted() {
+    for failback in [Failback::Off, Failback::On, Failback::Legacy] {
+        let mut pair = Pair::with(|c| c.failback = failback);
+        pair.start(1);
+        pair.run(20.0);
+        assert_eq!(pair.holders(), [false, true]);
+        pair.log.clear();
+        pair.start(0);
+        pair.run(30.0);
+        assert!(!pair.did(1, "Partition") && !pair.did(1, "Ended"), "{:?}", pair.log);
+        let stays = failback == Failback::Off;
+        assert_eq!(pair.holders(), [!stays, stays], "{failback:?}");
+    }
+}
+
+#[test]
 fn the_other_node_takes_over_when_the_holder_loses_power() {
     let mut pair = Pair::plain().settled();
     let cut = pair.now.as_secs_f64();
@@ -337,6 +358,20 @@ fn with_auto_failback_off_the_address_stays_and_the_start_costs_no_pause() {
     assert_eq!(pair.said(0), ["starting", "resource none 0", "resource none 1"]);
     assert_eq!(pair.said(1), ["resource all 1", "resource all 1"]);
     assert!(pair.when(0, "resource none 1") - pair.when(0, "status init") < 1.0);
+}
+
+#[test]
+fn whichever_messages_it_acknowledges_a_node_that_restarts_is_no_partition() {
+    for seed in 0..40 {
+        let mut pair = Pair::seeded([node("lvs1"), node("lvs2")], seed).settled();
+        pair.power_off(0);
+        pair.run(15.0);
+        pair.cut[0][0] = false;
+        pair.start(0);
+        pair.run(10.0);
+        assert!(!pair.did(1, "Partition"), "seed {seed}");
+        assert_eq!(pair.holders(), [false, true]);
+    }
 }
 
 #[test]
@@ -546,6 +581,26 @@ fn a_lost_message_is_asked_for_and_sent_again() {
     assert_eq!(pair.holders(), [true, false]);
 }
 
+#[test]
+fn a_node_that_has_restarted_is_not_dead_whatever_is_heard_of_it_first() {
+    let mut pair = Pair::with(|c| c.stonith = Some(device(ResetFailure::Never))).settled();
+    pair.power_off(0);
+    pair.run(15.0);
+    assert_eq!(pair.holders(), [false, true]);
+    pair.log.clear();
+    pair.cut[0][0] = false;
+    pair.start(0);
+    // its status messages are lost at first, the answers to what it hears are not
+    while !pair.did(1, "repnodes") {
+        pair.run(0.000_05);
+        let status = |w: &[u8]| String::from_utf8_lossy(w).contains("t=status\n");
+        pair.wire.retain(|w| w.1 == 0 || !status(&w.3));
+    }
+    pair.run(20.0);
+    assert!(!pair.did(1, "Partition") && !pair.did(1, "Fencing"), "{:?}", pair.log);
+    assert_eq!(pair.holders(), [false, true]);
+}
+
 /// Failback, with a loss of what is sent while the nodes agree on it.
 fn returned_lossy() -> Pair {
     let mut pair = Pair::with(|c| c.failback = Failback::On).settled();
@@ -553,7 +608,10 @@ fn returned_lossy() -> Pair {
     pair.run(15.0);
     pair.cut[0][0] = false;
     pair.start(0);
-    while !pair.did(1, "ask foreign me") {
+    for _ in 0..200_000 {
+        if pair.did(1, "ask foreign me") {
+            break;
+        }
         pair.run(0.000_05);
     }
     // the question is on the way
