@@ -87,12 +87,17 @@ pub(super) enum Command {
     ///
     /// Hosts, addresses and links are derived from services, real servers and virtual addresses; every
     /// guess is a comment in the scenario. The files are copied beside it.
+    ///
+    /// Files of heartbeat are those of all its nodes; of what differs between two nodes there are two,
+    /// and files of one folder are of one node.
     #[command(
         after_help = "Examples:\n  lvsim import /etc/keepalived/keepalived.conf --out my-cluster\n  \
-        lvsim import lb1.conf lb2.conf\n  lvsim import rules.ipvsadm"
+        lvsim import lb1.conf lb2.conf\n  lvsim import rules.ipvsadm\n  \
+        lvsim import ha.cf haresources authkeys ldirectord.cf\n  lvsim import lb1/ha.d lb2/ha.d"
     )]
     Import {
-        /// A keepalived.conf or rules of ipvsadm of each director, recognised by their content.
+        /// A keepalived.conf, rules of ipvsadm or an ldirectord.cf of each director, or ha.cf, haresources,
+        /// authkeys of a heartbeat cluster, or folders of them; recognised by their content.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// The folder, by default the name of the first file.

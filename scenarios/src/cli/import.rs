@@ -1,9 +1,9 @@
 //! `lvsim import`.
 
-use super::input::read;
+use super::input::{files_in, read};
 use super::output::Output;
 use super::{Answer, io};
-use crate::import::scenario::{Imported, Input, import as make};
+use crate::import::scenario::{Imported, Input, Kind, import as make};
 use crate::model::{Failure, Folder, Settings, load};
 use std::path::{Path, PathBuf};
 
@@ -27,13 +27,45 @@ pub(super) fn import(
 fn imported(paths: &[PathBuf]) -> Result<Imported, Box<Failure>> {
     let mut texts = Vec::new();
     for path in paths {
-        let folder = Folder(path.parent().map(Path::to_owned).unwrap_or_default());
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        texts.push((name, read(path)?, folder));
+        for (path, text) in files_at(path)? {
+            let parent = path.parent().map(Path::to_owned).unwrap_or_default();
+            let name =
+                path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let shown = parent.to_string_lossy().into_owned();
+            texts.push((name, shown, text, Folder(parent)));
+        }
     }
-    let inputs: Vec<Input<'_>> =
-        texts.iter().map(|(name, text, files)| Input { name, text, files }).collect();
+    let inputs: Vec<Input<'_>> = texts
+        .iter()
+        .map(|(name, folder, text, files)| Input { name, folder, text, files })
+        .collect();
     make(&inputs)
+}
+
+/// A file, or those of a folder that are of a director.
+fn files_at(path: &Path) -> Result<Vec<(PathBuf, String)>, Box<Failure>> {
+    if !path.is_dir() {
+        return Ok(vec![(path.to_owned(), read(path)?)]);
+    }
+    let mut found: Vec<(PathBuf, String)> = files_in(path)?
+        .into_iter()
+        .filter_map(|file| read(&file).ok().map(|text| (file, text)))
+        .filter(|(file, text)| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            Kind::of(&name, text).is_some()
+        })
+        .collect();
+    if found.is_empty() {
+        let message = format!("no file in `{}` is of a director", path.display());
+        let mut failure = Failure::nowhere(message);
+        if let Some(problem) = failure.problems.first_mut() {
+            let help = "expected a keepalived.conf, rules of ipvsadm, or the files of heartbeat";
+            problem.help = Some(help.to_owned());
+        }
+        return Err(failure);
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Writes the scenario and its files into a folder, over nothing.

@@ -66,3 +66,13 @@ pub(super) fn read(path: &Path) -> Result<String, Box<Failure>> {
     let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
     text(bytes).map_err(wrong)
 }
+
+/// The files of a folder, sorted.
+pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Box<Failure>> {
+    let entries = std::fs::read_dir(folder)
+        .map_err(|e| Failure::nowhere(format!("cannot read `{}`: {e}", folder.display())))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
+    files.retain(|path| path.is_file());
+    files.sort();
+    Ok(files)
+}

@@ -49,7 +49,7 @@ fn a_cascade_needs_a_loss_and_too_few_servers() {
     breaks("cascade", &["fault=[]"], "cascade: pools.failed");
     // a threshold that lets more in than a check waits for
     let high = "director.keepalived=\"$LIMIT=uthreshold 1500\\ninclude cascade.conf\"";
-    breaks("cascade", &[high], "sixth-server, threshold, tcp-check: pools.failed");
+    breaks("cascade", &[high], "threshold: pools.failed");
 }
 
 #[test]
@@ -64,8 +64,9 @@ fn a_heartbeat_pair_shows_what_fencing_brings() {
 fn keepalived_and_heartbeat_differ_by_their_timers() {
     holds("keepalived-or-heartbeat");
     breaks("keepalived-or-heartbeat", &["fault=[]"], "keepalived: outage.longest");
-    let slow = "host.d2.heartbeat.scripts.start=[\"5s\"]";
-    breaks("keepalived-or-heartbeat", &[slow], "heartbeat: outage.longest");
+    // nobody is there to take over
+    let both = "fault=[{ what = \"power loss\", hosts = [\"d1\", \"d2\"], at = \"40.5s\" }]";
+    breaks("keepalived-or-heartbeat", &[both], "heartbeat: outage.longest");
 }
 
 #[test]
@@ -81,13 +82,13 @@ fn the_pair_of_the_keepalived_how_to_does_as_it_says_when_it_is_mended() {
 #[test]
 fn the_pair_of_the_heartbeat_how_to_finds_a_crash_after_half_a_minute() {
     holds("seed-heartbeat");
-    breaks("seed-heartbeat", &["fault=[]"], "crash, back: outage.longest");
+    breaks("seed-heartbeat", &["fault=[]"], "crash: outage.longest");
     let quick = ["1", "2"].map(|n| {
         let nodes = "node www.centos1.com\\nnode www.centos2.com";
         format!("host.centos{n}.heartbeat.ha_cf=\"deadtime 5\\nbcast eth0\\n{nodes}\"")
     });
     let quick = quick.each_ref().map(String::as_str);
-    breaks("seed-heartbeat", &quick, "crash, back: outage.longest");
+    breaks("seed-heartbeat", &quick, "crash: outage.longest");
 }
 
 /// What `lvsim check` says of a keepalived.conf: code, and the messages with the line and the help of each.

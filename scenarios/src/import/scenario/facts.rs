@@ -23,7 +23,8 @@ pub(super) struct Facts {
     pub(super) peers: Vec<(IpAddr, String)>,
     /// Interfaces that are named.
     pub(super) interfaces: Vec<String>,
-    /// Virtual routers: number, interface.
+    /// Interfaces that share a wire with those of the same number on another director: those of a virtual
+    /// router, or of a way for heartbeats.
     pub(super) routers: Vec<(u8, String)>,
     /// What checks connect to.
     pub(super) checks: Vec<(IpAddr, Transport, u16)>,
@@ -31,12 +32,29 @@ pub(super) struct Facts {
     pub(super) stand_in: Option<IpAddr>,
     /// Scripts, files and processes whose state only the real machine knows.
     pub(super) unknown: Vec<String>,
-    /// Longest time from the start until a virtual router has become master.
+    /// Longest time from the start until it serves.
     pub(super) wait: Span,
+    /// Names of real servers that stand for their addresses.
+    pub(super) names: Vec<(String, IpAddr)>,
+    /// What the files of heartbeat tell besides.
+    pub(super) heartbeat: Option<Node>,
+}
+
+/// A director, or a server of its own, as a node of heartbeat.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Node {
+    /// Interfaces that only its messages go by.
+    pub(super) crossings: Vec<String>,
+    /// Addresses of ping nodes.
+    pub(super) pings: Vec<IpAddr>,
+    /// Port of the application, if it is no director.
+    pub(super) port: u16,
+    /// Whether the first group prefers it.
+    pub(super) preferred: bool,
 }
 
 /// The interface of addresses for which none is stated.
-const USUAL: &str = "eth0";
+pub(super) const USUAL: &str = "eth0";
 
 impl Facts {
     /// The facts of rules.
@@ -133,7 +151,7 @@ impl Facts {
         self.interfaces.first().cloned().unwrap_or_else(|| USUAL.to_owned())
     }
 
-    fn interface(&mut self, name: &str) {
+    pub(super) fn interface(&mut self, name: &str) {
         if name != "lo" && !self.interfaces.iter().any(|i| i == name) {
             self.interfaces.push(name.to_owned());
         }
@@ -162,6 +180,11 @@ impl Facts {
     /// Whether an address is one that it sets and removes.
     pub(super) fn is_virtual(&self, ip: IpAddr) -> bool {
         self.virtual_addresses.iter().any(|(net, _)| net.addr == ip)
+    }
+
+    /// The port that it answers itself, if it is no director.
+    pub(super) fn own_port(&self) -> u16 {
+        self.heartbeat.as_ref().map_or(80, |node| node.port)
     }
 
     /// Whether its virtual addresses are for services of its own, not of IPVS.

@@ -1,13 +1,18 @@
 //! Configurations of directors as a scenario that runs.
 //!
-//! A `keepalived.conf`, rules saved by ipvsadm, or the files of two directors tell which services there are
-//! and which addresses they have. The rest of a cluster is derived from them: networks and interfaces,
+//! A `keepalived.conf`, rules saved by ipvsadm, an `ldirectord.cf`, the files of heartbeat, or the files of two
+//! directors tell which services there are and which addresses they have. The rest of a cluster is derived from them: networks and interfaces,
 //! a router and a client, the real servers set up as the forwarding methods need. What is no more
 //! than a guess stands in the scenario as a comment.
 
 mod facts;
+mod heartbeat;
+mod kind;
+mod ldirectord;
 mod network;
 mod text;
+
+pub use kind::Kind;
 
 use super::{ipvsadm, keepalived};
 use crate::diagnostic::Sources;
@@ -15,6 +20,7 @@ use crate::format::words::nearest;
 use crate::model::{Failure, Files};
 use facts::Facts;
 use network::Network;
+use text::Keys;
 
 /// A file of a director.
 #[derive(Clone, Copy)]
@@ -22,6 +28,8 @@ use network::Network;
 pub struct Input<'a> {
     /// Its name without folders.
     pub name: &'a str,
+    /// Its folder, if files of several are given: those of one folder are of one node.
+    pub folder: &'a str,
     /// Its text.
     pub text: &'a str,
     /// Where the files are that it includes.
@@ -41,27 +49,39 @@ pub struct Imported {
     pub guesses: Vec<String>,
 }
 
-/// The scenario of one or more directors, each with a file of its own.
+/// The scenario of one or more directors, each with a file of its own, or of a heartbeat cluster: its files are
+/// those of all nodes, or there are two of those that differ.
 ///
 /// # Errors
 /// A file is nothing that is understood here, or has no service.
 pub fn import(inputs: &[Input<'_>]) -> Result<Imported, Box<Failure>> {
-    let mut directors = Vec::new();
     let mut all = Imported {
         name: stem(inputs.first().map_or("cluster", |i| i.name)),
         scenario: String::new(),
         files: Vec::new(),
         guesses: Vec::new(),
     };
-    let (mut keys, mut plain) = (Vec::new(), Vec::new());
-    for input in inputs {
-        let names: Vec<String> = directors.iter().map(|f: &Facts| f.name.clone()).collect();
-        let (mut facts, key) = director(input, &names, &mut all.files)?;
-        facts.complete();
-        plain.push(key.starts_with("rules_file"));
-        keys.push(key);
-        directors.push(facts);
+    let kinds = inputs.iter().map(|i| Ok((Kind::of_input(i).ok_or_else(|| unknown(i))?, *i)));
+    let kinds = kinds.collect::<Result<Vec<_>, Box<Failure>>>()?;
+    let (mut directors, mut keys, mut supposed) = (Vec::new(), Vec::new(), Vec::new());
+    if kinds.iter().any(|(kind, _)| kind.is_of_heartbeat()) {
+        "heartbeat".clone_into(&mut all.name);
+        if !kinds.iter().any(|(kind, _)| matches!(kind, Kind::HaCf | Kind::Haresources)) {
+            let message = "authkeys tells no node: ha.cf or haresources is needed, too";
+            return Err(Failure::nowhere(message));
+        }
+        let cluster = heartbeat::cluster(&kinds, &mut all.files)?;
+        supposed = cluster.guesses;
+        (directors, keys) = cluster.nodes.into_iter().unzip();
+    } else {
+        for (kind, input) in &kinds {
+            let names: Vec<String> = directors.iter().map(|f: &Facts| f.name.clone()).collect();
+            let (facts, key) = director(*kind, input, &names, &mut all.files)?;
+            keys.push(key);
+            directors.push(facts);
+        }
     }
+    directors.iter_mut().for_each(Facts::complete);
     if directors.iter().all(|f| f.services.is_empty() && f.virtual_addresses.is_empty()) {
         return Err(Failure::nowhere("the files have neither a service nor a virtual address"));
     }
@@ -71,7 +91,7 @@ pub fn import(inputs: &[Input<'_>]) -> Result<Imported, Box<Failure>> {
         directors: &directors,
         network: &network,
         keys: &keys,
-        plain: &plain,
+        supposed: &supposed,
         text: String::new(),
         guesses: Vec::new(),
     };
@@ -79,38 +99,51 @@ pub fn import(inputs: &[Input<'_>]) -> Result<Imported, Box<Failure>> {
     Ok(Imported { scenario, guesses, ..all })
 }
 
-/// Reads the file of a director: its facts, and the line of the scenario that names it. `taken` are names of
-/// other directors.
+/// Reads the file of a director: its facts, and how the scenario names it. `taken` are names of other
+/// directors.
 fn director(
+    kind: Kind,
     input: &Input<'_>,
     taken: &[String],
     files: &mut Vec<(String, String)>,
-) -> Result<(Facts, String), Box<Failure>> {
-    if ipvsadm::looks_like(input.text) {
-        let mut sources = Sources::default();
-        let file = sources.add(input.name, input.text);
-        let mut problems = Vec::new();
-        let rules = ipvsadm::read_file(&sources, file, ipvsadm::Names::NONE, &mut problems);
-        if !problems.is_empty() {
-            return Err(Box::new(Failure { sources, problems }));
-        }
-        let name = free_name("director", taken);
-        let file = put(files, &format!("{name}.ipvsadm"), input.text);
-        let key = format!("rules_file = \"{file}\"");
-        return Ok((Facts::of_rules(name, &rules.config), key));
-    }
-    if keepalived::looks_like(input.text) {
+) -> Result<(Facts, Keys), Box<Failure>> {
+    let mut sources = Sources::default();
+    if kind == Kind::Keepalived {
         return Ok(of_keepalived(input, taken, files));
     }
+    let file = sources.add(input.name, input.text);
+    let name = free_name("director", taken);
+    if kind == Kind::Ldirectord {
+        let (all, findings) = super::ldirectord::read(&sources, file);
+        if !findings.errors.is_empty() {
+            return Err(Box::new(Failure { sources, problems: findings.errors }));
+        }
+        let file = put(files, &format!("{name}.cf"), input.text);
+        let host = vec![format!("ldirectord = \"{file}\"")];
+        let mut facts = Facts { name, ..Facts::default() };
+        facts.add_ldirectord(&all);
+        return Ok((facts, Keys { host, rules: None }));
+    }
+    let mut problems = Vec::new();
+    let rules = ipvsadm::read_file(&sources, file, ipvsadm::Names::NONE, &mut problems);
+    if !problems.is_empty() {
+        return Err(Box::new(Failure { sources, problems }));
+    }
+    let file = put(files, &format!("{name}.ipvsadm"), input.text);
+    Ok((Facts::of_rules(name, &rules.config), Keys { host: Vec::new(), rules: Some(file) }))
+}
+
+/// Nothing that can be imported.
+fn unknown(input: &Input<'_>) -> Box<Failure> {
     let message = format!(
-        "`{}` is neither a keepalived.conf nor rules of ipvsadm: nothing to import",
+        "`{}` is neither a keepalived.conf nor rules of ipvsadm nor a file of heartbeat or ldirectord: nothing to import",
         input.name
     );
     let mut failure = Failure::nowhere(message);
     if let (Some(problem), Some(near)) = (failure.problems.first_mut(), near(input.text)) {
         problem.help = Some(format!("did you mean the block `{near}`?"));
     }
-    Err(failure)
+    failure
 }
 
 /// The block that the first word of a text may have meant.
@@ -123,7 +156,7 @@ fn of_keepalived(
     input: &Input<'_>,
     taken: &[String],
     files: &mut Vec<(String, String)>,
-) -> (Facts, String) {
+) -> (Facts, Keys) {
     let read = |id: Option<String>| {
         let mut sources = Sources::default();
         let file = sources.add(input.name, input.text);
@@ -143,7 +176,8 @@ fn of_keepalived(
             files.push((included.to_owned(), text.to_owned()));
         }
     }
-    (Facts::of_keepalived(name, &all), format!("keepalived = \"{file}\""))
+    let host = vec![format!("keepalived = \"{file}\"")];
+    (Facts::of_keepalived(name, &all), Keys { host, rules: None })
 }
 
 /// Whether a name stays below the folder of the scenario.

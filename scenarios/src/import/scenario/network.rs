@@ -18,6 +18,8 @@ pub(super) struct Segment {
     pub(super) router: Vec<Net>,
     /// Each director's own addresses.
     pub(super) directors: Vec<Vec<Net>>,
+    /// A cable between two directors, without a switch and a router.
+    pub(super) crossover: bool,
 }
 
 /// The network.
@@ -28,6 +30,8 @@ pub(super) struct Network {
     pub(super) clients: Vec<Net>,
     /// What was guessed about it.
     pub(super) guesses: Vec<String>,
+    /// Addresses behind the router that answer echo requests.
+    pub(super) beyond: Vec<IpAddr>,
     taken: Vec<IpAddr>,
 }
 
@@ -47,6 +51,11 @@ fn is_network(net: Net) -> bool {
     net.len >= 8 && net.len + 3 <= bits
 }
 
+/// Ping nodes of all.
+fn pings(all: &[Facts]) -> impl Iterator<Item = IpAddr> + '_ {
+    all.iter().filter_map(|f| f.heartbeat.as_ref()).flat_map(|n| n.pings.iter().copied())
+}
+
 impl Network {
     /// The network of directors.
     pub(super) fn new(all: &[Facts]) -> Self {
@@ -57,6 +66,7 @@ impl Network {
         network.real_servers(all);
         network.vips(all);
         network.complete(all);
+        network.crossovers(all);
         network.addresses(all);
         network.choose_clients(all);
         network
@@ -287,8 +297,9 @@ impl Network {
             let nets = self.segments[index].nets.clone();
             self.segments[index].directors = vec![Vec::new(); all.len()];
             for net in nets {
-                let router = self.free(net, 1);
-                self.segments[index].router.push(Net::new(router, net.len));
+                if !self.segments[index].crossover {
+                    self.router(all, index, net);
+                }
                 for d in 0..all.len() {
                     let own = Self::own(all, d, net);
                     let ip = own.unwrap_or_else(|| self.free(net, 101 + d as u128));
@@ -297,9 +308,62 @@ impl Network {
                     }
                     self.segments[index].directors[d].push(Net::new(ip, net.len));
                 }
-                self.guess(format!("the router has {router} in {net}"));
             }
         }
+        let pings: Vec<IpAddr> = pings(all).filter(|ip| self.segment_of(*ip).is_none()).collect();
+        for ip in pings {
+            if !self.beyond.contains(&ip) {
+                self.guess(format!("the ping node {ip} is behind the router"));
+                self.beyond.push(ip);
+            }
+        }
+    }
+
+    /// The router's addresses in a network: those of ping nodes there that are nobody else.
+    fn router(&mut self, all: &[Facts], index: usize, net: Net) {
+        let mut found: Vec<IpAddr> = Vec::new();
+        for ip in pings(all).filter(|ip| net.contains(*ip)) {
+            if !self.taken.contains(&ip) {
+                self.taken.push(ip);
+                found.push(ip);
+            }
+        }
+        for ip in &found {
+            self.guess(format!("the ping node {ip} is the router"));
+        }
+        if found.is_empty() {
+            let router = self.free(net, 1);
+            self.guess(format!("the router has {router} in {net}"));
+            found.push(router);
+        }
+        self.segments[index].router.extend(found.into_iter().map(|ip| Net::new(ip, net.len)));
+    }
+
+    /// Wires of two directors that only heartbeats go by are cables between them.
+    fn crossovers(&mut self, all: &[Facts]) {
+        let [one, two] = all else { return };
+        let mut busy: Vec<IpAddr> = pings(all).collect();
+        for facts in all {
+            busy.extend(facts.virtual_addresses.iter().map(|(n, _)| n.addr));
+            busy.extend(facts.vips());
+            busy.extend(facts.servers().map(|(_, s)| s.rip));
+        }
+        let mut guesses = Vec::new();
+        for segment in &mut self.segments {
+            let only = |facts: &Facts, interface: &Option<String>| {
+                let node = facts.heartbeat.as_ref();
+                node.zip(interface.as_ref()).is_some_and(|(n, i)| n.crossings.contains(i))
+            };
+            let quiet = !segment.nets.iter().any(|n| busy.iter().any(|ip| n.contains(*ip)));
+            if let [a, b] = &segment.interfaces[..] {
+                segment.crossover = quiet && only(one, a) && only(two, b);
+                if let (true, Some(a), Some(b)) = (segment.crossover, a, b) {
+                    let (one, two) = (&one.name, &two.name);
+                    guesses.push(format!("a cable joins `{a}` of {one} and `{b}` of {two}"));
+                }
+            }
+        }
+        self.guesses.extend(guesses);
     }
 
     /// The address of a director in a network as its file states it, or as the file of the other one does.

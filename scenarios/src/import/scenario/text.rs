@@ -15,16 +15,25 @@ const MOST_CLIENTS: usize = 24;
 /// Requests a second of all clients together.
 const RATE: f64 = 40.0;
 
+/// How a director names its files in the scenario.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keys {
+    /// Lines of its `[[host]]`.
+    pub(super) host: Vec<String>,
+    /// Its rules of ipvsadm.
+    pub(super) rules: Option<String>,
+}
+
 /// What is written.
 #[derive(Clone, Debug)]
 pub(super) struct Writer<'a> {
     pub(super) name: &'a str,
     pub(super) directors: &'a [Facts],
     pub(super) network: &'a Network,
-    /// The keys of each director that name its file.
-    pub(super) keys: &'a [String],
-    /// Whether a director has rules of ipvsadm, not a keepalived.conf.
-    pub(super) plain: &'a [bool],
+    /// How each director names its files.
+    pub(super) keys: &'a [Keys],
+    /// What was guessed about the files.
+    pub(super) supposed: &'a [String],
     pub(super) text: String,
     pub(super) guesses: Vec<String>,
 }
@@ -87,7 +96,8 @@ impl Writer<'_> {
         self.line("# made from the files of the directors; every `guess:` is to be put right by whoever knows");
         self.line(format!("duration = \"{}s\"", warmup + 30));
         self.line(format!("warmup = \"{warmup}s\""));
-        let guesses = self.network.guesses.clone();
+        let mut guesses = self.supposed.to_vec();
+        guesses.extend(self.network.guesses.iter().cloned());
         if !guesses.is_empty() {
             self.line("");
             for guess in guesses {
@@ -98,11 +108,15 @@ impl Writer<'_> {
 
     /// The name of the switch of a segment.
     fn switch(&self, index: usize) -> String {
-        if self.network.segments.len() == 1 { "lan".to_owned() } else { format!("lan{index}") }
+        let switches = self.network.segments.iter().filter(|s| !s.crossover).count();
+        if switches == 1 { "lan".to_owned() } else { format!("lan{index}") }
     }
 
     fn wires(&mut self) {
         for index in 0..self.network.segments.len() {
+            if self.network.segments[index].crossover {
+                continue;
+            }
             let nets: Vec<String> =
                 self.network.segments[index].nets.iter().map(ToString::to_string).collect();
             let switch = self.switch(index);
@@ -150,9 +164,16 @@ impl Writer<'_> {
         let clients: Vec<Net> = self.network.clients.iter().map(at).collect();
         let mut all = vec![("eth0".to_owned(), clients)];
         for (index, segment) in self.network.segments.iter().enumerate() {
-            all.push((format!("eth{}", index + 1), segment.router.clone()));
+            if !segment.crossover {
+                all.push((format!("eth{}", index + 1), segment.router.clone()));
+            }
         }
         self.interfaces(&all);
+        let beyond: Vec<String> =
+            self.network.beyond.iter().map(|ip| format!("\"{}\"", Net::host(*ip))).collect();
+        if !beyond.is_empty() {
+            self.line(format!("loopback = [{}]", beyond.join(", ")));
+        }
         self.line("sysctl = { ip_forward = true, send_redirects = false }");
     }
 
@@ -180,7 +201,9 @@ impl Writer<'_> {
             facts.vips().into_iter().filter(|v| !facts.is_virtual(*v)).collect();
         let own = |ip: IpAddr| all.iter().any(|(_, nets)| nets.iter().any(|n| n.addr == ip));
         let fixed: Vec<IpAddr> = fixed.into_iter().filter(|ip| !own(*ip)).collect();
-        if !fixed.is_empty() && d == 0 {
+        let preferred = |f: &Facts| f.heartbeat.as_ref().is_some_and(|n| n.preferred);
+        let first = self.directors.iter().position(preferred).unwrap_or(0);
+        if !fixed.is_empty() && d == first {
             for ip in &fixed {
                 let segment = self.network.segment_of(*ip).unwrap_or(0);
                 all[segment].1.push(Net::host(*ip));
@@ -190,7 +213,9 @@ impl Writer<'_> {
             if let Some(ip) = whose {
                 self.guess(format!("nothing tells what has the mark: packets to {ip}"));
             }
-            self.guess(format!("no virtual router sets {}: {name} has it", list.join(", ")));
+            let nobody =
+                if facts.heartbeat.is_some() { "no resource" } else { "no virtual router" };
+            self.guess(format!("{nobody} sets {}: {name} has it", list.join(", ")));
         }
         self.interfaces(&all);
         let gateways = self.gateways();
@@ -198,10 +223,11 @@ impl Writer<'_> {
         self.line("sysctl = { ip_forward = true, send_redirects = false }");
         self.marks(d);
         let keys = self.keys[d].clone();
-        if self.plain[d] {
-            self.line(format!("\n[[director]]\nhost = \"{name}\"\n{keys}"));
-        } else {
-            self.line(keys);
+        for line in keys.host {
+            self.line(line);
+        }
+        if let Some(rules) = keys.rules {
+            self.line(format!("\n[[director]]\nhost = \"{name}\"\nrules_file = \"{rules}\""));
         }
     }
 
@@ -268,7 +294,9 @@ impl Writer<'_> {
             }
         }
         for (n, (ip, server)) in servers.iter_mut().enumerate() {
-            server.name = format!("rs{}", n + 1);
+            let mut names = self.directors.iter().flat_map(|f| &f.names);
+            let stated = names.find(|(_, of)| of == ip).map(|(name, _)| name.clone());
+            server.name = stated.unwrap_or_else(|| format!("rs{}", n + 1));
             server.ip = Some(*ip);
         }
         servers
@@ -324,11 +352,18 @@ impl Writer<'_> {
     fn links(&mut self, servers: &BTreeMap<IpAddr, Server>) {
         let mut all = vec![("client:eth0".to_owned(), "router:eth0".to_owned())];
         for (index, segment) in self.network.segments.iter().enumerate() {
+            let end = |d: usize| {
+                let interface = segment.interfaces[d].as_deref().unwrap_or_default();
+                format!("{}:{interface}", self.directors[d].name)
+            };
+            if segment.crossover {
+                all.push((end(0), end(1)));
+                continue;
+            }
             let switch = self.switch(index);
             all.push((format!("router:eth{}", index + 1), switch.clone()));
-            for (facts, interface) in self.directors.iter().zip(&segment.interfaces) {
-                let interface = interface.as_deref().unwrap_or_default();
-                all.push((format!("{}:{interface}", facts.name), switch.clone()));
+            for d in 0..self.directors.len() {
+                all.push((end(d), switch.clone()));
             }
         }
         for (ip, server) in servers {
@@ -350,11 +385,15 @@ impl Writer<'_> {
         }
         if self.directors.iter().all(Facts::serves_itself) {
             self.line("");
-            self.guess("the directors answer at their virtual addresses themselves, on port 80");
+            let port = self.directors.first().map_or(80, Facts::own_port);
+            self.guess(format!(
+                "the directors answer at their virtual addresses themselves, on port {port}"
+            ));
         }
         for facts in self.directors {
             if facts.serves_itself() {
-                by_port.entry((false, 80)).or_default().push(facts.name.clone());
+                let hosts = by_port.entry((false, facts.own_port())).or_default();
+                hosts.push(facts.name.clone());
             }
             // a real server that is the director itself
             for (service, server) in facts.servers() {
@@ -389,7 +428,8 @@ impl Writer<'_> {
         for facts in self.directors {
             let first = facts.vips().first().copied();
             if facts.serves_itself() {
-                targets.extend(facts.vips().into_iter().map(|ip| (Transport::Tcp, ip, 80)));
+                let port = facts.own_port();
+                targets.extend(facts.vips().into_iter().map(|ip| (Transport::Tcp, ip, port)));
             }
             for service in &facts.services {
                 let (ip, port) = match target(service) {
