@@ -21,6 +21,9 @@ pub enum Kind {
     Ldirectord,
 }
 
+/// Whether a text looks like a file of a kind.
+type Looks = fn(&str) -> bool;
+
 impl Kind {
     /// The kind of a file by its content, or else by its name: a file of comments is one, too.
     ///
@@ -31,7 +34,7 @@ impl Kind {
     /// assert_eq!(Kind::of("a", "duration = \"1s\"\n"), None);
     /// ```
     pub fn of(name: &str, text: &str) -> Option<Self> {
-        let kinds: [(Self, fn(&str) -> bool); 6] = [
+        let kinds: [(Self, Looks); 6] = [
             (Self::Ipvsadm, ipvsadm::looks_like),
             (Self::Keepalived, keepalived::looks_like),
             (Self::Ldirectord, ldirectord::looks_like),
@@ -42,7 +45,8 @@ impl Kind {
         if let Some((kind, _)) = kinds.iter().find(|(_, like)| like(text)) {
             return Some(*kind);
         }
-        let mut named = [Self::HaCf, Self::Haresources, Self::Authkeys, Self::Ldirectord].into_iter();
+        let mut named =
+            [Self::HaCf, Self::Haresources, Self::Authkeys, Self::Ldirectord].into_iter();
         named.find(|kind| kind.file() == name)
     }
 

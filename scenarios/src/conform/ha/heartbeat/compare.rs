@@ -342,9 +342,9 @@ impl Comparison<'_> {
         // the end of the recording may cut one off
         let cut = |n: usize| [&recorded, &ours].iter().any(|l| l.get(n).is_some_and(late));
         let words = |all: &[Burst]| {
-            let word = |(n, b): (usize, &Burst)| match cut(n) {
-                true => "a burst of gratuitous ARP".to_owned(),
-                false => format!("a burst of {} gratuitous ARP", b.count),
+            let word = |(n, b): (usize, &Burst)| {
+                let count = if cut(n) { String::new() } else { format!("{} ", b.count) };
+                format!("a burst of {count}gratuitous ARP")
             };
             all.iter().enumerate().map(word).collect::<Vec<_>>()
         };

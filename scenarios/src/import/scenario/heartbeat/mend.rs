@@ -55,7 +55,13 @@ impl Mended {
     }
 
     /// Completes an `ha.cf`.
-    pub(super) fn ha_cf(&mut self, ha: &HaCf, names: &[String], missing: &[String], interface: &str) {
+    pub(super) fn ha_cf(
+        &mut self,
+        ha: &HaCf,
+        names: &[String],
+        missing: &[String],
+        interface: &str,
+    ) {
         if ha.crm {
             let why = "haresources tells the resources here, not a cluster resource manager";
             self.take_out(why, |w| matches!(w, ["crm" | "pacemaker", ..]));
@@ -65,18 +71,20 @@ impl Mended {
             self.take_out(why, |w| matches!(w, ["autojoin", ..]));
         }
         let is_known = |host: &&str| {
-            host.parse::<IpAddr>().is_ok() || names.iter().any(|n| n == host) || host.starts_with('#')
+            host.parse::<IpAddr>().is_ok()
+                || names.iter().any(|n| n == host)
+                || host.starts_with('#')
         };
         let why = "ping nodes with names nobody here has are left out";
         self.take_out(why, |w| match w {
             ["ping", hosts @ ..] | ["ping_group", _, hosts @ ..] => {
-                !hosts.iter().take_while(|h| !h.starts_with('#')).all(|h| is_known(&h))
+                !hosts.iter().take_while(|h| !h.starts_with('#')).all(|h| is_known(h))
             }
             _ => false,
         });
         let lacking: Vec<&String> = names.iter().filter(|n| !ha.has_node(n)).collect();
         if !lacking.is_empty() {
-            let list: Vec<String> = lacking.iter().map(|n| n.to_string()).collect();
+            let list: Vec<String> = lacking.iter().map(|n| (*n).clone()).collect();
             let list = list.join(" ");
             let why = format!("ha.cf names too few nodes: these are {}", names.join(" and "));
             self.add(why, &format!("node {list}"));
