@@ -121,7 +121,7 @@ fn every_typing_error_of_the_how_to_is_named_at_its_line() {
         let expected = (line, format!("Unknown keyword '{word}'"), help.to_owned());
         assert!(all.contains(&expected), "{expected:?}: {all:?}");
     }
-    // what follows from them
+    // what follows from them: the `}` of the unknown block ends the instance
     let others: Vec<_> = all.iter().filter(|s| !s.1.starts_with("Unknown keyword")).collect();
     assert_eq!(others.len(), 2, "{others:?}");
     assert!(others[0].1.contains("No VIP specified") && others[0].0 == 4);
