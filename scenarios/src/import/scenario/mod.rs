@@ -134,7 +134,7 @@ fn director(
 }
 
 /// Nothing that can be imported.
-fn unknown(input: &Input<'_>) -> Box<Failure> {
+fn unknown(input: &Input<'_>) -> Failure {
     let message = format!(
         "`{}` is neither a keepalived.conf nor rules of ipvsadm nor a file of heartbeat or ldirectord: nothing to import",
         input.name
@@ -143,7 +143,7 @@ fn unknown(input: &Input<'_>) -> Box<Failure> {
     if let (Some(problem), Some(near)) = (failure.problems.first_mut(), near(input.text)) {
         problem.help = Some(format!("did you mean the block `{near}`?"));
     }
-    failure
+    *failure
 }
 
 /// The block that the first word of a text may have meant.

@@ -78,7 +78,7 @@ impl Mended {
         let why = "ping nodes with names nobody here has are left out";
         self.take_out(why, |w| match w {
             ["ping", hosts @ ..] | ["ping_group", _, hosts @ ..] => {
-                !hosts.iter().take_while(|h| !h.starts_with('#')).all(|h| is_known(h))
+                !hosts.iter().take_while(|h| !h.starts_with('#')).all(is_known)
             }
             _ => false,
         });
