@@ -58,15 +58,12 @@ impl Facts {
 
     /// What is connected to besides the services themselves.
     fn checked(&mut self, v: &Virtual, service: &ServiceRule, port: u16) {
-        let connects = matches!(
-            v.check,
-            CheckType::Negotiate | CheckType::Connect | CheckType::Combined(_)
-        );
+        let connects =
+            matches!(v.check, CheckType::Negotiate | CheckType::Connect | CheckType::Combined(_));
         if !connects || (v.check == CheckType::Negotiate && v.service == "none") {
             return;
         }
-        let transport =
-            if v.protocol == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
+        let transport = if v.protocol == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
         for (server, rule) in v.real.iter().zip(&service.servers) {
             let usual = [server.port, port].into_iter().find(|p| *p > 0).unwrap_or(80);
             let check = (rule.rip, transport, v.check_port.unwrap_or(usual));
@@ -79,7 +76,8 @@ impl Facts {
 
 /// Addresses for real servers that have names only: in the network of the first VIP, beside what is there.
 fn named(all: &Ldirectord) -> Vec<(String, IpAddr)> {
-    let hosts = || all.virtuals.iter().flat_map(|v| v.real.iter().chain(&v.fallback)).map(|s| &s.host);
+    let hosts =
+        || all.virtuals.iter().flat_map(|v| v.real.iter().chain(&v.fallback)).map(|s| &s.host);
     let vips = all.virtuals.iter().filter_map(|v| match &v.target {
         Target::Address(Host::Ip(ip), _) => Some(*ip),
         _ => None,

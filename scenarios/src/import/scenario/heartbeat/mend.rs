@@ -28,10 +28,14 @@ impl Mended {
 
     fn add(&mut self, why: impl Into<String>, line: &str) {
         let why = self.guess(why);
+        self.put(&why, line);
+    }
+
+    fn put(&mut self, why: &str, line: &str) {
         if !self.text.is_empty() && !self.text.ends_with('\n') {
             self.text.push('\n');
         }
-        self.text.push_str(&why);
+        self.text.push_str(why);
         self.text.push_str(line);
         self.text.push('\n');
     }
@@ -55,7 +59,13 @@ impl Mended {
     }
 
     /// Completes an `ha.cf`.
-    pub(super) fn ha_cf(&mut self, ha: &HaCf, names: &[String], missing: &[String], interface: &str) {
+    pub(super) fn ha_cf(
+        &mut self,
+        ha: &HaCf,
+        names: &[String],
+        missing: &[String],
+        interface: &str,
+    ) {
         if ha.crm {
             let why = "haresources tells the resources here, not a cluster resource manager";
             self.take_out(why, |w| matches!(w, ["crm" | "pacemaker", ..]));
@@ -65,24 +75,26 @@ impl Mended {
             self.take_out(why, |w| matches!(w, ["autojoin", ..]));
         }
         let is_known = |host: &&str| {
-            host.parse::<IpAddr>().is_ok() || names.iter().any(|n| n == host) || host.starts_with('#')
+            host.parse::<IpAddr>().is_ok()
+                || names.iter().any(|n| n == host)
+                || host.starts_with('#')
         };
         let why = "ping nodes with names nobody here has are left out";
         self.take_out(why, |w| match w {
             ["ping", hosts @ ..] | ["ping_group", _, hosts @ ..] => {
-                !hosts.iter().take_while(|h| !h.starts_with('#')).all(|h| is_known(&h))
+                !hosts.iter().take_while(|h| !h.starts_with('#')).all(is_known)
             }
             _ => false,
         });
         let lacking: Vec<&String> = names.iter().filter(|n| !ha.has_node(n)).collect();
         if !lacking.is_empty() {
-            let list: Vec<String> = lacking.iter().map(|n| n.to_string()).collect();
+            let list: Vec<&str> = lacking.into_iter().map(String::as_str).collect();
             let list = list.join(" ");
             let why = format!("ha.cf names too few nodes: these are {}", names.join(" and "));
             self.add(why, &format!("node {list}"));
         }
         for line in missing {
-            self.add("the line of the other node's file", line);
+            self.put("# guess: the line of the other node's file\n", line);
         }
         let serial = |m: &Medium| matches!(m, Medium::Serial(_));
         if ha.media.is_empty() {

@@ -9,9 +9,9 @@ use super::text::Keys;
 use super::{Input, free_name, put};
 use crate::diagnostic::{FileId, Problem, Sources, tidy};
 use crate::import::findings::Findings;
+use crate::import::heartbeat::authkeys;
 use crate::import::heartbeat::ha_cf::{self, HaCf, Medium};
 use crate::import::heartbeat::haresources::{self, HaResources, VirtualAddress};
-use crate::import::heartbeat::authkeys;
 use crate::import::ipvsadm;
 use crate::import::ldirectord::{self, Host, Ldirectord, Target};
 use crate::model::Failure;
@@ -155,8 +155,7 @@ fn sets<'a>(inputs: &[(Kind, Input<'a>)]) -> Result<Vec<Set<'a>>, Box<Failure>> 
     }
     if let Some((kind, list)) = by_kind.iter().find(|(_, l)| l.len() > 2) {
         let names: Vec<&str> = list.iter().map(|i| i.name).collect();
-        let message =
-            format!("{} files like {}: {}", list.len(), kind.file(), names.join(", "));
+        let message = format!("{} files like {}: {}", list.len(), kind.file(), names.join(", "));
         let mut failure = Failure::nowhere(message);
         if let Some(problem) = failure.problems.first_mut() {
             problem.help = Some("a pair has one for both nodes, or one for each".to_owned());
@@ -215,7 +214,8 @@ fn nodes_of(all: &[HaCf], resources: &[HaResources]) -> Vec<String> {
 
 /// A name for the node beside one: lb2 beside lb1.
 fn next_name(name: &str) -> String {
-    let (head, rest) = name.split_once('.').map_or((name, String::new()), |(h, r)| (h, format!(".{r}")));
+    let (head, rest) =
+        name.split_once('.').map_or((name, String::new()), |(h, r)| (h, format!(".{r}")));
     let stem = head.trim_end_matches(|c: char| c.is_ascii_digit());
     match head[stem.len()..].parse::<u32>() {
         Ok(n) => format!("{stem}{}{rest}", u64::from(n) + 1),
@@ -365,8 +365,7 @@ impl Reading {
         set.get(&Kind::Ipvsadm)?;
         let file = self.source(set, Kind::Ipvsadm, None);
         let mut problems = Vec::new();
-        let rules =
-            ipvsadm::read_file(&self.sources, file, ipvsadm::Names::NONE, &mut problems);
+        let rules = ipvsadm::read_file(&self.sources, file, ipvsadm::Names::NONE, &mut problems);
         self.problems.extend(problems);
         Some(rules.config)
     }
@@ -433,7 +432,8 @@ fn wanted(
     }
     let address = |ip: IpAddr| {
         let (script, len) = if ip.is_ipv4() { ("IPaddr", 24) } else { ("IPaddr2", 64) };
-        let none = VirtualAddress { ip, length: None, interface: None, alias: None, broadcast: None };
+        let none =
+            VirtualAddress { ip, length: None, interface: None, alias: None, broadcast: None };
         format!("{script}::{ip}/{len}/{}", interface_of(&none, known))
     };
     let mut all: Vec<String> = vips.into_iter().map(address).collect();
@@ -511,8 +511,7 @@ fn facts(name: String, known: &Known<'_>, files: &Complete) -> Facts {
 
 /// The port of what `haresources` starts.
 fn port(all: &HaResources) -> u16 {
-    let mut scripts =
-        all.groups.iter().flat_map(|g| &g.resources).map(|r| r.value.script.as_str());
+    let mut scripts = all.groups.iter().flat_map(|g| &g.resources).map(|r| r.value.script.as_str());
     let found = scripts.find_map(|s| PORTS.iter().find(|(name, _)| *name == s));
     found.map_or(80, |(_, port)| *port)
 }
@@ -533,7 +532,9 @@ fn keys(
     read: &[Complete],
     guesses: &mut Vec<String>,
 ) -> Keys {
-    let file = |kind: Kind| read[of].text(kind, &sets[of]).map(|_| file_name(kind, &facts.name, sets, read));
+    let file = |kind: Kind| {
+        read[of].text(kind, &sets[of]).map(|_| file_name(kind, &facts.name, sets, read))
+    };
     let named = [
         ("ha_cf", file(Kind::HaCf)),
         ("haresources", file(Kind::Haresources)),
@@ -578,8 +579,7 @@ fn put_files(
     read: &[Complete],
     files: &mut Vec<(String, String)>,
 ) {
-    let kinds =
-        [Kind::HaCf, Kind::Haresources, Kind::Authkeys, Kind::Ldirectord, Kind::Ipvsadm];
+    let kinds = [Kind::HaCf, Kind::Haresources, Kind::Authkeys, Kind::Ldirectord, Kind::Ipvsadm];
     for (n, (facts, _)) in cluster.nodes.iter().enumerate() {
         let of = n.min(sets.len() - 1);
         for kind in kinds {
