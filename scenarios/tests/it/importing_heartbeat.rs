@@ -5,8 +5,8 @@ use crate::support::Scratch;
 
 const KEYS: &str = "auth 1\n1 sha1 not-a-secret\n";
 
-/// Writes files into a folder `in` of their own, imports what is given, checks and runs it: its text, and the
-/// share of requests that were served after the start.
+/// Writes files into a folder `in` of their own, imports what is given, checks and runs it, and looks at the share
+/// of requests that were served after the start: the text of the scenario.
 fn imported(test: &str, files: &[(&str, &str)], given: &[&str]) -> (Scratch, String) {
     let scratch = Scratch::new(&format!("import-heartbeat-{test}"));
     for (name, text) in files {
@@ -131,7 +131,7 @@ fn a_pair_of_directors_with_ldirectord() {
     let files = [("ha.cf", ha.as_str()), ("ldirectord.cf", SERVICE)];
     let (scratch, text) = imported("ldirectord-2", &files, &["ha.cf", "ldirectord.cf"]);
     let line = "web1 IPaddr::192.0.2.10/24/eth0 ldirectord::ldirectord.cf";
-    assert!(text.contains(&format!("# guess: web1 has IPaddr::192.0.2.10/24/eth0 ")), "{text}");
+    assert!(text.contains("# guess: web1 has IPaddr::192.0.2.10/24/eth0 "), "{text}");
     assert_eq!(scratch.read("made/haresources").lines().last(), Some(line));
 }
 

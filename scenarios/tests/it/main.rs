@@ -26,6 +26,7 @@ mod highavail;
 mod howtos;
 #[cfg(test)]
 mod importing;
+#[cfg(test)]
 mod importing_heartbeat;
 #[cfg(test)]
 mod judgements;
