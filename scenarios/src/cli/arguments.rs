@@ -55,7 +55,7 @@ pub(super) enum Command {
         lvsim check lvs1/ha.cf lvs1/haresources lvs1/authkeys lvs2/ha.cf lvs2/haresources lvs2/authkeys")]
     Check {
         /// Scenarios, rules of ipvsadm, keepalived.conf, ha.cf, haresources, authkeys or ldirectord.cf,
-        /// recognised by their content.
+        /// recognised by their content; of a folder its scenarios, or else all that is known in it.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<String>,
         /// Read every file as this kind.

@@ -2,7 +2,7 @@
 
 use super::arguments::Kind;
 use super::cluster::Cluster;
-use super::input::{Input, read};
+use super::input::{Input, files_in, read};
 use super::output::Output;
 use super::{Answer, io};
 use crate::build::keepalived::settled;
@@ -41,10 +41,39 @@ pub(super) fn check(
         }
     };
     for file in files {
-        worse(check_one(file, kind, how, &mut cluster, out)?);
+        match inside(file) {
+            Ok(files) => {
+                for file in files {
+                    worse(check_one(&file, kind, how, &mut cluster, out)?);
+                }
+            }
+            Err(failure) => worse(out.failure(&failure).map(|()| Answer::Wrong)?),
+        }
     }
     worse(cluster.together(out)?);
     Ok(worst)
+}
+
+/// A file itself; of a folder its scenarios, or else all that is known in it.
+fn inside(name: &str) -> Result<Vec<String>, Box<Failure>> {
+    let path = Path::new(name);
+    if catalogue::find(name).is_some() || !path.is_dir() {
+        return Ok(vec![name.to_owned()]);
+    }
+    let mut known: Vec<(Kind, String)> = Vec::new();
+    for file in files_in(path)? {
+        let kind = read(&file).ok().and_then(|text| recognise(&text));
+        known.extend(kind.map(|kind| (kind, file.display().to_string())));
+    }
+    if known.is_empty() {
+        let message = format!("there is nothing in the folder `{name}` that can be checked");
+        return Err(Failure::nowhere(message));
+    }
+    // a scenario reads the files beside it
+    if known.iter().any(|(kind, _)| *kind == Kind::Scenario) {
+        known.retain(|(kind, _)| *kind == Kind::Scenario);
+    }
+    Ok(known.into_iter().map(|(_, file)| file).collect())
 }
 
 fn check_one(

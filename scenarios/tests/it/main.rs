@@ -29,6 +29,8 @@ mod howtos;
 #[cfg(test)]
 mod importing;
 #[cfg(test)]
+mod importing_heartbeat;
+#[cfg(test)]
 mod judgements;
 #[cfg(test)]
 mod keepalived;

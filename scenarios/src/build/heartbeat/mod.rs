@@ -14,6 +14,7 @@ use sim_core::config::{
     Announce, AuthKey, AuthMethod, HeartbeatConfig, HostConfig, IpvsConfig, Medium, Net, PingNode,
     Resource, ResourceGroup, ResourceKind, StonithConfig, WorldConfig,
 };
+use sim_core::ipvs::rules::ServiceKey;
 use std::net::IpAddr;
 
 impl Builder<'_> {
@@ -251,7 +252,7 @@ fn address_of(
 }
 
 /// A world as it is when all is well: each group on its preferred node, with the services of its ldirectord
-/// and all their real servers.
+/// and all their real servers; rules of the other node that wait for an address of the group do nothing.
 pub(super) fn settle(config: &mut WorldConfig) {
     for host in &mut config.hosts {
         let Some(heartbeat) = &host.heartbeat else {
@@ -260,8 +261,18 @@ pub(super) fn settle(config: &mut WorldConfig) {
             }
             continue;
         };
-        let mine = heartbeat.groups.iter().filter(|g| g.node == heartbeat.node);
-        let resources: Vec<Resource> = mine.flat_map(|g| g.resources.clone()).collect();
+        let (mine, others): (Vec<_>, Vec<_>) =
+            heartbeat.groups.iter().partition(|g| g.node == heartbeat.node);
+        let resources: Vec<Resource> = mine.iter().flat_map(|g| g.resources.clone()).collect();
+        let addresses = others.iter().flat_map(|g| &g.resources).filter_map(|r| match &r.kind {
+            ResourceKind::Address { net, .. } => Some(net.addr),
+            _ => None,
+        });
+        let awaited: Vec<IpAddr> = addresses.collect();
+        let waits = |key: ServiceKey| matches!(key, ServiceKey::Address { vip, .. } if awaited.contains(&vip));
+        if let Some(ipvs) = &mut host.ipvs {
+            ipvs.services.retain(|s| !waits(s.key));
+        }
         for resource in resources {
             match resource.kind {
                 ResourceKind::Address { net, interface, .. } => {

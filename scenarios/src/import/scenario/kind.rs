@@ -1,6 +1,5 @@
 //! What a file is.
 
-use super::Input;
 use crate::import::heartbeat::{authkeys, ha_cf, haresources};
 use crate::import::{ipvsadm, keepalived, ldirectord};
 
@@ -34,20 +33,27 @@ impl Kind {
     /// assert_eq!(Kind::of("a", "duration = \"1s\"\n"), None);
     /// ```
     pub fn of(name: &str, text: &str) -> Option<Self> {
-        let kinds: [(Self, Looks); 6] = [
-            (Self::Ipvsadm, ipvsadm::looks_like),
-            (Self::Keepalived, keepalived::looks_like),
-            (Self::Ldirectord, ldirectord::looks_like),
-            (Self::Authkeys, authkeys::looks_like),
-            (Self::HaCf, ha_cf::looks_like),
-            (Self::Haresources, haresources::looks_like),
+        let kinds = [
+            Self::Ipvsadm,
+            Self::Keepalived,
+            Self::Ldirectord,
+            Self::Authkeys,
+            Self::HaCf,
+            Self::Haresources,
         ];
-        if let Some((kind, _)) = kinds.iter().find(|(_, like)| like(text)) {
-            return Some(*kind);
+        let like = kinds.into_iter().find(|kind| kind.is_like(text));
+        like.or_else(|| kinds.into_iter().find(|kind| kind.file() == name))
+    }
+
+    fn is_like(self, text: &str) -> bool {
+        match self {
+            Self::Ipvsadm => ipvsadm::looks_like(text),
+            Self::Keepalived => keepalived::looks_like(text),
+            Self::HaCf => ha_cf::looks_like(text),
+            Self::Haresources => haresources::looks_like(text),
+            Self::Authkeys => authkeys::looks_like(text),
+            Self::Ldirectord => ldirectord::looks_like(text),
         }
-        let mut named =
-            [Self::HaCf, Self::Haresources, Self::Authkeys, Self::Ldirectord].into_iter();
-        named.find(|kind| kind.file() == name)
     }
 
     /// How such a file is called beside a scenario.
@@ -65,10 +71,5 @@ impl Kind {
     /// Whether heartbeat reads it.
     pub(super) const fn is_of_heartbeat(self) -> bool {
         matches!(self, Self::HaCf | Self::Haresources | Self::Authkeys)
-    }
-
-    /// The kind of a file that is to be imported.
-    pub(super) fn of_input(input: &Input<'_>) -> Option<Self> {
-        Self::of(input.name, input.text)
     }
 }

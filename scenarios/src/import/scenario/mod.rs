@@ -61,8 +61,13 @@ pub fn import(inputs: &[Input<'_>]) -> Result<Imported, Box<Failure>> {
         files: Vec::new(),
         guesses: Vec::new(),
     };
-    let kinds = inputs.iter().map(|i| Ok((Kind::of_input(i).ok_or_else(|| unknown(i))?, *i)));
-    let kinds = kinds.collect::<Result<Vec<_>, Box<Failure>>>()?;
+    let mut kinds = Vec::new();
+    for input in inputs {
+        match Kind::of(input.name, input.text) {
+            Some(kind) => kinds.push((kind, *input)),
+            None => return Err(Box::new(unknown(input))),
+        }
+    }
     let (mut directors, mut keys, mut supposed) = (Vec::new(), Vec::new(), Vec::new());
     if kinds.iter().any(|(kind, _)| kind.is_of_heartbeat()) {
         "heartbeat".clone_into(&mut all.name);
@@ -139,11 +144,11 @@ fn unknown(input: &Input<'_>) -> Failure {
         "`{}` is neither a keepalived.conf nor rules of ipvsadm nor a file of heartbeat or ldirectord: nothing to import",
         input.name
     );
-    let mut failure = Failure::nowhere(message);
+    let mut failure = *Failure::nowhere(message);
     if let (Some(problem), Some(near)) = (failure.problems.first_mut(), near(input.text)) {
         problem.help = Some(format!("did you mean the block `{near}`?"));
     }
-    *failure
+    failure
 }
 
 /// The block that the first word of a text may have meant.

@@ -187,6 +187,12 @@ impl Writer<'_> {
         first.into_iter().chain(rest).flat_map(|s| &s.router).map(|n| n.addr).collect()
     }
 
+    /// The director that has the virtual addresses when all is well.
+    fn first(&self) -> usize {
+        let preferred = |f: &Facts| f.heartbeat.as_ref().is_some_and(|n| n.preferred);
+        self.directors.iter().position(preferred).unwrap_or(0)
+    }
+
     fn director(&mut self, d: usize) {
         let facts = &self.directors[d];
         let name = facts.name.clone();
@@ -201,9 +207,7 @@ impl Writer<'_> {
             facts.vips().into_iter().filter(|v| !facts.is_virtual(*v)).collect();
         let own = |ip: IpAddr| all.iter().any(|(_, nets)| nets.iter().any(|n| n.addr == ip));
         let fixed: Vec<IpAddr> = fixed.into_iter().filter(|ip| !own(*ip)).collect();
-        let preferred = |f: &Facts| f.heartbeat.as_ref().is_some_and(|n| n.preferred);
-        let first = self.directors.iter().position(preferred).unwrap_or(0);
-        if !fixed.is_empty() && d == first {
+        if !fixed.is_empty() && d == self.first() {
             for ip in &fixed {
                 let segment = self.network.segment_of(*ip).unwrap_or(0);
                 all[segment].1.push(Net::host(*ip));
@@ -220,7 +224,9 @@ impl Writer<'_> {
         self.interfaces(&all);
         let gateways = self.gateways();
         self.routes(&gateways);
-        self.line("sysctl = { ip_forward = true, send_redirects = false }");
+        if facts.heartbeat.is_none() || !facts.serves_itself() {
+            self.line("sysctl = { ip_forward = true, send_redirects = false }");
+        }
         self.marks(d);
         let keys = self.keys[d].clone();
         for line in keys.host {
@@ -338,7 +344,7 @@ impl Writer<'_> {
         if let Some((vip, _)) = set.find(|(v, _)| net.contains(v.addr)) {
             return (vip.addr, "which the master has");
         }
-        let own = self.network.segments[segment].directors.first();
+        let own = self.network.segments[segment].directors.get(self.first());
         let own = own.and_then(|nets| nets.iter().find(|n| net.contains(n.addr)));
         let own = own.map_or(net.addr, |n| n.addr);
         let how = if self.directors.len() > 1 {
@@ -386,8 +392,13 @@ impl Writer<'_> {
         if self.directors.iter().all(Facts::serves_itself) {
             self.line("");
             let port = self.directors.first().map_or(80, Facts::own_port);
+            let them = if self.directors.iter().any(|f| f.heartbeat.is_some()) {
+                "nodes"
+            } else {
+                "directors"
+            };
             self.guess(format!(
-                "the directors answer at their virtual addresses themselves, on port {port}"
+                "the {them} answer at their virtual addresses themselves, on port {port}"
             ));
         }
         for facts in self.directors {

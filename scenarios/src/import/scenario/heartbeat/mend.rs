@@ -28,10 +28,14 @@ impl Mended {
 
     fn add(&mut self, why: impl Into<String>, line: &str) {
         let why = self.guess(why);
+        self.put(&why, line);
+    }
+
+    fn put(&mut self, why: &str, line: &str) {
         if !self.text.is_empty() && !self.text.ends_with('\n') {
             self.text.push('\n');
         }
-        self.text.push_str(&why);
+        self.text.push_str(why);
         self.text.push_str(line);
         self.text.push('\n');
     }
@@ -84,13 +88,13 @@ impl Mended {
         });
         let lacking: Vec<&String> = names.iter().filter(|n| !ha.has_node(n)).collect();
         if !lacking.is_empty() {
-            let list: Vec<String> = lacking.iter().map(|n| (*n).clone()).collect();
+            let list: Vec<&str> = lacking.into_iter().map(String::as_str).collect();
             let list = list.join(" ");
             let why = format!("ha.cf names too few nodes: these are {}", names.join(" and "));
             self.add(why, &format!("node {list}"));
         }
         for line in missing {
-            self.add("the line of the other node's file", line);
+            self.put("# guess: the line of the other node's file\n", line);
         }
         let serial = |m: &Medium| matches!(m, Medium::Serial(_));
         if ha.media.is_empty() {
