@@ -20,9 +20,6 @@ pub enum Kind {
     Ldirectord,
 }
 
-/// Whether a text looks like a file of a kind.
-type Looks = fn(&str) -> bool;
-
 impl Kind {
     /// The kind of a file by its content, or else by its name: a file of comments is one, too.
     ///
