@@ -129,7 +129,7 @@ fn study<'a>(
 /// The time series, with the number of holders of each virtual address.
 fn series(outcome: &Outcome) -> Vec<SeriesPoint> {
     let mut all = outcome.observations.series.clone();
-    all.extend(holder_series(&outcome.observations));
+    all.extend(holder_series(&outcome.observations, outcome.variant.config.warmup));
     all
 }
 

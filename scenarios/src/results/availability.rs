@@ -275,8 +275,8 @@ fn failover(o: &Observations, warm: Time, all: &Availability) -> Value {
     })
 }
 
-/// How many hold each virtual address, as a series of steps: `series.vip.ADDRESS.holders`.
-pub fn holder_series(o: &Observations) -> Vec<SeriesPoint> {
+/// How many hold each virtual address after the warm-up, as a series of steps: `series.vip.ADDRESS.holders`.
+pub fn holder_series(o: &Observations, warmup: Span) -> Vec<SeriesPoint> {
     let steps = |v: &VipObservation| -> Vec<SeriesPoint> {
         let step = |h: &sim_core::observe::Holding| SeriesPoint {
             time: h.time,
@@ -285,7 +285,7 @@ pub fn holder_series(o: &Observations) -> Vec<SeriesPoint> {
             metric: "holders",
             value: h.hosts.len() as f64,
         };
-        v.holders.iter().map(step).collect()
+        v.since(Time::ZERO + warmup).holders.iter().map(step).collect()
     };
     o.vips.iter().flat_map(steps).collect()
 }
