@@ -41,6 +41,20 @@ catalogue! {
     "year-of-faults" ["year-of-faults-d1.conf", "year-of-faults-d2.conf"],
     "check-delay" ["check-delay-defaults.conf", "check-delay-howto.conf", "check-delay-http.conf"],
     "flapping-sorry" ["flapping-sorry.conf"],
+    "heartbeat-web" [
+        "heartbeat-web.cf", "heartbeat-web-failback.cf", "heartbeat-web-fast.cf", "heartbeat-web-stonith.cf",
+        "heartbeat-web-two-links.cf", "heartbeat-web.haresources", "heartbeat-web.authkeys"
+    ],
+    "keepalived-or-heartbeat" [
+        "keepalived-or-heartbeat.conf", "keepalived-or-heartbeat.cf", "keepalived-or-heartbeat-30.cf",
+        "keepalived-or-heartbeat.haresources", "keepalived-or-heartbeat.authkeys",
+        "keepalived-or-heartbeat.ldirectord"
+    ],
+    "seed-keepalived" [
+        "seed-keepalived-1.conf", "seed-keepalived-2.conf", "seed-keepalived-typed-1.conf",
+        "seed-keepalived-typed-2.conf"
+    ],
+    "seed-heartbeat" ["seed-heartbeat.cf", "seed-heartbeat.haresources", "seed-heartbeat.authkeys"],
     "cascade" ["cascade.conf", "cascade-6.conf", "cascade-tcp.conf"],
     "mm1" [],
     "mm16" [],

@@ -104,13 +104,14 @@ pub(super) enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
-    /// Replay recordings of a real kernel and compare every decision.
+    /// Replay recordings of real kernels and real clusters, and compare every decision.
     ///
     /// A line for each recording that differs (its first difference) or is skipped, then the tally.
     /// Exit code 0 if all agree, 1 if not, 2 if something cannot be read.
     ///
-    /// Recordings go through the director of the simulator. What it does not have (a note tells:
-    /// IPv6, firewall marks, ...) is replayed by the schedulers behind a plain connection table.
+    /// A recording of a director goes through the director of the simulator, one of packet paths through
+    /// its network. A case of keepalived or heartbeat is run as a scenario made from the recorded
+    /// configurations; its intervals are printed, recorded beside simulated.
     #[command(after_help = "Example:\n  lvsim conform recordings/ --verbose")]
     Conform {
         /// Recordings, or folders of them, recognised by their content.

@@ -197,7 +197,10 @@ fn configuration(file: &str, text: &str, how: &Keepalived, out: &mut Output) -> 
     let id = sources.add(file, text);
     let folder = Folder(Path::new(file).parent().map(Path::to_owned).unwrap_or_default());
     let (all, mut findings) = keepalived::read(&mut sources, id, &folder, &how.options);
+    // what a scenario does not take from a file that is only its rules is no matter here
+    let remarks = findings.remarks.len();
     let rules = all.rules(&mut findings);
+    findings.remarks.truncate(remarks);
     let mut problems = findings.problems;
     let consequences = findings.consequences.len();
     if how.verbose {

@@ -1,10 +1,11 @@
-//! Recordings of a real kernel, replayed: does lvsim decide as it did?
+//! Recordings of real kernels and of real clusters, replayed: does lvsim decide as they did?
 //!
 //! A recording holds every operation on a director with one virtual service and everything that the
 //! kernel (Linux 6.1.176) did: the destination of each packet or the ICMP error or RST instead of
 //! it, the state of the connection, the counters and the order of the destinations, dumps of the
 //! connection table. A replay compares all of it. Another kind of recording holds the states and
-//! timers of single connections, a third the packets of whole networks ([`paths`]).
+//! timers of single connections, a third the packets of whole networks ([`paths`]), a fourth clusters with
+//! keepalived or heartbeat ([`ha`]).
 
 mod director;
 pub mod ha;

@@ -196,6 +196,11 @@ fn caches(vip: &VipObservation, end: f64) -> Vec<Lane> {
     caches.into_iter().map(lane).collect()
 }
 
+/// What stands over the lanes of a service of a host.
+fn pool(host: &str, service: &str) -> String {
+    format!("Pool of {host}: {service}")
+}
+
 /// Real servers in the pools of directors; pale with weight 0.
 fn pools(o: &Observations, end: f64) -> Vec<Lane> {
     let mut filling = Filling::new();
@@ -208,12 +213,20 @@ fn pools(o: &Observations, end: f64) -> Vec<Lane> {
                 filling.end(at, |open| open.host == host);
                 continue;
             }
+            // a service that goes takes its real servers with it
+            Kind::Service if entry.value == "removed" => {
+                let group = pool(host, &entry.subject);
+                let gone = |lane: &Lane| lane.group == group;
+                let gone: Vec<bool> = filling.lanes.iter().map(gone).collect();
+                filling.end(at, |open| gone.get(open.lane) == Some(&true));
+                continue;
+            }
             _ => continue,
         }
         let known = filling.lanes.len();
         // `TCP 10.0.0.9:80 10.0.0.1:80`: a service and its real server
         let (service, server) = entry.subject.rsplit_once(' ').unwrap_or(("", &entry.subject));
-        let lane = filling.lane(format!("Pool of {host}: {service}"), server);
+        let lane = filling.lane(pool(host, service), server);
         changes.resize(filling.lanes.len(), 0);
         if let Some(changes) = changes.get_mut(lane) {
             *changes += 1;
@@ -359,6 +372,18 @@ mod tests {
         let lanes = pools(&o, 10.0);
         assert_eq!(shown(&lanes), [("10.0.0.1:80", expected)]);
         assert_eq!(lanes[0].group, "Pool of lb: S");
+    }
+
+    #[test]
+    fn a_service_that_is_removed_has_no_real_servers() {
+        let o = observed(vec![
+            entry(1, "lb", Kind::Pool, "S 10.0.0.1:80", "1"),
+            entry(1, "lb", Kind::Pool, "T 10.0.0.1:80", "1"),
+            entry(5, "lb", Kind::Service, "S", "removed"),
+        ]);
+        let until = |end| vec![(1.0, end, "lb", false)];
+        let expected = [("10.0.0.1:80", until(5.0)), ("10.0.0.1:80", until(10.0))];
+        assert_eq!(shown(&pools(&o, 10.0)), expected);
     }
 
     #[test]

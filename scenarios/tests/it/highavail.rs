@@ -8,6 +8,10 @@ fn golden(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/keepalived").join(case)
 }
 
+fn of_heartbeat(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/heartbeat").join(case)
+}
+
 #[test]
 fn recorded_clusters_do_as_they_did() {
     let scratch = Scratch::new("ha-conform");
@@ -19,10 +23,26 @@ fn recorded_clusters_do_as_they_did() {
     assert!(line.is_some_and(|l| l.ends_with(" ms")), "{out}");
 }
 
+#[test]
+fn recorded_nodes_of_heartbeat_do_as_they_did() {
+    let scratch = Scratch::new("hb-conform");
+    let (code, out, err) = scratch.lvsim(&["conform", &of_heartbeat("").display().to_string()]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.ends_with("\nconform: 14 of 14 agree, 0 skipped\n"), "{out}");
+    let line = out.lines().find(|l| l.contains("last status heard to \"stonith lvs1 n_stnth\""));
+    assert!(line.is_some_and(|l| l.ends_with(" ms")), "{out}");
+}
+
 /// Plays a case with one text of a file replaced: what differs.
 fn altered(case: &str, file: &str, from: &str, to: &str) -> Vec<String> {
+    altered_copy(&golden(case), file, from, to)
+}
+
+/// The same with any folder.
+fn altered_copy(folder: &Path, file: &str, from: &str, to: &str) -> Vec<String> {
+    let case = folder.file_name().unwrap().to_str().unwrap();
     let scratch = Scratch::new(&format!("ha-altered-{case}-{}", from.len() * 31 + to.len()));
-    for entry in fs::read_dir(golden(case)).unwrap() {
+    for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
         let mut text = fs::read_to_string(entry.path()).unwrap();
@@ -117,4 +137,51 @@ fn a_broken_case_is_wrong_input_with_its_line() {
     let (code, out, err) = scratch.lvsim(&["conform", "case"]);
     assert_eq!((code, out.as_str()), (2, "conform: 0 of 1 agree, 0 skipped\n"), "{err}");
     assert!(err.contains("timeline.jsonl:2: not understood"), "{err}");
+}
+
+#[test]
+fn heartbeat_with_another_dead_time_is_a_difference() {
+    let folder = of_heartbeat("c-clean-stop");
+    let told = altered_copy(&folder, "summary.json", "deadtime 5", "deadtime 8");
+    assert!(
+        told.iter().any(|t| t.starts_with("lvs1: dead time: recorded dead time 7000 ms")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_holder_that_was_not_recorded_is_a_difference() {
+    let folder = of_heartbeat("c-clean-stop");
+    let text = fs::read_to_string(folder.join("timeline.jsonl")).unwrap();
+    let line = text.lines().rfind(|l| l.contains("lvs2.has_vip")).unwrap();
+    let told = altered_copy(&folder, "timeline.jsonl", line, &line.replace("true", "false"));
+    assert!(told.iter().any(|t| t.contains("VIP")), "{told:?}");
+}
+
+#[test]
+fn another_failback_is_a_difference() {
+    let folder = of_heartbeat("d-return-failback-on");
+    let told = altered_copy(&folder, "summary.json", r"\nauto_failback on", r"\nauto_failback off");
+    assert!(told.iter().any(|t| t.starts_with("lvs1: VIP")), "{told:?}");
+}
+
+#[test]
+fn a_resource_that_is_preferred_elsewhere_is_a_difference() {
+    let folder = of_heartbeat("a-startup-both");
+    let told = altered_copy(&folder, "summary.json", "\"lvs1 IPaddr::", "\"lvs2 IPaddr::");
+    assert!(told.iter().any(|t| t.starts_with("lvs2: VIP")), "{told:?}");
+}
+
+#[test]
+fn announcements_half_as_often_are_a_difference() {
+    let folder = of_heartbeat("c-clean-stop");
+    let told = altered_copy(&folder, "summary.json", "IPaddr::192", "IPaddr2::192");
+    assert!(told.iter().any(|t| t.contains("announcements")), "{told:?}");
+}
+
+#[test]
+fn a_pool_of_ldirectord_that_was_another_is_a_difference() {
+    let folder = of_heartbeat("j-ld-rs-dies-quiescent");
+    let told = altered_copy(&folder, "summary.json", r"\nquiescent=yes", r"\nquiescent=no");
+    assert!(told.iter().any(|t| t.contains("pool")), "{told:?}");
 }

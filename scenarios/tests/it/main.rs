@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod availability;
 #[cfg(test)]
+mod catalogue_checks;
+#[cfg(test)]
 mod catalogue_ha;
 #[cfg(test)]
 mod clusters;

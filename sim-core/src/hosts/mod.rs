@@ -1,7 +1,7 @@
 //! Hosts: the IP stack, TCP, IPVS and applications of a machine put together.
 //!
 //! A [`Host`] takes in what links deliver and what it asked to be woken for, and puts packets on
-//! links. Protocol rules are not written here but in `net`, `tcp` and `ipvs`; here is the order in
+//! links. Protocol rules are not written here but in `net`, `tcp`, `ipvs` and `ha`; here is the order in
 //! which a Linux host applies them.
 
 mod address;

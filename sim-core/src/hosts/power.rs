@@ -1,7 +1,7 @@
 //! Hosts that lose their power, boot, or are frozen for a while.
 //!
-//! A host that does not run has no plain interface, so every frame takes the way by
-//! [`Host::receive_asleep`]; a host that runs pays nothing.
+//! A host that does not run has no plain interface, so every frame takes the slow way, which sees that it
+//! sleeps; a host that runs pays nothing.
 
 use super::Host;
 use super::fabric::{Event, Fabric, NO_TAP, Place, Reason};

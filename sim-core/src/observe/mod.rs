@@ -1,5 +1,6 @@
 //! What a run leaves behind: counters, histograms, time series, snapshots of directors, captures, the
-//! told path of one connection.
+//! told path of one connection, what happened to the cluster ([`timeline`]) and how long the service was
+//! away ([`availability`]).
 
 pub mod availability;
 pub mod capture;

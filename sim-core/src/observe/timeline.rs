@@ -1,7 +1,9 @@
 //! What happened to a cluster, in the order in which it happened: states of routers and nodes, addresses
 //! that came and went, pools, processes, faults.
 //!
-//! Rare things only: single adverts, checks and packets are seen by captures.
+//! Rare things only: single adverts, checks and packets are seen by captures. Entries are made by
+//! [`Fabric::note`](crate::hosts::fabric::Fabric::note); faults may wait for them
+//! ([`Condition`](crate::config::Condition)).
 
 use crate::engine::Time;
 use core::fmt;

@@ -483,6 +483,7 @@ fn a_transparent_cache_takes_what_is_for_others_by_its_mark() {
 #[test]
 fn a_router_that_forwards_follows_its_rules_from_when_they_come_until_they_go() {
     let mut config = cluster(Forwarding::Nat, Transport::Udp, 53);
+    config.duration = Span::from_secs(3);
     let probe = &mut config.hosts[0].clients[0];
     probe.load = Load::At([0, 1000, 2000].map(Span::from_millis).to_vec());
     probe.timeout = Some(Span::from_millis(500));

@@ -1,6 +1,6 @@
 //! From an `ldirectord.cf` to what ldirectord does.
 
-use super::{remark, resolve};
+use super::resolve;
 use crate::diagnostic::Problem;
 use crate::import::commands::Findings;
 use crate::import::ldirectord::{CheckType, Host, Protocol, Server, Target, Virtual};
@@ -69,7 +69,7 @@ fn service(v: &Virtual, hosts: &[HostConfig], findings: &mut Findings) -> Option
         findings.problems.push(Problem::new(&v.place, message, label));
     }
     if let Some(flags) = &v.sched_flags {
-        remark(findings, &v.place, format!("schedflags={flags} has no effect here"));
+        findings.remark(&v.place, format!("schedflags={flags} has no effect here"));
     }
     let plain = ServiceRule::new(key);
     let rule = ServiceRule {

@@ -5,8 +5,8 @@ mod ldirectord;
 
 use super::Builder;
 use super::keepalived::has_interface;
-use crate::diagnostic::{At, Place, Problem};
-use crate::import::commands::{Findings, Remark};
+use crate::diagnostic::{At, Problem};
+use crate::import::commands::Findings;
 use crate::import::heartbeat::ha_cf::{self, HaCf};
 use crate::import::heartbeat::haresources::{self, VirtualAddress};
 use crate::model::HeartbeatFiles;
@@ -104,10 +104,6 @@ fn configure(
     }
 }
 
-fn remark(findings: &mut Findings, place: &Place, message: String) {
-    findings.remarks.push(Remark { place: place.clone(), message });
-}
-
 /// A way for messages; `None` for one that is none here.
 fn medium(
     medium: &At<ha_cf::Medium>,
@@ -145,7 +141,7 @@ fn medium(
             let other = if ha.media.len() > 1 { "; the others carry the messages" } else { "" };
             let message =
                 format!("there are no serial lines here: {device} carries nothing{other}");
-            remark(findings, place, message);
+            findings.remark(place, message);
             return None;
         }
     })

@@ -1,6 +1,6 @@
 //! Virtual servers and their health checkers.
 
-use super::{Schedules, means_command, remark, vrrp};
+use super::{Schedules, means_command, vrrp};
 use crate::import::commands::Findings;
 use crate::import::keepalived::{Check, Checker, Configuration, RealServer, Url, VirtualServer};
 use sim_core::config::{
@@ -82,7 +82,7 @@ fn checker(
 ) -> CheckerConfig {
     let target = (c.ip.unwrap_or(server.ip), c.port.unwrap_or(service_port));
     if c.fwmark > 0 || c.source.interface.is_some() {
-        remark(findings, &server.place, "`fwmark` and `bind_if` of a checker have no effect here");
+        findings.remark(&server.place, "`fwmark` and `bind_if` of a checker have no effect here");
     }
     let kind = kind(&c.kind, target, schedules);
     CheckerConfig {

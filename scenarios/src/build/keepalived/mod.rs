@@ -11,7 +11,7 @@ pub use hosts::settled;
 
 use crate::diagnostic::{Place, Problem};
 use crate::format::words::list;
-use crate::import::commands::{Findings, Remark};
+use crate::import::commands::Findings;
 use crate::import::keepalived::{Bfd, Configuration};
 use sim_core::config::{BfdConfig, HostConfig, KeepalivedConfig};
 use sim_core::engine::Span;
@@ -120,10 +120,6 @@ pub(super) fn has_interface(
     let label = format!("its interfaces are {}", list(all.iter().copied()));
     findings.problems.push(Problem::new(place, message, label));
     false
-}
-
-fn remark(findings: &mut Findings, place: &Place, message: impl Into<String>) {
-    findings.remarks.push(Remark { place: place.clone(), message: message.into() });
 }
 
 /// Names in schedules that nothing in the configurations of their hosts has.

@@ -1,6 +1,6 @@
 //! Virtual routers: `vrrp_instance`, `vrrp_sync_group` and what they track.
 
-use super::{Schedules, has_interface, means_command, remark};
+use super::{Schedules, has_interface, means_command};
 use crate::diagnostic::Problem;
 use crate::import::commands::Findings;
 use crate::import::keepalived::{
@@ -118,7 +118,7 @@ fn told(i: &Instance, findings: &mut Findings) {
     let without: Vec<&str> = said.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect();
     if !without.is_empty() {
         let message = format!("{}: {} has no effect here", i.name, without.join(", "));
-        remark(findings, &i.place, message);
+        findings.remark(&i.place, message);
     }
 }
 

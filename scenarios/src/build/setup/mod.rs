@@ -10,7 +10,7 @@ use crate::import::commands::action::{
     Address, Encapsulation, Family, Hop, LinkKind, Net as Block, Route, RouteKind as Kind,
 };
 use crate::import::commands::setup::Interface;
-use crate::import::commands::{Command, Findings, HostSetup, Remark};
+use crate::import::commands::{Command, Findings, HostSetup};
 use sim_core::config::{
     FouConfig, HopConfig, HostConfig, InterfaceConfig, InterfaceSysctl, LinkEnd, Net, PolicyConfig,
     RouteConfig, RouteKind, TunnelConfig, TunnelKind,
@@ -236,7 +236,7 @@ fn route(route: &Route, setup: &HostSetup, findings: &mut Findings) -> Option<Ro
             return None;
         }
         let message = "what is sent by an interface without a cable arrives nowhere".to_owned();
-        findings.remarks.push(Remark { place: route.place.clone(), message });
+        findings.remark(&route.place, message);
     }
     let kind = match route.kind {
         Kind::Unicast if nowhere => RouteKind::Blackhole,
@@ -297,7 +297,7 @@ fn neighbours(host: &mut HostConfig, setup: &HostSetup, findings: &mut Findings)
             _ => {
                 let message =
                     "an entry that is not permanent is learned anew: passed over".to_owned();
-                findings.remarks.push(Remark { place: entry.place.clone(), message });
+                findings.remark(&entry.place, message);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Settings that commands left.
 
-use crate::import::commands::{Findings, HostSetup, Remark, Setting};
+use crate::import::commands::{Findings, HostSetup, Setting};
 use sim_core::config::{HostConfig, InterfaceSysctl, IpvsSysctl};
 use sim_core::engine::Span;
 
@@ -39,9 +39,7 @@ pub(super) fn patch(host: &mut HostConfig, setup: &HostSetup, findings: &mut Fin
                 (Setting::Vs(_), None) => "this host has no rules of ipvsadm: no effect",
                 _ => "this setting makes no difference here",
             };
-            findings
-                .remarks
-                .push(Remark { place: value.place.clone(), message: message.to_owned() });
+            findings.remark(&value.place, message);
         }
     }
 }

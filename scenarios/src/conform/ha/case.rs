@@ -238,7 +238,9 @@ fn log_line(line: &str) -> Option<LogLine> {
     let (at, rest) = line.trim_start().split_once(' ')?;
     let at = seconds(&Value::from(at.parse::<f64>().ok()?))?;
     let (host, rest) = rest.split_once(' ')?;
-    let text = rest.split_once(": ").map_or(rest, |(_, text)| text);
+    // lines of ldirectord have their date in brackets
+    let dated = if rest.starts_with('[') { None } else { rest.split_once(": ") };
+    let text = dated.map_or(rest, |(_, text)| text);
     Some(LogLine { at, host: host.to_owned(), text: text.to_owned() })
 }
 

@@ -45,7 +45,7 @@ impl Lab {
     /// The scenario, which runs for so many seconds.
     pub fn scenario(&self, seconds: f64) -> String {
         let mut text = format!(
-            "duration = \"{seconds:.3}s\"\ndrain = \"1s\"\nseries = \"0s\"\n\n\
+            "allow = [\"vip-nobody-holds\"]\nduration = \"{seconds:.3}s\"\ndrain = \"1s\"\nseries = \"0s\"\n\n\
              [network]\nrate = \"1Gbit/s\"\nlatency = \"20us\"\n\n[[switch]]\nname = \"sw\"\n"
         );
         let forward = "sysctl = { ip_forward = true }\n";

@@ -1,8 +1,10 @@
-//! Recorded cases of clusters that stay up: real keepalived on real kernels, whose configurations are run
-//! as scenarios and whose every state, advert, announcement, pool and interval must come out.
+//! Recorded cases of clusters that stay up: real keepalived and real heartbeat on real kernels, whose
+//! configurations are run as scenarios and whose every state, message, announcement, pool and interval must
+//! come out.
 
 pub mod case;
 pub mod course;
+pub mod heartbeat;
 pub mod interval;
 pub mod keepalived;
 pub mod lab;
@@ -20,6 +22,6 @@ pub use interval::{Interval, Report};
 pub fn judge(case: &Case) -> Result<Report, String> {
     match case.subject {
         case::Subject::Keepalived => keepalived::judge(case),
-        case::Subject::Heartbeat => Err("cases of heartbeat are not played".to_owned()),
+        case::Subject::Heartbeat => heartbeat::judge(case),
     }
 }

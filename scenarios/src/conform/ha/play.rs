@@ -2,8 +2,9 @@
 //! states are polled, frames captured, requests made.
 
 use super::lab::{INTERFACE, LONG, PROBE, ROUTER, VIP};
-use super::observed::{Advert, Announcement, Answer, Observed, Pool, Request};
+use super::observed::{Advert, Announcement, Answer, Message, Observed, Pool, Request};
 use crate::conform::paths::pcap::{self, Captured};
+use serde_json::{Map, Value};
 use sim_core::config::{CaptureConfig, WorldConfig};
 use sim_core::engine::{Span, Time};
 use sim_core::ipvs::rules::ServiceKey;
@@ -55,6 +56,7 @@ pub fn play(config: &WorldConfig, directors: &[String], end: Time) -> Result<Pla
         }
     }
     seen.adverts.sort_by_key(|a| a.at);
+    seen.messages.sort_by_key(|m| m.at);
     seen.announcements.sort_by_key(|a| a.at);
     let observations = world.finish();
     seen.requests = requests(&observations, PROBE);
@@ -132,8 +134,29 @@ fn sent(frame: &Captured, host: &str, seen: &mut Observed) {
                 router: vrrp[1],
             });
         }
+        Some([0x08, 0x00])
+            if bytes.get(23) == Some(&17) && bytes.get(36..38) == Some(&[0x02, 0xb6]) =>
+        {
+            let text = bytes.get(42..).and_then(|b| core::str::from_utf8(b).ok());
+            seen.messages.extend(text.and_then(|text| message(text, at, from)));
+        }
         _ => {}
     }
+}
+
+/// A message of heartbeat; numbers are hexadecimal there.
+fn message(text: &str, at: Time, from: String) -> Option<Message> {
+    let mut fields = Map::new();
+    for (name, value) in text.lines().filter_map(|l| l.split_once('=')) {
+        let number = |v: &str| u64::from_str_radix(v, 16).ok();
+        let value = match name {
+            "dt" | "seq" => Value::from(number(value)?),
+            _ => Value::from(value),
+        };
+        fields.insert(name.to_owned(), value);
+    }
+    let kind = fields.get("t")?.as_str()?.to_owned();
+    Some(Message { at, from, link: INTERFACE.to_owned(), kind, fields: Value::Object(fields) })
 }
 
 /// The requests of an application and what came of them, in order of their starts.

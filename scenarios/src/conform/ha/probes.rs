@@ -12,7 +12,11 @@ const PACE: Span = Span::from_millis(100);
 /// When requests began, from the recorded ones until `end`. With `odd` there is one more in the first time
 /// in which they were served.
 pub fn starts(recorded: &[Request], odd: bool, end: Time) -> Vec<Time> {
-    let pace = PACE;
+    paced(recorded, PACE, odd, end)
+}
+
+/// The same with another least time from request to request.
+pub fn paced(recorded: &[Request], pace: Span, odd: bool, end: Time) -> Vec<Time> {
     let mut more = odd;
     let mut starts = Vec::new();
     for (n, request) in recorded.iter().enumerate() {

@@ -52,7 +52,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    fn remark(&mut self, place: &Place, message: impl Into<String>) {
+    pub(crate) fn remark(&mut self, place: &Place, message: impl Into<String>) {
         self.remarks.push(Remark { place: place.clone(), message: message.into() });
     }
 }

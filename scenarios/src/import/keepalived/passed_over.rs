@@ -4,9 +4,8 @@ use super::{Configuration, Node};
 use crate::diagnostic::Place;
 
 /// Blocks that are played.
-const PLAYED: [&str; 11] = [
+const PLAYED: [&str; 10] = [
     "virtual_server",
-    "virtual_server_group",
     "vrrp_instance",
     "vrrp_sync_group",
     "vrrp_script",
@@ -52,7 +51,7 @@ const GLOBAL: [&str; 28] = [
 
 /// Keywords of blocks that are played, of which nothing follows here: notifications, routes and rules that
 /// go with an address, logging, what is about real processes and kernels.
-const WITHOUT: [&str; 37] = [
+const WITHOUT: [&str; 38] = [
     "accept",
     "auth_hmac",
     "bind_if",
@@ -78,6 +77,7 @@ const WITHOUT: [&str; 37] = [
     "notify_stop",
     "notify_up",
     "old_unicast_checksum",
+    "omega",
     "promote_secondaries",
     "quorum_down",
     "quorum_up",
@@ -105,7 +105,7 @@ impl Configuration {
                     let others = node.inner.iter().filter(|n| !GLOBAL.contains(&n.name()));
                     all.extend(others.map(|n| (n.place(), format!("global_defs: {}", n.name()))));
                 }
-                "interface_up_down_delays" => {}
+                "interface_up_down_delays" | "virtual_server_group" => {}
                 word if PLAYED.contains(&word) => within(node, &name, &mut all),
                 _ => all.push((node.place(), name)),
             }

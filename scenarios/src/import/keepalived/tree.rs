@@ -307,10 +307,10 @@ impl<'a> Blocks<'a> {
 }
 
 /// A keyword and its value without a blank between them: `lb_algorr`.
-fn joined<'w>(
-    word: &'w str,
+fn joined(
+    word: &str,
     mut keywords: impl Iterator<Item = &'static str>,
-) -> Option<(&'static str, &'w str)> {
+) -> Option<(&'static str, &str)> {
     let value = |keyword: &str| {
         let value = word.strip_prefix(keyword)?;
         let known = match keyword {

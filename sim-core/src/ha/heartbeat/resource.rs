@@ -109,6 +109,11 @@ impl Heartbeat {
         self.shutdown != Shutdown::None
     }
 
+    /// Whether it gives up everything, or has.
+    fn gives_up(&self) -> bool {
+        !matches!(self.shutdown, Shutdown::None | Shutdown::Wanted(_))
+    }
+
     fn peer_alive(&self) -> bool {
         self.peers.first().is_some_and(|p| p.state.alive())
     }
@@ -432,7 +437,8 @@ impl Heartbeat {
             self.resources.timer = now + REQUEST_DELAY;
         }
         match purpose {
-            Purpose::Query if !self.legacy() && !self.ending() => {
+            // an end that is only wanted waits for this
+            Purpose::Query if !self.legacy() && !self.gives_up() => {
                 self.send_hold("req_our_resources()", out);
             }
             Purpose::TakeOver if !self.legacy() => {

@@ -1,4 +1,9 @@
 //! Programs that keep a cluster alive: where the machines of [`crate::ha`] meet a host.
+//!
+//! keepalived is three processes that start and end together (virtual routers, checkers, BFD); heartbeat and
+//! ldirectord are one each. They are started, stopped, killed and frozen by [`Host::order`]. Their messages and
+//! checks ([`probe`]) are packets like all others, so that loss, delay and a busy processor hit them too; what
+//! they do to their host goes the ways of the kernel: addresses, rules of IPVS, the synchronisation daemon.
 
 mod bfd;
 mod checker;
