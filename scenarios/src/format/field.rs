@@ -5,7 +5,7 @@ use super::distribution::{self, Quantity};
 use super::tree::{Node, Raw};
 use super::units::{self, Allowed};
 use super::{record::Record, words};
-use crate::diagnostic::{At, Problem};
+use crate::diagnostic::{At, Place, Problem};
 use core::net::IpAddr;
 use sim_core::config::{LinkEnd, Load, Net, QueueLimit, RouteConfig};
 use sim_core::engine::{Dist, Span};
@@ -264,6 +264,11 @@ impl Kind {
             Self::Bool => text.parse().ok().map(Value::Bool),
             Self::Integer(..) => text.parse().ok().map(Value::Integer),
             Self::List(_) if text.is_empty() => Some(Value::List(Vec::new())),
+            // one value stands for a list of it
+            Self::List(inner) => {
+                let value = inner.of_default(text)?;
+                Some(Value::List(vec![At::new(value, Place::default())]))
+            }
             _ => self.text(text).ok(),
         }
     }
