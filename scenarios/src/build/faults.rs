@@ -141,12 +141,16 @@ impl Builder<'_> {
             "busy cpu" => FaultKind::BusyCpu { factor: self.factor(table, 1.0), hosts },
             "link down" => FaultKind::LinkDown { links: self.links_named(table, "links") },
             "link impaired" => self.impairment(table),
-            "partition" => FaultKind::Partition {
-                from: self.hosts_named(table, "from"),
-                to: self.hosts_named(table, "to"),
-                one_way: table.value("one_way"),
-                traffic: self.traffic_of(table),
-            },
+            "partition" => {
+                let from = self.hosts_named(table, "from");
+                let to = self.hosts_named(table, "to");
+                if let Some(both) = to.iter().find(|h| from.contains(h)) {
+                    let message = format!("the host `{both}` is on both sides of the partition");
+                    self.wrong(table.place_of("to"), message, "expected hosts that `from` has not");
+                }
+                let one_way = table.value("one_way");
+                FaultKind::Partition { from, to, one_way, traffic: self.traffic_of(table) }
+            }
             _ => FaultKind::Mark,
         }
     }

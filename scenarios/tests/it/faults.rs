@@ -320,6 +320,10 @@ fn every_mistake_of_a_fault_has_its_message() {
         (format!("{at}\nwhat = \"power los\"\nhosts = \"d1\""), "did you mean `power loss`?"),
         (format!("{at}\nwhat = \"power loss\"\nhosts = \"d3\""), "there is no host `d3`"),
         (format!("{at}\nwhat = \"power loss\""), "lacks the key `hosts` or `switches`"),
+        (
+            format!("{at}\nwhat = \"partition\"\nfrom = [\"d1\", \"d2\"]\nto = \"d2\""),
+            "the host `d2` is on both sides of the partition",
+        ),
         (format!("{at}\nwhat = \"power loss\"\nswitches = \"swich\""), "did you mean `switch`?"),
         (format!("{at}\nwhat = \"link down\"\nlinks = \"crosover\""), "did you mean `crossover`?"),
         (format!("{at}\nwhat = \"link down\""), "\"link down\" lacks the key `links`"),
