@@ -26,7 +26,8 @@ pub enum Kind {
     Medium,
     /// A resource group. Value: `acquiring`, `held`, `releasing`, `released`, `failed`.
     Resource,
-    /// A fencing operation. Subject: the node; value: `begun`, `done`, `failed`.
+    /// A fencing operation. Subject: the node; value: `begun`, `done`, `failed`, or `void`: the power switch was told by
+    /// a host that had just lost its own power, and did nothing.
     Fencing,
     /// An address of the host. Subject: the address; value: `added`, `removed`.
     Address,

@@ -11,6 +11,7 @@ use crate::hosts::fabric::Switched;
 use crate::hosts::power::PowerState;
 use crate::hosts::server::Health;
 use crate::net::link::Endpoint;
+use crate::observe::timeline::Kind;
 use crate::world::{build, gather};
 
 /// What faults want of a host.
@@ -185,7 +186,10 @@ impl World {
     pub(super) fn use_power_switches(&mut self) {
         for Switched { host, on, by } in self.fabric.take_switched() {
             let lives = |by: u16| self.hosts[usize::from(by)].power() != PowerState::Off;
-            if by.is_some_and(|by| !lives(by)) {
+            if let Some(by) = by.filter(|by| !lives(*by)) {
+                // what it said of this in the same instant is not so
+                let name = self.hosts[usize::from(host)].name.clone();
+                self.fabric.note(Some(by), Kind::Fencing, name, "void");
                 continue;
             }
             self.faults.host(host).switched_off = !on;

@@ -65,6 +65,10 @@ fn in_a_split_the_first_director_to_fire_lives() {
     assert!(sequence(&o).iter().all(|h| h.len() < 2));
     let living = if off == ["lvs1"] { "lvs2" } else { "lvs1" };
     assert_eq!(holders(&o).last().unwrap().1, [living]);
+    // both told the switch in one instant: what the other one said came to nothing
+    let fencing = told(&o, Kind::Fencing);
+    let void: Vec<_> = fencing.iter().filter(|f| f.3 == "void").map(|f| (f.1, f.2)).collect();
+    assert_eq!(void, [(off[0], living)], "{fencing:?}");
 }
 
 #[test]
