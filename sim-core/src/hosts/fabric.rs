@@ -549,15 +549,20 @@ impl Fabric {
         value: impl Into<String>,
     ) {
         let (subject, value) = (subject.into(), value.into());
-        if kind == Kind::Address
-            && let Some(ip) = subject.parse().ok().and_then(|a| self.book.find(a))
-        {
-            self.watch(ip);
-        }
         self.timeline.push(Happening { time: self.now, host, kind, subject, value });
         if self.listened {
             self.queue.push(self.now, Event::Fault { task: TOLD });
         }
+    }
+
+    /// An address of a host came or went; from now on it is told whose Ethernet address others hold for it.
+    #[cold]
+    pub fn note_address(&mut self, host: u16, address: IpAddr, added: bool) {
+        if let Some(ip) = self.book.find(address) {
+            self.watch(ip);
+        }
+        let word = if added { "added" } else { "removed" };
+        self.note(Some(host), Kind::Address, address.to_string(), word);
     }
 
     /// Somebody uses the power switch that feeds a host: off, or on again. The world does it as soon as what

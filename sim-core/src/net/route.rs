@@ -377,12 +377,6 @@ impl Routes {
         self.enter(LOCAL_TABLE, net, Route::without_hops(Action::Local));
     }
 
-    /// Makes `address` the broadcast address of a connected prefix.
-    pub fn add_broadcast(&mut self, address: Ipv4Addr) {
-        let net = Net::host(IpAddr::V4(address));
-        self.enter(LOCAL_TABLE, net, Route::without_hops(Action::Broadcast));
-    }
-
     /// Enters an own address with its connected prefix, which is reached by `hop`; on `lo` (`None`) the whole IPv4 prefix
     /// is for this host (`fib_add_ifaddr`).
     pub fn connect(&mut self, net: Net, hop: Option<Hop>) {

@@ -199,6 +199,19 @@ impl Case {
         self.events.iter().filter(move |e| e.what.contains(word))
     }
 
+    /// Whether what nodes say does not come in at a host at a time, as the experimenter dropped it there.
+    pub fn is_deaf(&self, host: &str, at: Time) -> bool {
+        let mut deaf = false;
+        for event in self.events.iter().filter(|e| e.at <= at) {
+            if event.what.contains("dropped at") && event.what.contains(host) {
+                deaf = true;
+            } else if event.what.starts_with("healed") {
+                deaf = false;
+            }
+        }
+        deaf
+    }
+
     /// The first line of a host's log at or after `from` in which a word stands.
     pub fn logged(&self, host: &str, from: Time, word: &str) -> Option<&LogLine> {
         self.log.iter().find(|l| l.host == host && l.at >= from && l.text.contains(word))

@@ -2,6 +2,7 @@
 //! directors, two real servers that have the VIP on `lo`.
 
 use crate::model::Files;
+use sim_core::engine::Time;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -41,9 +42,15 @@ pub fn link_of(host: &str) -> String {
     format!("{host}--sw")
 }
 
+/// A point in time as scenarios have it.
+pub fn seconds(at: Time) -> String {
+    format!("{:.4}s", at.as_secs_f64())
+}
+
 impl Lab {
     /// The scenario, which runs for so many seconds.
     pub fn scenario(&self, seconds: f64) -> String {
+        // whose VIP does not come up is part of what is tried
         let mut text = format!(
             "allow = [\"vip-nobody-holds\"]\nduration = \"{seconds:.3}s\"\ndrain = \"1s\"\nseries = \"0s\"\n\n\
              [network]\nrate = \"1Gbit/s\"\nlatency = \"20us\"\n\n[[switch]]\nname = \"sw\"\n"

@@ -48,6 +48,13 @@ pub struct Message {
     pub fields: Value,
 }
 
+impl Message {
+    /// The text of a field, empty if it has none.
+    pub fn field(&self, name: &str) -> &str {
+        self.fields[name].as_str().unwrap_or_default()
+    }
+}
+
 /// What came of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {

@@ -4,7 +4,7 @@
 use super::fence::Outcome;
 use super::message::{Hold, Message};
 use super::script::{Purpose, Said, foreign_groups, own_groups};
-use super::{Action, FencingState, Heartbeat, NodeState, Shutdown};
+use super::{Action, FencingState, Heartbeat, Shutdown};
 use crate::config::Failback;
 use crate::engine::{Span, Time};
 
@@ -541,10 +541,5 @@ impl Heartbeat {
                 FencingState::Failed => self.send_stonith("bad", out),
             }
         }
-    }
-
-    /// Whether the other node counts as dead.
-    pub fn peer_is_dead(&self) -> bool {
-        self.peers.first().is_some_and(|p| p.state == NodeState::Dead)
     }
 }

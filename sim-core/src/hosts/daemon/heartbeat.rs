@@ -394,13 +394,13 @@ impl Host {
         let place = daemon.places[g][r];
         match daemon.machine.config().groups[g].resources[r].kind.clone() {
             ResourceKind::Address { net, .. } => {
-                let (done, word) = if starts {
-                    (self.ip.add_address(&mut fab.book, place, net, false), "added")
+                let done = if starts {
+                    self.ip.add_address(&mut fab.book, place, net, false)
                 } else {
-                    (self.ip.remove_address(&mut fab.book, place, net.addr), "removed")
+                    self.ip.remove_address(&mut fab.book, place, net.addr)
                 };
                 if done {
-                    fab.note(Some(self.number), Kind::Address, net.addr.to_string(), word);
+                    fab.note_address(self.number, net.addr, starts);
                     self.checker_address(net.addr, starts);
                 }
             }

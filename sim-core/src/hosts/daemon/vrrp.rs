@@ -342,7 +342,7 @@ impl Host {
             // as keepalived sets IPv6 addresses without a prefix
             let deprecated = net.addr.is_ipv6() && net.is_host();
             if self.ip.add_address(&mut fab.book, *interface, *net, deprecated) {
-                fab.note(Some(self.number), Kind::Address, net.addr.to_string(), "added");
+                fab.note_address(self.number, net.addr, true);
                 self.checker_address(net.addr, true);
             }
             if let Some(mac) = port.vmac {
@@ -354,7 +354,7 @@ impl Host {
     fn remove_virtual(&mut self, fab: &mut Fabric, port: &Port) {
         for (interface, net, _) in &port.addresses {
             if self.ip.remove_address(&mut fab.book, *interface, net.addr) {
-                fab.note(Some(self.number), Kind::Address, net.addr.to_string(), "removed");
+                fab.note_address(self.number, net.addr, false);
                 self.checker_address(net.addr, false);
             }
         }

@@ -60,35 +60,31 @@ struct Comparison<'a> {
     report: &'a mut Report,
 }
 
-fn field<'m>(message: &'m Message, name: &str) -> &'m str {
-    message.fields[name].as_str().unwrap_or_default()
-}
-
 /// What a node says about resources, without what depends on who was faster: repeated statements, answers,
 /// acknowledgements, and the end of `mach_down`, which real heartbeat sometimes cannot say.
 fn said(seen: &Observed, node: &str) -> Vec<Said> {
     let mut all: Vec<Said> = Vec::new();
     let mut settled = false;
     for m in seen.messages.iter().filter(|m| m.from == node && m.link == "eth0") {
-        let info = field(m, "info");
+        let info = m.field("info");
         let word = match m.kind.as_str() {
             "status" => {
-                settled &= field(m, "st") != "init";
+                settled &= m.field("st") != "init";
                 continue;
             }
             "resource" if info == "mach_down" => continue,
             "resource" if info.is_empty() => {
-                if settled || field(m, "isstable") != "1" {
+                if settled || m.field("isstable") != "1" {
                     continue;
                 }
                 settled = true;
-                format!("holds {}", field(m, "rsc_hold"))
+                format!("holds {}", m.field("rsc_hold"))
             }
-            "resource" => format!("holds {} {info}", field(m, "rsc_hold")),
+            "resource" => format!("holds {} {info}", m.field("rsc_hold")),
             "starting" | "shutdone" | "ip-request" => m.kind.clone(),
-            "ip-request-resp" => format!("ip-request-resp {}", field(m, "weown")),
-            "ask_resources" => format!("ask_resources {} {info}", field(m, "rsc_hold")),
-            "stonith" => format!("stonith {} {}", field(m, "node"), field(m, "result")),
+            "ip-request-resp" => format!("ip-request-resp {}", m.field("weown")),
+            "ask_resources" => format!("ask_resources {} {info}", m.field("rsc_hold")),
+            "stonith" => format!("stonith {} {}", m.field("node"), m.field("result")),
             _ => continue,
         };
         // attempts that go on and on are counted by their period
@@ -107,8 +103,7 @@ fn states(seen: &Observed, node: &str) -> [Vec<Said>; 2] {
         if m.link != "eth0" {
             continue;
         }
-        let words =
-            [format!("status {}", field(m, "st")), format!("dead time {} ms", dead_time(m))];
+        let words = [format!("status {}", m.field("st")), format!("dead time {} ms", dead_time(m))];
         for (list, word) in all.iter_mut().zip(words) {
             if list.last().is_none_or(|s| s.word != word) {
                 list.push(Said { at: m.at, word });
@@ -120,10 +115,6 @@ fn states(seen: &Observed, node: &str) -> [Vec<Said>; 2] {
 
 fn dead_time(m: &Message) -> u64 {
     m.fields["dt"].as_u64().unwrap_or(0)
-}
-
-fn secs(at: Time) -> f64 {
-    at.as_nanos() as f64 / 1e9
 }
 
 impl Comparison<'_> {
@@ -211,7 +202,7 @@ impl Comparison<'_> {
                 continue;
             }
             let name = format!("{node}: first status to {}", recorded[n].word);
-            let span = |all: &[Said]| secs(all[n].at) - secs(all[n - 1].at);
+            let span = |all: &[Said]| all[n].at.as_secs_f64() - all[n - 1].at.as_secs_f64();
             let interval = Interval::new(name, span(recorded), span(ours)).within(JITTER + START);
             self.report.interval(interval);
         }
@@ -223,8 +214,8 @@ impl Comparison<'_> {
             let failed = seen
                 .messages
                 .iter()
-                .filter(|m| m.from == node && m.kind == "stonith" && field(m, "result") == "bad");
-            let at: Vec<f64> = failed.map(|m| secs(m.at)).collect();
+                .filter(|m| m.from == node && m.kind == "stonith" && m.field("result") == "bad");
+            let at: Vec<f64> = failed.map(|m| m.at.as_secs_f64()).collect();
             let (first, last) = (at.first()?, at.last()?);
             (at.len() > 1).then(|| (last - first) / (at.len() - 1) as f64)
         };
@@ -237,13 +228,13 @@ impl Comparison<'_> {
 
     /// The average time between status messages.
     fn status(&mut self, node: &str) {
-        let keepalive = secs(Time::ZERO + self.plan.keepalive);
+        let keepalive = self.plan.keepalive.as_secs_f64();
         let of = |seen: &Observed| {
             let mine = seen
                 .messages
                 .iter()
                 .filter(|m| m.from == node && m.kind == "status" && m.link == "eth0");
-            let at: Vec<f64> = mine.map(|m| secs(m.at)).collect();
+            let at: Vec<f64> = mine.map(|m| m.at.as_secs_f64()).collect();
             let gaps = at.windows(2).map(|w| w[1] - w[0]);
             // extra ones tell a new state at once
             let gaps: Vec<f64> = gaps.filter(|g| (0.9..1.1).contains(&(g / keepalive))).collect();
@@ -263,7 +254,7 @@ impl Comparison<'_> {
             if word == "holds none shutdown"
                 && let Some(from) = before
             {
-                let span = |all: &[Said]| secs(all[n].at) - secs(all[from].at);
+                let span = |all: &[Said]| all[n].at.as_secs_f64() - all[from].at.as_secs_f64();
                 // scripts that are at work put the end off
                 if span(recorded) < UNDISTURBED {
                     let name = format!("{node}: {} to {word}", recorded[from].word);
@@ -297,32 +288,20 @@ impl Comparison<'_> {
         }
         let last = |seen: &Observed, at: Time| {
             let mut heard = seen.messages.iter().filter(|m| {
-                m.from != node && m.kind == "status" && m.at < at && !self.deaf(node, m.at)
+                m.from != node && m.kind == "status" && m.at < at && !self.case.is_deaf(node, m.at)
             });
-            heard.next_back().map(|m| secs(at) - secs(m.at))
+            heard.next_back().map(|m| at.as_secs_f64() - m.at.as_secs_f64())
         };
         let (Some(r), Some(s)) = (last(&self.case.seen, at.0), last(self.simulated, at.1)) else {
             return;
         };
         // a node that stood still notices when it goes on; one that was never heard has another dead time
-        let deadtime = secs(Time::ZERO + self.plan.deadtime);
+        let deadtime = self.plan.deadtime.as_secs_f64();
         if !(deadtime / 2.0..deadtime * 2.0).contains(&r) {
             return;
         }
         let name = format!("{node}: last status heard to \"{word}\"");
         self.report.interval(Interval::new(name, r, s).within(JITTER + LATE));
-    }
-
-    fn deaf(&self, node: &str, at: Time) -> bool {
-        let mut deaf = false;
-        for event in self.case.events.iter().filter(|e| e.at <= at) {
-            if event.what.contains("dropped at") && event.what.contains(node) {
-                deaf = true;
-            } else if event.what.starts_with("healed") {
-                deaf = false;
-            }
-        }
-        deaf
     }
 
     fn announcements(&mut self, node: &str) {
@@ -352,7 +331,8 @@ impl Comparison<'_> {
         self.report.sequence(&format!("{node}: announcements"), &both.0, &both.1);
         for (n, (r, s)) in recorded.iter().zip(&ours).enumerate() {
             let gap = |b: &Burst| {
-                (b.count > 1).then(|| (secs(b.last) - secs(b.first)) / (b.count - 1) as f64)
+                (b.count > 1)
+                    .then(|| (b.last.as_secs_f64() - b.first.as_secs_f64()) / (b.count - 1) as f64)
             };
             if let (Some(r), Some(s)) = (gap(r), gap(s)) {
                 let name = format!("{node}: burst {}, from frame to frame on average", n + 1);
@@ -410,24 +390,24 @@ impl Comparison<'_> {
 fn first_pause(seen: &Observed) -> Option<(String, f64)> {
     let local = seen.messages.iter().find(|m| {
         m.kind == "resource"
-            && field(m, "rsc_hold") == "local"
-            && field(m, "isstable") == "1"
-            && field(m, "info").is_empty()
+            && m.field("rsc_hold") == "local"
+            && m.field("isstable") == "1"
+            && m.field("info").is_empty()
     })?;
     let answers = seen.messages.iter().filter(|m| {
         m.from == local.from
             && m.kind == "resource"
-            && field(m, "rsc_hold") == "none"
+            && m.field("rsc_hold") == "none"
             && m.at < local.at
     });
     let first = answers.map(|m| m.at).next()?;
-    Some((local.from.clone(), secs(local.at) - secs(first)))
+    Some((local.from.clone(), local.at.as_secs_f64() - first.as_secs_f64()))
 }
 
 /// From the last change of a holder to a point, if that came soon after it.
 fn after_holder(seen: &Observed, at: Time) -> Option<f64> {
     let early = at + Span::from_millis(400);
     let held = seen.holders.iter().rfind(|h| h.2 && h.0 <= early)?;
-    let after = secs(at) - secs(held.0);
+    let after = at.as_secs_f64() - held.0.as_secs_f64();
     (after < 2.0).then_some(after)
 }

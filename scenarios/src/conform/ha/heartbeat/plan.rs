@@ -3,7 +3,7 @@
 use super::scripts;
 use crate::conform::ha::case::{Case, Event};
 use crate::conform::ha::course::pool_changes;
-use crate::conform::ha::lab::{Lab, PROBE, Texts, VIP, link_of};
+use crate::conform::ha::lab::{Lab, PROBE, Texts, VIP, link_of, seconds};
 use crate::conform::ha::probes;
 use crate::diagnostic::render;
 use crate::model::{self, Settings};
@@ -115,10 +115,6 @@ fn first_start(case: &Case, node: &str) -> String {
     starts.map(|e| seconds(e.at)).next().unwrap_or_else(|| "never".to_owned())
 }
 
-fn seconds(at: Time) -> String {
-    format!("{:.4}s", at.as_nanos() as f64 / 1e9)
-}
-
 /// The requests of the client, and the table of directors that keep none themselves.
 fn tables(case: &Case, balanced: bool, fallback: bool) -> String {
     let starts = probes::paced(&case.seen.requests, PACE, false, case.end);
@@ -205,38 +201,23 @@ fn device(case: &Case, node: &str, stonith: &mut StonithConfig) {
     let dead = case.log.iter().find(|l| l.host == node && l.text.contains("is dead"));
     let Some(dead) = dead.map(|l| l.at) else { return };
     stonith.power_back = None;
-    match stonith.device.as_str() {
-        "null" => {
-            let told = case
-                .seen
-                .messages
-                .iter()
-                .find(|m| m.from == node && m.kind == "stonith" && m.at > dead);
-            let span = told.map_or(Span::ZERO, |m| m.at.saturating_since(dead));
-            (stonith.reset, stonith.cut) = (span, span);
-            stonith.failure = ResetFailure::Never;
-        }
-        "external/labfail" => {
-            let told = case
-                .seen
-                .messages
-                .iter()
-                .find(|m| m.from == node && m.kind == "stonith" && m.at > dead);
-            let span = told.map_or(Span::from_secs(2), |m| m.at.saturating_since(dead));
-            (stonith.reset, stonith.cut) = (span, span);
-            stonith.failure = ResetFailure::Always;
-        }
-        _ => {
-            // the requests were served in the order lvs1, lvs2: the second one came too late
-            let cut = case.events_with("POWER CUT").next().map(|e| e.at);
-            let by = case.events_with("POWER CUT").next().is_some_and(|e| e.what.ends_with(node));
-            let reset = case.log.iter().find(|l| l.host == node && l.text.contains("now reset"));
-            let span = cut.map_or(Span::from_secs(2), |c| c.saturating_since(dead));
-            stonith.cut = if by { span } else { span + Span::from_secs(5) };
-            let done = reset.map(|l| l.at.saturating_since(dead));
-            stonith.reset = done.unwrap_or(stonith.cut).max(stonith.cut);
-        }
+    let works = stonith.device == "null";
+    if works || stonith.device == "external/labfail" {
+        let mut told = case.seen.messages.iter().filter(|m| m.from == node && m.at > dead);
+        let told = told.find(|m| m.kind == "stonith").map(|m| m.at.saturating_since(dead));
+        stonith.reset = told.unwrap_or(if works { Span::ZERO } else { Span::from_secs(2) });
+        stonith.cut = stonith.reset;
+        stonith.failure = if works { ResetFailure::Never } else { ResetFailure::Always };
+        return;
     }
+    // the requests were served in the order lvs1, lvs2: the second one came too late
+    let event = case.events_with("POWER CUT").next();
+    let by = event.is_some_and(|e| e.what.ends_with(node));
+    let span = event.map_or(Span::from_secs(2), |e| e.at.saturating_since(dead));
+    stonith.cut = if by { span } else { span + Span::from_secs(5) };
+    let reset = case.log.iter().find(|l| l.host == node && l.text.contains("now reset"));
+    let done = reset.map(|l| l.at.saturating_since(dead));
+    stonith.reset = done.unwrap_or(stonith.cut).max(stonith.cut);
 }
 
 /// What the experimenter did, as faults.

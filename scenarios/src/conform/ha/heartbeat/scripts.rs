@@ -74,10 +74,6 @@ struct Decision {
     what: What,
 }
 
-fn field<'m>(message: &'m Message, name: &str) -> &'m str {
-    message.fields[name].as_str().unwrap_or_default()
-}
-
 impl<'a> Node<'a> {
     fn sent(&self) -> impl Iterator<Item = &'a Message> + use<'a> {
         let name = self.name;
@@ -124,7 +120,7 @@ impl<'a> Node<'a> {
             l.host == self.name && l.text.contains("Performing heartbeat restart exec")
         });
         for at in restarts.map(|l| l.at).collect::<Vec<_>>() {
-            let first = self.next(at, |m| m.kind == "status" && field(m, "st") == "init");
+            let first = self.next(at, |m| m.kind == "status" && m.field("st") == "init");
             self.times.restart.0.push(span(at, first));
         }
     }
@@ -136,10 +132,10 @@ impl<'a> Node<'a> {
         let (mut settled, mut ending) = (false, false);
         let legacy = !self.case.seen.messages.iter().any(|m| m.kind == "resource");
         for m in self.sent() {
-            let info = field(m, "info");
+            let info = m.field("info");
             match m.kind.as_str() {
-                "status" if field(m, "st") == "init" => (settled, ending) = (false, false),
-                "status" if legacy && !settled && field(m, "st") == "active" => {
+                "status" if m.field("st") == "init" => (settled, ending) = (false, false),
+                "status" if legacy && !settled && m.field("st") == "active" => {
                     settled = true;
                     add(m.at, What::Own);
                 }
@@ -148,13 +144,13 @@ impl<'a> Node<'a> {
                     add(m.at, What::GivesUp);
                 }
                 "resource" if info == "standby" => add(m.at, What::Standby),
-                "resource" if info.is_empty() && field(m, "isstable") == "1" && !settled => {
+                "resource" if info.is_empty() && m.field("isstable") == "1" && !settled => {
                     settled = true;
-                    if field(m, "rsc_hold") == "local" {
+                    if m.field("rsc_hold") == "local" {
                         add(m.at, What::Own);
                     }
                 }
-                "stonith" if ["n_stnth", "OK"].contains(&field(m, "result")) && !ending => {
+                "stonith" if ["n_stnth", "OK"].contains(&m.field("result")) && !ending => {
                     settled = true;
                     add(m.at, What::Dead);
                 }
@@ -163,12 +159,14 @@ impl<'a> Node<'a> {
         }
         for m in self.heard() {
             match m.kind.as_str() {
-                "shutdone" if !self.is_deaf(m.at) && !self.ends(m.at) => add(m.at, What::Ended),
-                "ask_resources" if field(m, "info") == "done" && self.is_offered(m.at) => {
+                "shutdone" if !self.case.is_deaf(self.name, m.at) && !self.ends(m.at) => {
+                    add(m.at, What::Ended);
+                }
+                "ask_resources" if m.field("info") == "done" && self.is_offered(m.at) => {
                     add(m.at, What::Offered);
                 }
                 "ip-request" => add(m.at, What::Requested),
-                "ip-request-resp" if field(m, "dest") == self.name => add(m.at, What::Given),
+                "ip-request-resp" if m.field("dest") == self.name => add(m.at, What::Given),
                 _ => {}
             }
         }
@@ -181,24 +179,11 @@ impl<'a> Node<'a> {
         all
     }
 
-    /// Whether heartbeats do not come in.
-    fn is_deaf(&self, at: Time) -> bool {
-        let mut deaf = false;
-        for event in self.case.events.iter().filter(|e| e.at <= at) {
-            if event.what.contains("dropped at") && event.what.contains(self.name) {
-                deaf = true;
-            } else if event.what.starts_with("healed") {
-                deaf = false;
-            }
-        }
-        deaf
-    }
-
     /// Whether it has begun to end, or does not run.
     fn ends(&self, at: Time) -> bool {
         let last = self.sent().filter(|m| m.at <= at).filter(|m| {
-            m.kind == "resource" && field(m, "info") == "shutdown"
-                || m.kind == "status" && field(m, "st") == "init"
+            m.kind == "resource" && m.field("info") == "shutdown"
+                || m.kind == "status" && m.field("st") == "init"
         });
         last.last().is_none_or(|m| m.kind == "resource") || self.stops_soon(at)
     }
@@ -209,13 +194,13 @@ impl<'a> Node<'a> {
         partition.is_some_and(|p| p <= at)
             && self
                 .sent()
-                .any(|m| m.at > at && m.kind == "resource" && field(m, "info") == "shutdown")
+                .any(|m| m.at > at && m.kind == "resource" && m.field("info") == "shutdown")
     }
 
     /// Whether this node has promised to take what the other one gives.
     fn is_offered(&self, at: Time) -> bool {
         let last = self.sent().filter(|m| m.at <= at && m.kind == "ask_resources").last();
-        last.is_some_and(|m| field(m, "info") == "other")
+        last.is_some_and(|m| m.field("info") == "other")
     }
 
     fn decided(&mut self, decision: &Decision) {
@@ -229,7 +214,7 @@ impl<'a> Node<'a> {
             What::Ended => {
                 // nothing of its own to take, or it has it
                 let end =
-                    self.next(at, |m| m.kind == "ask_resources" && field(m, "rsc_hold") == "all");
+                    self.next(at, |m| m.kind == "ask_resources" && m.field("rsc_hold") == "all");
                 let end =
                     end.or_else(|| self.logged(at, &["resource acquisition completed (standby)"]));
                 if self.preferred {
@@ -242,12 +227,11 @@ impl<'a> Node<'a> {
             }
             What::Standby => {
                 let done =
-                    self.next(at, |m| m.kind == "ask_resources" && field(m, "info") == "done");
+                    self.next(at, |m| m.kind == "ask_resources" && m.field("info") == "done");
                 self.release(at, done);
             }
             What::Offered => {
-                let end =
-                    self.next(at, |m| m.kind == "ask_resources" && field(m, "info") == "done");
+                let end = self.next(at, |m| m.kind == "ask_resources" && m.field("info") == "done");
                 if self.preferred {
                     self.acquire(at, end);
                 } else {
@@ -274,7 +258,7 @@ impl<'a> Node<'a> {
     /// `req_our_resources`.
     fn query(&mut self, at: Time) {
         let end = self.next(at, |m| {
-            m.kind == "resource" && field(m, "info") == "req_our_resources()"
+            m.kind == "resource" && m.field("info") == "req_our_resources()"
                 || m.kind == "ip-request"
         });
         let end = end.or_else(|| self.logged(at, &["No local resources"]));
@@ -283,7 +267,7 @@ impl<'a> Node<'a> {
             return;
         }
         let own = self.next(at, |m| {
-            m.kind == "ip-request-resp" && field(m, "dest") == self.name || m.kind == "ip-request"
+            m.kind == "ip-request-resp" && m.field("dest") == self.name || m.kind == "ip-request"
         });
         let own = own.filter(|t| end.is_none_or(|e| *t <= e + TOGETHER));
         let end = own.or(end);
@@ -297,7 +281,7 @@ impl<'a> Node<'a> {
     /// `mach_down` for the groups of the other node.
     fn mach_down(&mut self, at: Time) {
         let end = self
-            .next(at, |m| m.kind == "resource" && field(m, "info") == "mach_down")
+            .next(at, |m| m.kind == "resource" && m.field("info") == "mach_down")
             .or_else(|| self.logged(at, &["mach_down takeover complete"]));
         if self.preferred {
             self.times.query_none.0.push(span(at, end));

@@ -274,7 +274,7 @@ impl Comparison<'_> {
     }
 
     fn interval(&mut self, name: &str, recorded: (Time, Time), simulated: (Time, Time)) {
-        let [r, s] = [recorded, simulated].map(|(from, to)| seconds(to) - seconds(from));
+        let [r, s] = [recorded, simulated].map(|(from, to)| to.as_secs_f64() - from.as_secs_f64());
         self.report.interval(Interval::new(name, r, s));
     }
 
@@ -404,7 +404,7 @@ impl Comparison<'_> {
     fn is_of_process(&self, change: &PoolChange) -> bool {
         let service = |c: &&PoolChange| c.host == change.host && c.server.is_none();
         let near = |c: &PoolChange| {
-            let (a, b) = (seconds(c.at), seconds(change.at));
+            let (a, b) = (c.at.as_secs_f64(), change.at.as_secs_f64());
             (a - b).abs() < 0.5
         };
         self.recorded.pools.iter().filter(service).any(near)
@@ -415,7 +415,7 @@ impl Comparison<'_> {
         let Some(event) = event else { return };
         let server = theirs.server.as_deref().unwrap_or_default();
         let name = format!("{}: \"{}\" to {server} {word}", theirs.host, short(&event.what));
-        let [r, s] = [theirs, ours].map(|c| seconds(c.at) - seconds(event.at));
+        let [r, s] = [theirs, ours].map(|c| c.at.as_secs_f64() - event.at.as_secs_f64());
         let found_again = super::plan::heals(&event.what);
         let limit = if found_again { JITTER + TICKS } else { JITTER };
         self.report.interval(Interval::new(name, r, s).within(limit));
@@ -435,7 +435,8 @@ impl Comparison<'_> {
                 let name = format!("client: outage {} {word}", n + 1);
                 let waited = word == "ends" && self.waits(&theirs);
                 let limit = JITTER + if waited { PATIENCE } else { REQUEST };
-                self.report.interval(Interval::new(name, seconds(r), seconds(s)).within(limit));
+                self.report
+                    .interval(Interval::new(name, r.as_secs_f64(), s.as_secs_f64()).within(limit));
             }
         }
     }
@@ -476,7 +477,7 @@ impl Comparison<'_> {
         let timed_out = self.requests(outage).all(|r| r.answer == Answer::TimedOut);
         let stumble = short && timed_out && !reason;
         if stumble {
-            let (from, until) = (seconds(outage.begin), seconds(outage.end));
+            let (from, until) = (outage.begin.as_secs_f64(), outage.end.as_secs_f64());
             let note = format!(
                 "requests from {from:.3} s to {until:.3} s were not served; the recording shows no reason"
             );
@@ -493,8 +494,4 @@ fn words(states: &[(Time, String)]) -> Vec<String> {
 /// The first words of an event, without what is in brackets.
 fn short(what: &str) -> &str {
     what.split(" (").next().unwrap_or(what)
-}
-
-fn seconds(at: Time) -> f64 {
-    at.as_nanos() as f64 / 1e9
 }

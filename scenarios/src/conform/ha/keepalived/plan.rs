@@ -1,7 +1,7 @@
 //! A case of keepalived as a scenario: its network, its configurations, what the experimenter did.
 
 use crate::conform::ha::case::{Case, Event};
-use crate::conform::ha::lab::{LONG, Lab, PROBE, Texts, VIP, link_of};
+use crate::conform::ha::lab::{LONG, Lab, PROBE, Texts, VIP, link_of, seconds};
 use crate::conform::ha::probes;
 use crate::diagnostic::{Sources, render};
 use crate::import::keepalived::{self, Instance, Options};
@@ -99,11 +99,6 @@ impl Plan {
         let silent = silent(case);
         Ok(Self { config, directors, end, interval, silent })
     }
-}
-
-/// A point in time as scenarios have it.
-fn seconds(at: Time) -> String {
-    format!("{:.4}s", at.as_nanos() as f64 / 1e9)
 }
 
 /// The requests of the client, and what the experimenter started before anything else.
